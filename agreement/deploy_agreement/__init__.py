@@ -1,0 +1,1 @@
+"""Whether two predictors predict the same: inputs, noise, tolerance, comparison."""

@@ -1,0 +1,1 @@
+"""From an endpoint to a Predictor: a dialect over REST or gRPC."""

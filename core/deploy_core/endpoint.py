@@ -1,0 +1,72 @@
+"""Where a served model answers, as one URL: `DIALECT+rest|grpc[s]://HOST:PORT/MODEL[@VERSION|@LABEL]`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from deploy_core.errors import UsageError
+
+DIALECTS = ("tfserving", "oip", "torchserve")
+TRANSPORTS = ("rest", "grpc")
+_URL = re.compile(
+    r"^(?P<dialect>[a-z0-9]+)\+(?P<transport>rest|grpc)(?P<tls>s?)://"
+    r"(?P<host>\[[0-9a-fA-F:]+\]|[^\s:/@\[\]]+):(?P<port>\d{1,5})/(?P<model>[^@/]+)(?:@(?P<version>[^@/]+))?$"
+)
+_HINT = "write DIALECT+rest|grpc[s]://HOST:PORT/MODEL[@VERSION|@LABEL], e.g. tfserving+grpc://127.0.0.1:8500/simplenet"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One model on one server in one dialect over one transport; `version` is an integer's digits or a label."""
+
+    dialect: str
+    transport: str
+    host: str
+    port: int
+    model: str
+    version: str | None = None
+    tls: bool = False
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        at = f"@{quote(self.version, safe='')}" if self.version else ""
+        scheme = f"{self.dialect}+{self.transport}{'s' if self.tls else ''}"
+        return f"{scheme}://{host}:{self.port}/{quote(self.model, safe='')}{at}"
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def label(self) -> str | None:
+        """The version if it is a label, else None."""
+        return self.version if self.version and not self.version.isdigit() else None
+
+    @classmethod
+    def parse(cls, url: str) -> Endpoint:
+        """Read an endpoint URL. Raises UsageError."""
+        match = _URL.match(url)
+        if match is None:
+            raise UsageError(f"{url!r} is not an endpoint", hint=_HINT)
+        if match["dialect"] not in DIALECTS:
+            raise UsageError(f"unknown dialect {match['dialect']!r}", hint=f"the dialects are {', '.join(DIALECTS)}")
+        if not 0 < int(match["port"]) < 65536:
+            raise UsageError(f"{match['port']} is no port", hint=_HINT)
+        version = match["version"]
+        return cls(
+            dialect=match["dialect"],
+            transport=match["transport"],
+            host=match["host"].strip("[]"),
+            port=int(match["port"]),
+            model=unquote(match["model"]),
+            version=unquote(version) if version else None,
+            tls=bool(match["tls"]),
+        )
+
+    @staticmethod
+    def looks_like(text: str) -> bool:
+        """Tell whether a command-line argument is meant as an endpoint rather than a name or a file."""
+        return "://" in text

@@ -1,0 +1,84 @@
+"""Every error that a user can meet, each with a hint of what to do and the exit code of the command line.
+
+    DeployError                  1  unexpected
+    ├── UsageError               2  unknown option, source, format, name or version
+    │   └── InputError           2  tensors that do not fit a signature
+    ├── ExportError              3  a conversion failed, hung or died; NaN; frozen dimension; unsafe
+    ├── TamperedError            4  a stored file is not what was published
+    ├── GateError                5  a latency or budget gate failed
+    ├── UnavailableError         6  an extra, Java or an engine is missing; port taken; endpoint unreachable or never ready
+    │   └── EndpointError        6  an endpoint refused a request or answered something that is no answer
+    └── NotEnoughDataError       7  not enough data for the claim asked
+
+That two predictors disagree is a result (`deploy_agreement`), not an error.
+"""
+
+from __future__ import annotations
+
+
+class DeployError(Exception):
+    """What happened, with the value, in `str(error)`; what to do about it in `hint`."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # The default would lose the keyword on the way back from a worker.
+        return _rebuild, (type(self), str(self), self.hint, self.__dict__)
+
+
+class UsageError(DeployError):
+    """The user named something that does not exist or does not fit."""
+
+    exit_code = 2
+
+
+class InputError(UsageError):
+    """Tensors do not fit the signature of the model they are meant for."""
+
+
+class ExportError(DeployError):
+    """A model could not be turned into a file that predicts the same."""
+
+    exit_code = 3
+
+
+class TamperedError(DeployError):
+    """A stored file is not the one that was published."""
+
+    exit_code = 4
+
+
+class GateError(DeployError):
+    """A limit that was asked for is not held."""
+
+    exit_code = 5
+
+
+class UnavailableError(DeployError):
+    """Something outside is missing, taken or does not answer."""
+
+    exit_code = 6
+
+
+class EndpointError(UnavailableError):
+    """An endpoint refused a request or its answer is no answer; `status` is the HTTP status or gRPC code, if any."""
+
+    def __init__(self, message: str, *, hint: str = "", status: int | str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class NotEnoughDataError(DeployError):
+    """The data do not carry the claim that was asked for."""
+
+    exit_code = 7
+
+
+def _rebuild(kind: type[DeployError], message: str, hint: str, state: dict[str, object]) -> DeployError:
+    error = kind(message, hint=hint)
+    error.__dict__.update(state)
+    return error

@@ -1,0 +1,1 @@
+"""From a stored version to a live endpoint."""

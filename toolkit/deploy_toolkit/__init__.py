@@ -1,0 +1,1 @@
+"""Whatever you deploy predicts what you trained, and here is the proof."""

@@ -1,0 +1,1 @@
+"""The example models: really trained, and small."""
