@@ -71,8 +71,8 @@ def files_of(path: Path) -> Iterator[Path]:
 def digest_of(path: Path) -> str:
     """Give sha256 of a file as hex; of a folder, sha256 over its files' relative names and digests."""
     if not path.is_dir():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with path.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
     whole = hashlib.sha256()
     for file in files_of(path):
         whole.update(f"{file.relative_to(path).as_posix()}\0{digest_of(file)}\n".encode())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 from deploy_core.errors import InputError
 
-_NUMPY = {
+_NUMPY: dict[str, np.dtype[Any]] = {
     **{
         name: np.dtype(name)
         for name in (
@@ -24,7 +25,7 @@ _NUMPY = {
 DTYPES = tuple(_NUMPY)
 
 
-def numpy_dtype(name: str) -> np.dtype[np.generic]:
+def numpy_dtype(name: str) -> np.dtype[Any]:
     """Give numpy's dtype for one of our names; `string` is `object`, its elements bytes. Raises InputError."""
     try:
         return _NUMPY[name]
@@ -33,7 +34,7 @@ def numpy_dtype(name: str) -> np.dtype[np.generic]:
 
 
 @cache
-def dtype_name(dtype: np.dtype[np.generic]) -> str:
+def dtype_name(dtype: np.dtype[Any]) -> str:
     """Give our name for a numpy dtype; text of any kind is `string`. Raises InputError."""
     if dtype.kind in "SUO":
         return "string"

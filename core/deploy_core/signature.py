@@ -131,7 +131,9 @@ def _as_array(spec: TensorSpec, value: object) -> Array:
             return _bytes_elements(plain)
         array = plain.astype(want)
     except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(f"input {spec.name!r} cannot be read as {spec.dtype}: {error}", hint=f"wanted: {spec}") from error
+        raise InputError(
+            f"input {spec.name!r} cannot be read as {spec.dtype}: {error}", hint=f"wanted: {spec}"
+        ) from error
     if plain.size and not _same_kind(plain, array):
         raise InputError(f"input {spec.name!r} does not fit {spec.dtype} without loss", hint=f"the model wants {spec}")
     return array

@@ -1,0 +1,166 @@
+"""The only code that starts a process: its own group, a kept log, gone when its parent goes."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from deploy_core import state
+from deploy_core.errors import UnavailableError
+
+_TRAMPOLINE = Path(__file__).with_name("trampoline.py")
+
+
+class Child:
+    """A started process that leads a group of its own; everything it prints is in `log`."""
+
+    def __init__(self, what: str, process: subprocess.Popen[bytes], log: Path, record: Path) -> None:
+        self.what = what
+        self.log = log
+        self._process = process
+        self._record = record
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is also the id of its group."""
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs, minus the signal's number if a signal ended it."""
+        code = self._process.poll()
+        if code is not None:
+            self._bury()
+        return code
+
+    def wait(self, timeout: float) -> int | None:
+        """Wait for the end at most `timeout` seconds; None if it still runs then."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout)
+        return self.returncode
+
+    def allow_cpu(self, seconds: float) -> None:
+        """Let it use that many more CPU seconds from now; beyond, the kernel ends it by SIGXCPU. Linux only."""
+        if sys.platform == "linux" and self.returncode is None:
+            # Soft limit only: an ordinary user could never raise the hard one again.
+            limit = int(cpu_seconds(self.pid) + seconds) + 1
+            with suppress(ProcessLookupError):
+                resource.prlimit(self.pid, resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+
+    def stop(self, grace: float = 5.0) -> int:
+        """End the whole group: SIGTERM, after `grace` seconds SIGKILL; what the leader leaves behind is killed, too."""
+        if self.returncode is None:
+            self._signal(signal.SIGTERM)
+            if self.wait(grace) is None:
+                self._signal(signal.SIGKILL)
+        code = self._process.wait()
+        self._bury()
+        return code
+
+    def death(self) -> str:
+        """Say in words how it ended."""
+        code = self.returncode
+        if code is None:
+            return "still runs"
+        if code >= 0:
+            return f"ended with exit code {code}"
+        if -code == signal.SIGXCPU:
+            return "used up its CPU time and was ended by SIGXCPU"
+        return f"was killed by {signal.Signals(-code).name}"
+
+    def log_tail(self, lines: int = 20) -> str:
+        """Give the last lines of the log."""
+        with self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - 400 * lines))
+            return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def _bury(self) -> None:
+        # The record goes with the last of the group, so that a second call does nothing to a reused group id.
+        if self._record.exists():
+            self._signal(signal.SIGKILL)
+            self._record.unlink(missing_ok=True)
+
+
+def start(
+    what: str,
+    command: Sequence[str],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    pass_fds: Sequence[int] = (),
+) -> Child:
+    """Start `command`; `env` is added to ours, and an empty value takes a variable away.
+
+    The record in the state folder is written before the start, because grandchildren survive even a SIGKILL of ours.
+    Raises UnavailableError if the program cannot be started.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    record = state.write_record(what, command, log)
+    try:
+        with log.open("ab") as output:
+            process = _starter().submit(_popen, command, output.fileno(), _merged(env), cwd, tuple(pass_fds)).result()
+    except OSError as error:
+        record.unlink()
+        raise UnavailableError(f"{what} could not be started: {error}", hint=f"is {command[0]} installed?") from error
+    except BaseException:
+        record.unlink()
+        raise
+    state.complete_record(record, process.pid)
+    return Child(what, process, log, record)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Give the CPU seconds that a live process has used, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_until_gone(pid: int, timeout: float) -> bool:
+    """Wait for a process that is not our child; tell whether it went within `timeout` seconds."""
+    end = time.monotonic() + timeout
+    while state.start_time(pid) is not None:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@cache
+def _starter() -> ThreadPoolExecutor:
+    # PDEATHSIG fires when the *thread* that forked ends, so one thread that lives as long as we do starts every child.
+    return ThreadPoolExecutor(1, thread_name_prefix="deploy-child-starter")
+
+
+def _popen(
+    command: Sequence[str], output: int, env: Mapping[str, str], cwd: Path | None, pass_fds: tuple[int, ...]
+) -> subprocess.Popen[bytes]:
+    # The trampoline asks for PDEATHSIG and then becomes the command: preexec_fn is not safe beside threads.
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", str(_TRAMPOLINE), str(os.getpid()), *command],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        env=env,
+        cwd=cwd,
+        pass_fds=pass_fds,
+        start_new_session=True,
+    )
+
+
+def _merged(env: Mapping[str, str] | None) -> dict[str, str]:
+    merged = {**os.environ, **(env or {})}
+    return {name: value for name, value in merged.items() if value != "" or name not in (env or {})}

@@ -1,0 +1,63 @@
+"""The state folder (`$DEPLOY_STATE`): records of running children, and their logs."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def folder() -> Path:
+    """Give `$DEPLOY_STATE`, else the user's own state folder."""
+    if given := os.environ.get("DEPLOY_STATE"):
+        return Path(given)
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(home) / "deploy"
+
+
+def logs() -> Path:
+    """Give the folder of kept logs."""
+    path = folder() / "logs"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write_record(what: str, command: Sequence[str], log: Path) -> Path:
+    """Say what is about to be started, and by whom; give the file that says so."""
+    path = folder() / "runs" / f"{uuid.uuid4().hex}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ours = os.getpid()
+    _write(
+        path,
+        {
+            "what": what,
+            "command": list(command),
+            "log": str(log),
+            "parent": {"pid": ours, "start": start_time(ours)},
+            "child": None,
+        },
+    )
+    return path
+
+
+def complete_record(path: Path, pid: int) -> None:
+    """Add the started process, whose id is also that of its group."""
+    _write(path, {**json.loads(path.read_text()), "child": {"pid": pid, "start": start_time(pid)}})
+
+
+def start_time(pid: int) -> int | None:
+    """Give the kernel's start time of a process (clock ticks since boot), None if it has gone: tells a reused pid."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def _write(path: Path, data: dict[str, Any]) -> None:
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps(data))
+    draft.replace(path)
