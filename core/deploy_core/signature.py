@@ -126,9 +126,9 @@ def _as_array(spec: TensorSpec, value: object) -> Array:
             raise InputError(f"input {spec.name!r} has dtype {array.dtype}", hint=f"the model wants {spec}")
         return _bytes_elements(array) if spec.dtype == "string" else array
     try:
-        plain = np.asarray(value)
         if spec.dtype == "string":
-            return _bytes_elements(plain)
+            return _bytes_elements(np.asarray(value, dtype=object))  # numpy's own bytes would lose trailing zeros
+        plain = np.asarray(value)
         array = plain.astype(want)
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(
