@@ -1,1 +1,35 @@
-"""Whatever you deploy predicts what you trained, and here is the proof."""
+"""Whatever you deploy predicts what you trained, and here is the proof.
+
+    from deploy_toolkit import check, connect, export, serve
+
+    export(model, to=["onnx", "tflite"], name="simplenet", example=x)
+    with serve("simplenet") as endpoint:
+        print(connect(endpoint).predict({"features": x}))
+    assert check("simplenet").ok
+
+Nothing heavy is imported before a function is called.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deploy_toolkit.notebook import check as check
+    from deploy_toolkit.notebook import connect as connect
+    from deploy_toolkit.notebook import export as export
+    from deploy_toolkit.notebook import predict as predict
+    from deploy_toolkit.notebook import serve as serve
+
+__all__ = ["check", "connect", "export", "predict", "serve"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module("deploy_toolkit.notebook"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

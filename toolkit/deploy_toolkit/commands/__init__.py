@@ -1,0 +1,1 @@
+"""The commands' options, one module each; what they do is in `flows`."""

@@ -1,0 +1,61 @@
+"""`deploy export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from deploy_toolkit.commands import options
+from deploy_toolkit.output import Output, common
+
+
+@click.command("export")
+@click.argument("source")
+@click.option(
+    "--to", "formats", required=True, metavar="FORMAT[,…]", help="torchscript, mar, onnx, savedmodel, tflite."
+)
+@click.option("--name", help="The name in the store; default: the name of the file.")
+@click.option(
+    "--input", "inputs", multiple=True, metavar="NAME:DTYPE[DIM,…]", help="An input, e.g. x:float32[batch,6]."
+)
+@click.option("--output", "outputs", multiple=True, metavar="NAME", help="The name of an output, in the model's order.")
+@click.option("--example", type=click.Path(path_type=Path), metavar="FILE.npz", help="Example inputs by name.")
+@click.option("--set", "sets", multiple=True, metavar="FORMAT.OPTION=V", help="An option of a format.")
+@common
+def command(
+    output: Output,
+    source: str,
+    formats: str,
+    name: str | None,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    example: Path | None,
+    sets: tuple[str, ...],
+) -> int:
+    """Write a trained model in other formats, prove each file, and store them as one version.
+
+    SOURCE is a file (.pt2, .keras), or `module:attribute` / `file.py:attribute`: a model, or a function that returns
+    one, optionally with example inputs.
+
+    \b
+    Example:
+      deploy export examples/simplenet.py:torch_net --to onnx,savedmodel,tflite --name simplenet
+    """
+    from deploy_core.signature import TensorSpec
+    from deploy_toolkit.flows import export as flow
+    from deploy_toolkit.reports import terminal
+
+    request = flow.Request(
+        source=source,
+        formats=options.names(formats),
+        name=name,
+        example=options.tensors(example) if example else None,
+        inputs=tuple(TensorSpec.parse(text) for text in inputs),
+        outputs=outputs,
+        options=options.format_settings(sets),
+    )
+    with output.progress() as on_event:
+        exported = flow.export(request, store=output.store, on_event=on_event)
+    output.show(exported.to_json(), terminal.exported(exported))
+    return exported.report.exit_code

@@ -1,0 +1,58 @@
+"""How option values are read: lists, `FORMAT.OPTION=V`, tensor files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deploy_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from deploy_core.signature import Array
+
+
+def names(text: str | None) -> tuple[str, ...]:
+    """Read `a,b,c`."""
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def settings(values: Iterable[str]) -> dict[str, str]:
+    """Read `OPTION=V` each. Raises UsageError."""
+    found = {}
+    for value in values:
+        key, sep, setting = value.partition("=")
+        if not sep or not key:
+            raise UsageError(f"--set {value!r} has no value", hint="write --set OPTION=VALUE")
+        found[key] = setting
+    return found
+
+
+def format_settings(values: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Read `FORMAT.OPTION=V` each. Raises UsageError."""
+    found: dict[str, dict[str, str]] = {}
+    for key, value in settings(values).items():
+        format_name, dot, option = key.partition(".")
+        if not dot:
+            raise UsageError(f"--set {key}={value} names no format", hint=f"write --set FORMAT.{key}={value}")
+        found.setdefault(format_name, {})[option] = value
+    return found
+
+
+def tensors(path: Path) -> Mapping[str, Array]:
+    """Read named tensors from `.npz`, or from `.json` as `{name: nested list}`. Raises UsageError."""
+    import json
+
+    import numpy as np
+
+    if not path.exists():
+        raise UsageError(f"{path} does not exist", hint="give an .npz file, or a .json file {name: nested list}")
+    try:
+        if path.suffix == ".json":
+            return dict(json.loads(path.read_text()))
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (ValueError, TypeError, OSError) as error:
+        raise UsageError(
+            f"{path} holds no named tensors: {error}", hint="write it with numpy.savez(path, name=array)"
+        ) from error

@@ -1,0 +1,32 @@
+"""`deploy predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from deploy_toolkit.commands import options
+from deploy_toolkit.output import Output, common
+
+
+@click.command("predict")
+@click.argument("subject", metavar="NAME[@…]|ENDPOINT|FILE")
+@click.option("--input", "inputs", required=True, type=click.Path(path_type=Path), metavar="FILE.json|FILE.npz")
+@common
+def command(output: Output, subject: str, inputs: Path) -> int:
+    """Ask a stored model, an exported file or an endpoint for one prediction.
+
+    \b
+    Example:
+      echo '{"features": [[1,2,3,4,5,6]]}' > x.json
+      deploy predict simplenet --input x.json
+      deploy predict oip+grpc://127.0.0.1:8500/simplenet --input x.json
+    """
+    from deploy_toolkit.flows import predict as flow
+    from deploy_toolkit.reports import terminal
+
+    with output.progress() as on_event:
+        answer = flow.predict(subject, options.tensors(inputs), store=output.store, on_event=on_event)
+    output.show(flow.to_json(subject, answer), terminal.tensors(answer))
+    return 0

@@ -1,0 +1,49 @@
+"""`deploy serve`."""
+
+from __future__ import annotations
+
+import click
+
+from deploy_toolkit.commands import options
+from deploy_toolkit.output import Output, common
+
+
+@click.command("serve")
+@click.argument("names", nargs=-1, metavar="[NAME[@VERSION|@ALIAS]]...")
+@click.option("--server", default="embedded", show_default=True, help="embedded or torchserve.")
+@click.option("--http-port", type=click.IntRange(0, 65535), default=0, help="For REST; 0: any free port.")
+@click.option("--grpc-port", type=click.IntRange(0, 65535), default=0, help="For gRPC; 0: any free port.")
+@click.option("--set", "sets", multiple=True, metavar="OPTION=V", help="An option of the server.")
+@click.option("--dry-run", is_flag=True, help="Print what would be started, and start nothing.")
+@common
+def command(
+    output: Output,
+    names: tuple[str, ...],
+    server: str,
+    http_port: int,
+    grpc_port: int,
+    sets: tuple[str, ...],
+    dry_run: bool,
+) -> int:
+    """Serve stored models on 127.0.0.1 until Ctrl-C; without a NAME, the whole store.
+
+    Ready means that every endpoint has predicted the golden outputs.
+
+    \b
+    Example:
+      deploy serve simplenet --http-port 8501 --grpc-port 8500
+      curl -d '{"instances": [[1,2,3,4,5,6]]}' http://127.0.0.1:8501/v1/models/simplenet:predict
+    """
+    from deploy_toolkit.flows import serve as flow
+    from deploy_toolkit.reports import terminal
+
+    request = flow.Request(names, server, http_port, grpc_port, options.settings(sets))
+    if dry_run:
+        launch = flow.plan(request, store=output.store)
+        output.show(flow.launch_json(launch), terminal.launch(launch))
+        return 0
+    with output.progress() as on_event, flow.serving(request, store=output.store, on_event=on_event) as running:
+        on_event("ready")
+        output.show(flow.running_json(running), terminal.running(running))
+        flow.wait(running)
+    return 0
