@@ -1,1 +1,10 @@
 """The store on disk: versions, manifests, golden data, aliases and views for servers."""
+
+from deploy_model_store.golden import Golden
+from deploy_model_store.manifest import FileFact
+from deploy_model_store.record import Record
+from deploy_model_store.store import Store
+from deploy_model_store.version import Damage, Version
+from deploy_model_store.views import view
+
+__all__ = ["Damage", "FileFact", "Golden", "Record", "Store", "Version", "view"]

@@ -1,0 +1,119 @@
+"""Golden data: the inputs, the source model's outputs for them, and how much each output moves by rounding alone."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, deserialize
+from safetensors.numpy import save_file
+
+from deploy_core.dtypes import dtype_name, numpy_dtype
+from deploy_core.errors import TamperedError
+from deploy_core.signature import Array, Tensors
+
+GOLDEN_FILE = "golden.safetensors"
+
+# What safetensors has a name for; the rest (string, complex) is stored as bytes.
+_NATIVE = {
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float16", "bfloat16", "float32", "float64",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Golden:
+    """`noise` is per output in the output's own unit; `noise_origin` says how it was measured."""
+
+    inputs: Tensors
+    outputs: Tensors
+    noise: Mapping[str, float] = field(default_factory=dict)
+    noise_origin: str = ""
+
+    @property
+    def rows(self) -> int:
+        """The size of the first input's first axis."""
+        first = next(iter(self.inputs.values()), None)
+        return len(first) if first is not None and first.ndim else 0
+
+
+def write_golden(golden: Golden, path: Path) -> dict[str, Any]:
+    """Write the arrays; give what the manifest must say of them for `read_golden`."""
+    arrays = {
+        **{f"input/{name}": array for name, array in golden.inputs.items()},
+        **{f"output/{name}": array for name, array in golden.outputs.items()},
+        **{f"noise/{name}": np.array([value], np.float64) for name, value in golden.noise.items()},
+    }
+    save_file({name: _storable(np.asarray(array)) for name, array in arrays.items()}, path)
+    tensors = {
+        name: {"dtype": dtype_name(np.asarray(array).dtype), "shape": list(np.shape(array))}
+        for name, array in arrays.items()
+    }
+    return {"tensors": tensors, "noise_origin": golden.noise_origin}
+
+
+def read_golden(path: Path, facts: Mapping[str, Any]) -> Golden:
+    """Read what `write_golden` wrote, in the order of the manifest. Raises TamperedError."""
+    try:
+        stored = dict(deserialize(path.read_bytes()))  # type: ignore[no-untyped-call]  # its numpy form has no bfloat16
+        arrays = {
+            name: _unpacked(bytes(stored[name]["data"]), spec["dtype"], tuple(spec["shape"]))
+            for name, spec in facts["tensors"].items()
+        }
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, struct.error) as error:
+        raise TamperedError(
+            f"{path} cannot be read: {error}", hint="publish the version again, or restore the file from a copy"
+        ) from error
+    return Golden(
+        inputs=_of(arrays, "input/"),
+        outputs=_of(arrays, "output/"),
+        noise={name: float(array[0]) for name, array in _of(arrays, "noise/").items()},
+        noise_origin=facts["noise_origin"],
+    )
+
+
+def pack_strings(array: Array) -> bytes:
+    """Give the elements one after another, each behind its length as a little-endian uint32 (as OIP sends them)."""
+    elements = [v.encode() if isinstance(v, str) else bytes(v) for v in array.ravel().tolist()]
+    return b"".join(struct.pack("<I", len(element)) + element for element in elements)
+
+
+def unpack_strings(data: bytes, shape: tuple[int, ...]) -> Array:
+    """Read what `pack_strings` wrote. Raises ValueError or struct.error when the bytes do not fit the shape."""
+    elements, at = [], 0
+    while at < len(data):
+        (length,) = struct.unpack_from("<I", data, at)
+        at += 4 + length
+        if at > len(data):
+            raise ValueError("a string is cut off")
+        elements.append(data[at - length : at])
+    flat = np.empty(len(elements), dtype=object)
+    flat[:] = elements
+    return flat.reshape(shape)
+
+
+def _storable(array: Array) -> Array:
+    """Give the array as safetensors can write it; the dtype and shape of what it cannot stand in the manifest."""
+    name = dtype_name(array.dtype)
+    if name == "string":
+        return np.frombuffer(pack_strings(array), np.uint8)
+    # safetensors writes the memory behind a strided array as it lies. A 0-d array would come back with an axis.
+    dense = np.ascontiguousarray(array).reshape(array.shape)
+    if name in _NATIVE:
+        return dense
+    return np.frombuffer(dense.astype(array.dtype.newbyteorder("<"), copy=False).tobytes(), np.uint8)
+
+
+def _unpacked(data: bytes, dtype: str, shape: tuple[int, ...]) -> Array:
+    if dtype == "string":
+        return unpack_strings(data, shape)
+    array = np.frombuffer(data, numpy_dtype(dtype)).reshape(shape)
+    return array.copy()  # frombuffer gives a read-only array
+
+
+def _of(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -1,0 +1,87 @@
+"""Versions in the folder layout that each server wants, by hard links.
+
+tfserving    <name>/<version>/saved_model.pb …
+torchserve   <name>.mar
+triton       <name>/<version>/model.onnx | model.pt | model.savedmodel/   (config.pbtxt is the server's affair)
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from tempfile import mkdtemp
+
+from deploy_core.errors import UsageError
+from deploy_model_store.disk import flush_tree, link_tree, writing
+from deploy_model_store.version import Version
+
+_TRITON = {"onnx": "model.onnx", "torchscript": "model.pt", "savedmodel": "model.savedmodel"}
+
+
+def view(versions: Version | Iterable[Version], layout: str, folder: Path, *, artifact: str | None = None) -> Path:
+    """Make `folder` show these versions in the layout of a server; give the folder.
+
+    The files are hard links, or copies where `folder` lies on another filesystem. A folder that is there already is
+    replaced as a whole: show a running server's versions in a folder of its own. `artifact` is the name of the artifact to show, else the layout's own (`savedmodel`, `mar`,
+    `onnx`). Raises UsageError for an unknown layout or artifact, TamperedError for a damaged file.
+    """
+    if layout not in LAYOUTS:
+        raise UsageError(f"unknown layout {layout!r}", hint=f"the layouts are {', '.join(LAYOUTS)}")
+    default, place = LAYOUTS[layout]
+    shown = [versions] if isinstance(versions, Version) else list(versions)
+    with writing(folder.parent):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            for version in shown:
+                _show(version, artifact or default, draft, place)
+            _take_place(draft, folder)
+        except BaseException:
+            shutil.rmtree(draft)
+            raise
+    return folder
+
+
+def _show(version: Version, name: str, draft: Path, place: Callable[[Version, str], str]) -> None:
+    chosen = version.artifact(name)
+    version.require_intact(chosen)
+    target = draft / place(version, chosen.format)
+    if target.exists():
+        raise UsageError(f"two versions of {version.name} want the place {target.name}", hint="show one of them")
+    link_tree(chosen.path, target)
+
+
+def _take_place(draft: Path, folder: Path) -> None:
+    flush_tree(draft)
+    old = draft.with_name(f"{draft.name}.old")
+    if folder.exists():
+        folder.rename(old)
+    draft.rename(folder)
+    if old.exists():
+        shutil.rmtree(old)
+
+
+def _tfserving(version: Version, format_name: str) -> str:
+    if format_name != "savedmodel":
+        raise UsageError(f"TF Serving serves savedmodel, not {format_name}", hint="show the savedmodel artifact")
+    return f"{version.name}/{version.number}"
+
+
+def _torchserve(version: Version, format_name: str) -> str:
+    if format_name != "mar":
+        raise UsageError(f"TorchServe serves mar, not {format_name}", hint="show the mar artifact")
+    return f"{version.name}.mar"
+
+
+def _triton(version: Version, format_name: str) -> str:
+    if format_name not in _TRITON:
+        raise UsageError(f"Triton does not serve {format_name}", hint=f"show one of {', '.join(_TRITON)}")
+    return f"{version.name}/{version.number}/{_TRITON[format_name]}"
+
+
+LAYOUTS: Mapping[str, tuple[str, Callable[[Version, str], str]]] = {
+    "tfserving": ("savedmodel", _tfserving),
+    "torchserve": ("mar", _torchserve),
+    "triton": ("onnx", _triton),
+}
