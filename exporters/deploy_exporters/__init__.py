@@ -1,1 +1,1 @@
-"""Formats, sources, routes and the worker: how a trained model becomes files that predict the same."""
+"""How models become files and how those files run: sources, formats, routes between them, and the worker that hosts both."""

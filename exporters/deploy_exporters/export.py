@@ -1,0 +1,187 @@
+"""Export one opened source to formats: the union of the routes, each step once, the source opened once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deploy_core.artifact import Artifact, digest_of
+from deploy_core.errors import DeployError, ExportError
+from deploy_core.signature import Signature, Tensors, TensorSpec
+from deploy_core.table import require
+
+from deploy_exporters import examples
+from deploy_exporters.formats import check_options, file_of
+from deploy_exporters.hosted import Hosted
+from deploy_exporters.routes import STEPS, requirements, route
+from deploy_exporters.sources import Source
+from deploy_exporters.steps.job import Job
+from deploy_exporters.worker import Worker, Workers
+
+_REFERENCES = {"torch": ("torchscript", "pt2"), "keras": ("keras",)}
+_PROOF_ROWS = (2, 3)
+
+
+class OpenedSource(Hosted):
+    """A source model in its worker: a Predictor that also computes in float64."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        number: int,
+        kind: str,
+        signature: Signature,
+        example: Tensors,
+        description: dict[str, Any],
+    ) -> None:
+        super().__init__(worker, number, signature)
+        self.kind = kind
+        self.example = example
+        self.description = description
+
+    def predict_float64(self, inputs: Tensors) -> Tensors:
+        """Answer the same inputs with all arithmetic in float64."""
+        return self.call("predict_float64", inputs)
+
+
+@dataclass(frozen=True)
+class Export:
+    """What an export wrote; `reference` answers for the source model later on."""
+
+    artifacts: tuple[Artifact, ...]
+    reference: Artifact
+
+
+@dataclass
+class _Run:
+    """The state of one export: what is written, and how."""
+
+    workers: Workers
+    opened: OpenedSource
+    folder: Path
+    name: str
+    options: Mapping[str, Mapping[str, str]]
+    on_step: Callable[[str], None]
+    proofs: tuple[tuple[Tensors, Tensors], ...] = ()
+    files: dict[str, Path] = field(default_factory=dict)
+    routes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    tools: dict[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def open_source(
+    workers: Workers,
+    source: Source,
+    *,
+    example: Tensors | None = None,
+    inputs: tuple[TensorSpec, ...] = (),
+    outputs: tuple[str, ...] = (),
+) -> OpenedSource:
+    """Open a source in the source worker. Raises UsageError if it is no model, ExportError if it cannot answer."""
+    worker = workers.get("source")
+    found = worker.call("deploy_exporters.hosting:open_source", source, example, inputs, outputs)
+    return OpenedSource(worker, *found)
+
+
+def export(
+    workers: Workers,
+    opened: OpenedSource,
+    formats: Sequence[str],
+    *,
+    folder: Path,
+    name: str,
+    options: Mapping[str, Mapping[str, str]] | None = None,
+    on_step: Callable[[str], None] = lambda step: None,
+) -> Export:
+    """Write the formats and the reference below `folder`; `on_step` hears the name of each step before it runs.
+
+    Raises UsageError and UnavailableError before anything is written, ExportError for a conversion that failed.
+    """
+    wanted = tuple(dict.fromkeys(formats))
+    check(opened.kind, wanted, options or {})
+    folder.mkdir(parents=True, exist_ok=True)
+    run = _Run(workers, opened, folder.absolute(), name, options or {}, on_step)
+    run.proofs = tuple(
+        (inputs, opened.predict(inputs)) for inputs in (examples.rows(opened.example, n) for n in _PROOF_ROWS)
+    )
+    for each in wanted:
+        _follow(run, each)
+    reference = _reference(run)
+    artifacts = tuple(_artifact(run, each, run.files[each]) for each in wanted)
+    _discard(run, wanted)
+    return Export(artifacts, reference)
+
+
+def check(kind: str, formats: Iterable[str], options: Mapping[str, Mapping[str, str]]) -> None:
+    """Raise UsageError for an unknown format or option, UnavailableError for a missing extra."""
+    formats = tuple(formats)
+    for name in formats:
+        for row in requirements(kind, name):
+            require(f"exporting {kind} to {name}", row.needs, row.extra)
+    check_options(formats, options)
+
+
+def _follow(run: _Run, name: str) -> None:
+    for step in route(run.opened.kind, name):
+        if STEPS[step].writes not in run.files:
+            _run_step(run, step)
+
+
+def _run_step(run: _Run, name: str) -> None:
+    step = STEPS[name]
+    run.on_step(name)
+    writes = run.folder / step.writes / file_of(step.writes, run.name)
+    writes.parent.mkdir(parents=True, exist_ok=True)
+    reads = run.files[step.reads] if step.reads else None
+    job = Job(reads, writes, run.opened.signature, run.proofs, run.name, run.options.get(step.writes, {}))
+    number = None if step.reads else run.opened.number
+    how, tools = _worker(run, step.worker).call(
+        "deploy_exporters.hosting:run_step", step.function, number, job, step.packages
+    )
+    run.files[step.writes] = writes
+    run.routes[step.writes] = (*run.routes.get(step.reads, ()), f"{name} ({how})" if how else name)
+    run.tools[step.writes] = {**run.tools.get(step.reads, {}), **tools}
+
+
+def _worker(run: _Run, kind: str) -> Worker:
+    # A Keras source has TensorFlow in its own worker already.
+    if kind == "source" or (kind == "tensorflow" and run.opened.kind == "keras"):
+        return run.opened.worker
+    return run.workers.get(kind)
+
+
+def _reference(run: _Run) -> Artifact:
+    failures: list[DeployError] = []
+    for name in _REFERENCES[run.opened.kind]:
+        try:
+            _follow(run, name)
+        except ExportError as error:
+            run.on_step(f"reference: {error}")
+            failures.append(error)
+            continue
+        path = run.folder / "reference" / run.files[name].name
+        path.parent.mkdir(exist_ok=True)
+        os.link(run.files[name], path)
+        return _artifact(run, name, path)
+    raise failures[0]
+
+
+def _artifact(run: _Run, name: str, path: Path) -> Artifact:
+    return Artifact(
+        format=name,
+        path=path,
+        signature=run.opened.signature,
+        route=run.routes[name],
+        options=dict(run.options.get(name, {})),
+        tools=run.tools[name],
+        digest=digest_of(path),
+    )
+
+
+def _discard(run: _Run, wanted: Sequence[str]) -> None:
+    for name in run.files:
+        if name not in wanted:
+            shutil.rmtree(run.folder / name)

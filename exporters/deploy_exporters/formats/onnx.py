@@ -1,0 +1,73 @@
+"""ONNX, run by ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from deploy_core.errors import UsageError
+from deploy_core.signature import BATCH, Array, Dim, Signature, Tensors, TensorSpec
+
+FILE = "model.onnx"
+LIBRARY = "onnxruntime"
+OPTIONS: Mapping[str, str] = {"opset": "version of the ONNX operator set, 18 to 23 (default 20)"}
+_DTYPES = {"float": "float32", "double": "float64"}
+
+
+class Session:
+    """An ONNX Runtime session called by tensor names; calls from several threads may run at once."""
+
+    def __init__(self, session: Any, signature: Signature) -> None:
+        self.signature = signature
+        self._run = session.run
+        self._names = [spec.name for spec in signature.outputs]
+
+    def predict(self, inputs: Tensors) -> Tensors:
+        """Answer one batch."""
+        return dict(zip(self._names, map(_bytes, self._run(self._names, self.signature.conform(inputs))), strict=True))
+
+    def close(self) -> None:
+        """Let go of the session."""
+        self._run = None
+
+
+def load(path: Path, signature: Signature | None = None, *, threads: int | None = None) -> Session:
+    """Load an ONNX file; `threads` is how many one call may use."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return Session(session, signature or Signature(_specs(session.get_inputs()), _specs(session.get_outputs())))
+
+
+def _specs(values: Sequence[Any]) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(value.name, _dtype(value), _shape(value)) for value in values)
+
+
+def _dtype(value: Any) -> str:
+    if not value.type.startswith("tensor("):
+        raise UsageError(f"{value.name!r} of the ONNX file is a {value.type}, not a tensor")
+    name = value.type.removeprefix("tensor(").removesuffix(")")
+    return _DTYPES.get(name, name)
+
+
+def _shape(value: Any) -> tuple[Dim, ...]:
+    # The first symbol of a foreign file may have any name; to everyone else it is the batch.
+    dims: list[Dim] = [
+        dim if isinstance(dim, int | str) else f"{value.name}_{axis}" for axis, dim in enumerate(value.shape)
+    ]
+    return (BATCH, *dims[1:]) if dims and isinstance(dims[0], str) else tuple(dims)
+
+
+def _bytes(array: Array) -> Array:
+    if array.dtype.kind not in "OU":
+        return array
+    flat = [value.encode() if isinstance(value, str) else value for value in array.ravel().tolist()]
+    result = np.empty(len(flat), dtype=object)
+    result[:] = flat
+    return result.reshape(array.shape)

@@ -1,0 +1,28 @@
+"""torch.export programs, run by torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from deploy_core.errors import UsageError
+from deploy_core.signature import Signature
+
+from deploy_exporters import examples, pt2
+from deploy_exporters.torch_source import TorchSource
+
+FILE = "model.pt2"
+LIBRARY = "torch"
+OPTIONS: Mapping[str, str] = {}
+
+
+def load(path: Path, signature: Signature | None = None, *, threads: int | None = None) -> TorchSource:
+    """Load a .pt2; `threads` holds for all of torch in this process."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    model, told, _ = pt2.load(path)
+    known = signature or told
+    if known is None:
+        raise UsageError(f"{path} does not tell the names of its outputs", hint="a .pt2 of ours does")
+    return TorchSource(model, known, examples.from_specs(known.inputs))

@@ -1,0 +1,75 @@
+"""What a worker keeps between calls: opened sources and loaded files, by number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from deploy_core.signature import Signature, Tensors, TensorSpec
+
+from deploy_exporters.opening import Opened
+from deploy_exporters.sources import Source
+from deploy_exporters.steps.job import Job
+
+_kept: dict[int, Any] = {}
+_numbers = count(1)
+
+
+def open_source(
+    source: Source, example: Tensors | None, inputs: Sequence[TensorSpec], outputs: Sequence[str]
+) -> tuple[int, str, Signature, Tensors, dict[str, Any]]:
+    """Open a source and keep it; give its number and what is to be known of it."""
+    from deploy_exporters.opening import open_source as opened
+
+    found: Opened = opened(source, example, inputs, outputs)
+    description = {"kind": found.kind, "location": source.location, "note": source.note, **found.describe()}
+    return _keep(found), found.kind, found.signature, dict(found.example), description
+
+
+def load(name: str, path: Path, signature: Signature | None, threads: int | None) -> tuple[int, Signature]:
+    """Load a file of that format and keep its Predictor."""
+    from deploy_exporters.formats import load_file
+
+    predictor = load_file(name, path, signature, threads=threads)
+    return _keep(predictor), predictor.signature
+
+
+def predict(number: int, inputs: Tensors) -> dict[str, Any]:
+    """Answer one batch."""
+    return dict(_kept[number].predict(inputs))
+
+
+def predict_float64(number: int, inputs: Tensors) -> dict[str, Any]:
+    """Answer one batch in double precision."""
+    return dict(_kept[number].predict_float64(inputs))
+
+
+def close(number: int) -> None:
+    """Let go of a source or a file."""
+    kept = _kept.pop(number, None)
+    if kept is not None:
+        kept.close()
+
+
+def run_step(function: str, number: int | None, job: Job, packages: Sequence[str]) -> tuple[str, Mapping[str, str]]:
+    """Run one step of a route; give its word on how it did it, and the versions of its tools."""
+    module, _, name = function.partition(":")
+    how = getattr(import_module(module), name)(*(() if number is None else (_kept[number],)), job)
+    return how or "", {package: _version(package) for package in packages}
+
+
+def _keep(thing: Any) -> int:
+    number = next(_numbers)
+    _kept[number] = thing
+    return number
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return str(getattr(import_module(package), "__version__", "unknown"))

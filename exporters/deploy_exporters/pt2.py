@@ -1,0 +1,71 @@
+"""torch.export programs: written from a source model, read back with their tensor names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from deploy_core.signature import BATCH, Signature, TensorSpec
+from torch.utils import _pytree
+
+from deploy_exporters.torch_source import TorchSource
+
+_EXTRA = "signature.json"
+
+
+class Program(torch.nn.Module):
+    """A torch.export program that is called with its inputs by position, whatever their structure was."""
+
+    def __init__(self, program: torch.export.ExportedProgram) -> None:
+        super().__init__()
+        self.graph = program.module()
+        self._structure = program.call_spec.in_spec
+
+    def forward(self, *tensors: torch.Tensor) -> Any:
+        """Answer one batch."""
+        args, kwargs = _pytree.tree_unflatten(list(tensors), self._structure)
+        return self.graph(*args, **kwargs)
+
+
+def program(source: TorchSource) -> torch.export.ExportedProgram:
+    """Export a source model with its symbols dynamic."""
+    dynamic = dynamic_axes(source.signature, torch.export.Dim.DYNAMIC)
+    return torch.export.export(source.flat, source.tensors(2), dynamic_shapes=dynamic)
+
+
+def dynamic_axes(signature: Signature, dynamic: object = None) -> tuple[dict[int, Any], ...]:
+    """Give, for each input, its dynamic axes: each with `dynamic`, or with its symbol."""
+    return tuple(
+        {axis: dynamic or dim for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
+        for spec in signature.inputs
+    )
+
+
+def save(exported: torch.export.ExportedProgram, path: Path, signature: Signature) -> None:
+    """Write a .pt2 that tells its own signature."""
+    torch.export.save(exported, str(path), extra_files={_EXTRA: json.dumps(signature.to_json())})
+
+
+def load(path: Path) -> tuple[Program, Signature | None, torch.export.ExportedProgram]:
+    """Read a .pt2, and its signature if it tells one."""
+    extra: dict[str, Any] = {_EXTRA: ""}
+    exported = torch.export.load(str(path), extra_files=extra)
+    told = extra[_EXTRA]
+    return Program(exported), Signature.from_json(json.loads(told)) if told else None, exported
+
+
+def input_specs(exported: torch.export.ExportedProgram) -> tuple[TensorSpec, ...]:
+    """Tell the inputs of a program that was written by someone else."""
+    values: Mapping[str, Any] = {
+        node.name: node.meta["val"] for node in exported.graph.nodes if node.op == "placeholder"
+    }
+    return tuple(_spec(name, values[name]) for name in exported.graph_signature.user_inputs if name in values)
+
+
+def _spec(name: str, value: torch.Tensor) -> TensorSpec:
+    sizes = [int(size) if isinstance(size, int) else f"{name}_{axis}" for axis, size in enumerate(value.shape)]
+    dtype = str(value.dtype).removeprefix("torch.")
+    return TensorSpec(name, dtype, (BATCH if isinstance(sizes[0], str) else sizes[0], *sizes[1:]) if sizes else ())

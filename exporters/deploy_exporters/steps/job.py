@@ -1,0 +1,57 @@
+"""What a step is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from deploy_core.dtypes import dtype_name, is_float
+from deploy_core.errors import ExportError
+from deploy_core.predictor import Predictor
+from deploy_core.signature import Signature, Tensors
+
+
+@dataclass(frozen=True)
+class Job:
+    """`reads` is the file or folder of the step before (None: the opened source), `writes` the one to make.
+
+    `proofs` are inputs with the source model's own outputs, at several batch sizes.
+    """
+
+    reads: Path | None
+    writes: Path
+    signature: Signature
+    proofs: tuple[tuple[Tensors, Tensors], ...]
+    name: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def read(self) -> Path:
+        """`reads`, for a step that reads a file."""
+        assert self.reads is not None
+        return self.reads
+
+    def prove(self, predictor: Predictor, what: str) -> None:
+        """Raise ExportError unless the predictor answers the proofs as the source did, roughly.
+
+        This is what tells one way of writing a file from another; the verdict on the file is the agreement's.
+        """
+        for inputs, want in self.proofs:
+            got = predictor.predict(inputs)
+            for name, array in want.items():
+                _compare(name, array, got[name], what)
+
+
+def _compare(name: str, want: np.ndarray, got: np.ndarray, what: str) -> None:  # type: ignore[type-arg]
+    if want.shape != got.shape:
+        raise ExportError(f"{what} answers {name!r} in shape {list(got.shape)}, the source in {list(want.shape)}")
+    if not is_float(dtype_name(want.dtype)):
+        close = bool((want == got).all())
+    else:
+        wide = want.astype(np.complex128)
+        spread = float(np.abs(wide).max(initial=0.0))
+        close = bool(np.allclose(got.astype(np.complex128), wide, rtol=1e-3, atol=1e-3 * spread, equal_nan=True))
+    if not close:
+        raise ExportError(f"{what} predicts another {name!r} than the source")

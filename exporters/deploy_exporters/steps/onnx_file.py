@@ -1,0 +1,58 @@
+"""What every ONNX file gets before it leaves: our names and symbols, no traces of this machine, a check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+from deploy_core.errors import ExportError
+from deploy_core.signature import Signature, TensorSpec
+
+
+def finish(path: Path, signature: Signature) -> None:
+    """Name the dimensions as the signature does, drop metadata, check. Raises ExportError for a frozen dimension."""
+    model = onnx.load(str(path))
+    for values, specs in ((model.graph.input, signature.inputs), (model.graph.output, signature.outputs)):
+        _check_names([value.name for value in values], [spec.name for spec in specs])
+        for value, spec in zip(values, specs, strict=True):
+            _name_dimensions(value, spec)
+    _strip(model)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
+
+
+def _check_names(got: list[str], want: list[str]) -> None:
+    if got != want:
+        raise ExportError(
+            f"the ONNX file has the tensors {', '.join(got)}, the model has {', '.join(want)}",
+            hint="an input that the model does not use, or two outputs that are one tensor, get lost",
+        )
+
+
+def _name_dimensions(value: Any, spec: TensorSpec) -> None:
+    shape = value.type.tensor_type.shape
+    if len(shape.dim) != len(spec.shape):
+        raise ExportError(f"the ONNX file has {len(shape.dim)} dimensions in {value.name!r}, the model has {spec}")
+    for dim, want in zip(shape.dim, spec.shape, strict=True):
+        fixed = dim.dim_value if dim.HasField("dim_value") else None
+        if isinstance(want, str) and fixed is not None:
+            raise ExportError(
+                f"the converter froze {want} of {value.name!r} to {fixed}", hint="its batch is not dynamic"
+            )
+        if isinstance(want, str):
+            dim.dim_param = want
+        else:
+            dim.dim_value = want
+
+
+def _strip(model: Any) -> None:
+    # torch writes stack traces with the user's paths into every node.
+    model.doc_string = ""
+    del model.metadata_props[:]
+    for part in (model.graph, *model.functions):
+        for thing in (*part.node, *part.value_info):
+            thing.doc_string = ""
+            del thing.metadata_props[:]
+    for thing in (model.graph, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        del thing.metadata_props[:]

@@ -1,0 +1,155 @@
+"""A trained torch model in memory, as a Predictor that also computes in float64."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from deploy_core.errors import ExportError, UsageError
+from deploy_core.signature import Array, Signature, Tensors, TensorSpec
+
+from deploy_exporters import examples
+from deploy_exporters.deploy_handler import DTYPES, flatten, to_tensor
+from deploy_exporters.torch_flat import Flat, call, check_arguments, flat, input_names
+
+
+class TorchSource:
+    """A torch model with named inputs and outputs, in eval mode on the CPU."""
+
+    kind = "torch"
+
+    def __init__(self, model: torch.nn.Module, signature: Signature, example: Tensors) -> None:
+        self.model = model
+        self.signature = signature
+        self.example = example
+
+    def predict(self, inputs: Tensors) -> Tensors:
+        """Answer one batch."""
+        return self._run(self.model, {name: to_tensor(a) for name, a in self.signature.conform(inputs).items()})
+
+    def predict_float64(self, inputs: Tensors) -> Tensors:
+        """Answer one batch with a copy of the model in double precision."""
+        tensors = {name: to_tensor(array) for name, array in self.signature.conform(inputs).items()}
+        return self._run(self._double, {n: t.double() if t.is_floating_point() else t for n, t in tensors.items()})
+
+    def close(self) -> None:
+        """Nothing is held but memory."""
+
+    @cached_property
+    def flat(self) -> Flat:
+        """The model as converters want it."""
+        return flat(self.model, [spec.name for spec in self.signature.inputs])
+
+    def tensors(self, rows: int) -> tuple[torch.Tensor, ...]:
+        """Give example inputs of that many rows, in order."""
+        return tuple(to_tensor(array) for array in examples.rows(self.example, rows).values())
+
+    def describe(self) -> dict[str, Any]:
+        """Give the class, the number of parameters and the digest of the weights."""
+        return {
+            "class": f"{type(self.model).__module__}.{type(self.model).__qualname__}",
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "training_id": training_id(self.model),
+        }
+
+    @cached_property
+    def _double(self) -> torch.nn.Module:
+        return copy.deepcopy(self.model).double()
+
+    def _run(self, model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> Tensors:
+        with torch.no_grad():
+            values = flatten(call(model, tensors))
+        return {spec.name: to_array(value) for spec, (_, value) in zip(self.signature.outputs, values, strict=True)}
+
+
+def open_torch(
+    model: torch.nn.Module, example: object | None, inputs: Sequence[TensorSpec], outputs: Sequence[str]
+) -> TorchSource:
+    """Find out the signature of a model by running it. Raises UsageError, ExportError."""
+    model = model.cpu()
+    if model.training:
+        model.eval()
+    named = _example(model, example, inputs)
+    specs = tuple(inputs) or tuple(TensorSpec.of(name, array) for name, array in named.items())
+    source = TorchSource(model, Signature(specs, ()), Signature(specs, ()).conform(named))
+    first, second = (_probe(source, rows) for rows in (2, 3))
+    source.signature = Signature(specs, examples.output_specs(first, second, outputs))
+    examples.check_numbers(source.predict(source.example))
+    return source
+
+
+def training_id(model: torch.nn.Module) -> str:
+    """Give one digest for all weights and buffers."""
+    whole = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        if isinstance(tensor, torch.Tensor):
+            array = tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy()
+            whole.update(f"{name}:{tensor.dtype}{list(tensor.shape)}".encode() + array.tobytes())
+    return whole.hexdigest()
+
+
+def to_array(tensor: torch.Tensor) -> Array:
+    """Give a tensor as a numpy array; bfloat16 is the one of ml_dtypes."""
+    tensor = tensor.detach().cpu().contiguous()
+    if tensor.dtype == torch.bfloat16:
+        import ml_dtypes
+
+        return tensor.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
+    return tensor.numpy()
+
+
+def named_example(model: torch.nn.Module, example: object) -> dict[str, Array]:
+    """Give example inputs by the names of forward's arguments; a single array is the first."""
+    if isinstance(example, Mapping):
+        return {str(name): _array(value) for name, value in example.items()}
+    values = list(example) if isinstance(example, tuple | list) else [example]
+    return dict(zip(input_names(model, len(values)), map(_array, values), strict=True))
+
+
+def _example(model: torch.nn.Module, example: object | None, inputs: Sequence[TensorSpec]) -> dict[str, Array]:
+    if example is None and not inputs:
+        name = input_names(model, 1)[0]
+        raise UsageError(
+            "a torch model does not say what inputs it takes",
+            hint=f"give --input '{name}:float32[batch,…]' or --example FILE.npz, or return (model, example inputs)",
+        )
+    examples.check_batch(inputs)
+    named = examples.from_specs(inputs) if example is None else named_example(model, example)
+    check_arguments(model, list(named))
+    return examples.at_least_two_rows(named)
+
+
+def _probe(source: TorchSource, rows: int) -> dict[str, Array]:
+    tensors = dict(zip(source.example, source.tensors(rows), strict=True))
+    shown = ", ".join(f"{name}:{examples.shown(to_array(tensor))}" for name, tensor in tensors.items())
+    try:
+        with torch.no_grad():
+            return {name: to_array(tensor) for name, tensor in flatten(call(source.model, tensors))}
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+        if rows == 3:
+            raise ExportError(
+                f"the model answers a batch of 2 rows but not one of 3: {reason}",
+                hint="its batch is frozen: a size is written into its forward",
+            ) from error
+        raise UsageError(
+            f"the model cannot run on the example inputs ({shown}): {reason}", hint="check their shapes and dtypes"
+        ) from error
+
+
+def _array(value: object) -> Array:
+    if isinstance(value, torch.Tensor):
+        return to_array(value)
+    if isinstance(value, np.ndarray):
+        return value
+    array = np.asarray(value)
+    if array.dtype == np.float64:
+        return array.astype(np.float32)  # as torch.tensor does with Python's floats
+    if array.dtype.name not in DTYPES:
+        raise UsageError(f"an example input is {type(value).__name__}, not numbers", hint="give arrays or tensors")
+    return array

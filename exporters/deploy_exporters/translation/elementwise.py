@@ -1,0 +1,282 @@
+"""Operators that work on each element by itself: arithmetic, functions, activations, comparisons, logic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from deploy_exporters.translation.values import Node, Value, dtype_of, rank, reshaped, static, tensor
+
+_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    "Acos": tf.math.acos,
+    "Acosh": tf.math.acosh,
+    "Asin": tf.math.asin,
+    "Asinh": tf.math.asinh,
+    "Atan": tf.math.atan,
+    "Atanh": tf.math.atanh,
+    "BitwiseNot": tf.bitwise.invert,
+    "Ceil": tf.math.ceil,
+    "Cos": tf.math.cos,
+    "Cosh": tf.math.cosh,
+    "Erf": tf.math.erf,
+    "Exp": tf.math.exp,
+    "Floor": tf.math.floor,
+    "Identity": lambda x: x,
+    "Log": tf.math.log,
+    "Neg": tf.math.negative,
+    "Not": tf.math.logical_not,
+    "Reciprocal": tf.math.reciprocal,
+    "Round": tf.math.round,
+    "Sigmoid": tf.math.sigmoid,
+    "Sin": tf.math.sin,
+    "Sinh": tf.math.sinh,
+    "Softplus": tf.math.softplus,
+    "Softsign": tf.math.softsign,
+    "Sqrt": tf.math.sqrt,
+    "Tan": tf.math.tan,
+    "Tanh": tf.math.tanh,
+}
+
+_PAIRS: dict[str, Callable[[Any, Any], Any]] = {
+    "Add": tf.math.add,
+    "BitwiseAnd": tf.bitwise.bitwise_and,
+    "BitwiseOr": tf.bitwise.bitwise_or,
+    "BitwiseXor": tf.bitwise.bitwise_xor,
+    "Mul": tf.math.multiply,
+    "Sub": tf.math.subtract,
+    "And": tf.math.logical_and,
+    "Or": tf.math.logical_or,
+    "Xor": tf.math.not_equal,  # on booleans the same; TFLite has no LogicalXor
+    "Equal": tf.math.equal,
+    "Greater": tf.math.greater,
+    "GreaterOrEqual": tf.math.greater_equal,
+    "Less": tf.math.less,
+    "LessOrEqual": tf.math.less_equal,
+}
+
+
+def unary(node: Node, x: Value) -> Value:
+    """Translate the operators that TensorFlow has under a name of its own."""
+    return _FUNCTIONS[node.op](tensor(x))
+
+
+def binary(node: Node, a: Value, b: Value) -> Value:
+    """Translate the operators on two broadcast tensors that TensorFlow has."""
+    left, right = legacy_broadcast(node, a, b)
+    return _PAIRS[node.op](tensor(left), tensor(right))
+
+
+def legacy_broadcast(node: Node, a: Value, b: Value) -> tuple[Value, Value]:
+    """Line up the second operand as opset 6 and before said: by the attributes `broadcast` and `axis`."""
+    if node.opset >= 7 or not node.get("broadcast", 0) or "axis" not in node.attributes:
+        return a, b
+    axis = int(node.get("axis")) % rank(a)
+    return a, reshaped(b, [*b.shape, *[1] * (rank(a) - axis - rank(b))])
+
+
+def absolute(node: Node, x: Value) -> Value:
+    """Translate Abs, which TensorFlow lacks for unsigned integers."""
+    return tensor(x) if dtype_of(x).is_unsigned else tf.math.abs(x)
+
+
+def sign(node: Node, x: Value) -> Value:
+    """Translate Sign, which TensorFlow lacks for some integers."""
+    dtype = dtype_of(x)
+    return tf.math.sign(x) if dtype.is_floating else tf.cast(tf.math.sign(tf.cast(x, tf.int64)), dtype)
+
+
+def divide(node: Node, a: Value, b: Value) -> Value:
+    """Translate Div: between integers the quotient is cut toward zero."""
+    a, b = (tensor(v) for v in legacy_broadcast(node, a, b))
+    return tf.math.divide(a, b) if dtype_of(a).is_floating else tf.truncatediv(a, b)
+
+
+def modulo(node: Node, a: Value, b: Value) -> Value:
+    """Translate Mod: with `fmod` the result has the sign of the dividend, else of the divisor."""
+    dtype = dtype_of(a)
+    wide = dtype if dtype.is_floating else tf.int64
+    function = tf.math.floormod if not node.get("fmod", 0) else tf.truncatemod
+    return tf.cast(function(tf.cast(a, wide), tf.cast(b, wide)), dtype)
+
+
+def power(node: Node, a: Value, b: Value) -> Value:
+    """Translate Pow: the result has the base's dtype; small whole exponents become products."""
+    base, exponent = legacy_broadcast(node, a, b)
+    exact = static(exponent)
+    if exact is not None and exact.size == 1 and exact.ndim <= rank(base):
+        simple = _simple_power(tensor(base), float(exact.reshape(())))
+        if simple is not None:
+            return simple
+    dtype, other = dtype_of(base), dtype_of(exponent)
+    work = dtype if dtype.is_floating and dtype.size >= other.size or not other.is_floating else other
+    return tf.cast(tf.math.pow(tf.cast(base, work), tf.cast(exponent, work)), dtype)
+
+
+def _simple_power(base: Any, exponent: float) -> Any | None:
+    if exponent == 1.0:
+        return base
+    if exponent == 2.0:
+        return tf.math.multiply(base, base)
+    if exponent == 3.0:
+        return tf.math.multiply(tf.math.multiply(base, base), base)
+    return tf.math.sqrt(base) if exponent == 0.5 and base.dtype.is_floating else None
+
+
+def variadic(node: Node, *inputs: Value) -> Value:
+    """Translate Sum, Mean, Max and Min of any number of tensors."""
+    if node.op in ("Sum", "Mean"):
+        total = reduce(tf.math.add, map(tensor, inputs))
+        return total if node.op == "Sum" else total / tf.constant(len(inputs), total.dtype)
+    return reduce(maximum if node.op == "Max" else minimum, map(tensor, inputs))
+
+
+_NO_MAXIMUM = (tf.uint32, tf.uint64)
+
+
+def maximum(a: Value, b: Value) -> Any:
+    """Take the larger of each pair."""
+    return tf.where(a > b, a, b) if dtype_of(a) in _NO_MAXIMUM else tf.math.maximum(a, b)
+
+
+def minimum(a: Value, b: Value) -> Any:
+    """Take the smaller of each pair."""
+    return tf.where(a < b, a, b) if dtype_of(a) in _NO_MAXIMUM else tf.math.minimum(a, b)
+
+
+def clip(node: Node, x: Value, low: Value = None, high: Value = None) -> Value:
+    """Translate Clip, whose limits are attributes up to opset 10 and inputs after."""
+    dtype = dtype_of(x)
+    if node.opset < 11:
+        low, high = (None if node.get(n) is None else np.array(node.get(n)) for n in ("min", "max"))
+    if _is(low, 0.0) and _is(high, 6.0) and dtype.is_floating:
+        return tf.nn.relu6(x)
+    result = tensor(x)
+    if low is not None:
+        result = maximum(result, tf.cast(low, dtype))
+    return result if high is None else minimum(result, tf.cast(high, dtype))
+
+
+def _is(value: Value, number: float) -> bool:
+    array = static(value)
+    return array is not None and array.size == 1 and float(array.reshape(())) == number
+
+
+def relu(node: Node, x: Value) -> Value:
+    """Translate Relu."""
+    return tf.nn.relu(x)
+
+
+def leaky_relu(node: Node, x: Value) -> Value:
+    """Translate LeakyRelu."""
+    return tf.nn.leaky_relu(x, alpha=node.get("alpha", 0.01))
+
+
+def prelu(node: Node, x: Value, slope: Value) -> Value:
+    """Translate PRelu."""
+    x, slope = tensor(x), tensor(slope)
+    return tf.where(x < 0, x * slope, x)
+
+
+def thresholded_relu(node: Node, x: Value) -> Value:
+    """Translate ThresholdedRelu."""
+    x = tensor(x)
+    return tf.where(x > tf.cast(node.get("alpha", 1.0), x.dtype), x, tf.zeros_like(x))
+
+
+def elu(node: Node, x: Value) -> Value:
+    """Translate Elu."""
+    alpha = node.get("alpha", 1.0)
+    if alpha == 1.0:
+        return tf.nn.elu(x)
+    return tf.where(tensor(x) < 0, tf.cast(alpha, x.dtype) * (tf.math.exp(x) - 1), x)
+
+
+def celu(node: Node, x: Value) -> Value:
+    """Translate Celu."""
+    x = tensor(x)
+    alpha = tf.cast(node.get("alpha", 1.0), x.dtype)
+    return tf.nn.relu(x) + tf.math.minimum(tf.zeros_like(x), alpha * (tf.math.exp(x / alpha) - 1))
+
+
+def selu(node: Node, x: Value) -> Value:
+    """Translate Selu."""
+    x = tensor(x)
+    alpha = tf.cast(node.get("alpha", 1.67326319217681884765625), x.dtype)
+    gamma = tf.cast(node.get("gamma", 1.05070102214813232421875), x.dtype)
+    return tf.where(x > 0, gamma * x, gamma * alpha * (tf.math.exp(x) - 1))
+
+
+def gelu(node: Node, x: Value) -> Value:
+    """Translate Gelu."""
+    return tf.nn.gelu(x, approximate=node.get("approximate", "none") == "tanh")
+
+
+def hard_sigmoid(node: Node, x: Value) -> Value:
+    """Translate HardSigmoid."""
+    x = tensor(x)
+    line = tf.cast(node.get("alpha", 0.2), x.dtype) * x + tf.cast(node.get("beta", 0.5), x.dtype)
+    return tf.clip_by_value(line, tf.zeros((), x.dtype), tf.ones((), x.dtype))
+
+
+def hard_swish(node: Node, x: Value) -> Value:
+    """Translate HardSwish, in the form that TFLite has as one operator."""
+    x = tensor(x)
+    return x * tf.nn.relu6(x + tf.cast(3, x.dtype)) * tf.cast(1 / 6, x.dtype)
+
+
+def mish(node: Node, x: Value) -> Value:
+    """Translate Mish."""
+    x = tensor(x)
+    return x * tf.math.tanh(tf.math.softplus(x))
+
+
+def swish(node: Node, x: Value) -> Value:
+    """Translate Swish."""
+    x = tensor(x)
+    return x * tf.math.sigmoid(tf.cast(node.get("alpha", 1.0), x.dtype) * x)
+
+
+def shrink(node: Node, x: Value) -> Value:
+    """Translate Shrink."""
+    x = tensor(x)
+    lambd, bias = node.get("lambd", 0.5), tf.cast(node.get("bias", 0.0), x.dtype)
+    edge = tf.cast(lambd, x.dtype)
+    return tf.where(x < -edge, x + bias, tf.where(x > edge, x - bias, tf.zeros_like(x)))
+
+
+def is_nan(node: Node, x: Value) -> Value:
+    """Translate IsNaN; TFLite has no IsNan, and only NaN differs from itself."""
+    return tf.math.not_equal(x, x)
+
+
+def is_inf(node: Node, x: Value) -> Value:
+    """Translate IsInf."""
+    x = tensor(x)
+    infinite = tf.constant(math.inf, x.dtype)
+    nothing = tf.zeros_like(x, dtype=tf.bool)
+    above = tf.equal(x, infinite) if node.get("detect_positive", 1) else nothing
+    below = tf.equal(x, -infinite) if node.get("detect_negative", 1) else nothing
+    return tf.logical_or(above, below)
+
+
+def bit_shift(node: Node, a: Value, b: Value) -> Value:
+    """Translate BitShift."""
+    shift = tf.bitwise.left_shift if node.get("direction") == "LEFT" else tf.bitwise.right_shift
+    return shift(tensor(a), tensor(b))
+
+
+def where(node: Node, condition: Value, a: Value, b: Value) -> Value:
+    """Translate Where."""
+    return tf.where(condition, tensor(a), tensor(b))
+
+
+def dropout(node: Node, x: Value, *_: Value) -> Value | tuple[Value, ...]:
+    """Translate Dropout as it is at inference: nothing is dropped."""
+    if len(node.outputs) == 1:
+        return tensor(x)
+    return tensor(x), tf.ones_like(x, dtype=tf.bool)

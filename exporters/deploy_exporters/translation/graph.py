@@ -1,0 +1,108 @@
+"""Running the operators of an ONNX graph one after the other, on arrays where everything is known and else on tensors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import onnx
+import tensorflow as tf
+
+from deploy_exporters.translation.model import arrays_of, attributes_of
+from deploy_exporters.translation.table import OPERATORS, RANDOM
+from deploy_exporters.translation.values import Node, Value, as_array
+
+Operator = Callable[..., Value]
+
+
+@cache
+def operator(name: str) -> Operator:
+    """Find the function that translates an operator."""
+    module, _, function = OPERATORS[name].partition(":")
+    found: Operator = getattr(import_module(f"deploy_exporters.translation.{module}"), function)
+    return found
+
+
+def evaluate(graph: onnx.GraphProto, opset: int, values: Mapping[str, Value]) -> dict[str, Value]:
+    """Give the outputs of a graph by name; `values` holds its inputs, and for a subgraph all it can see."""
+    scope = {"": None, **values, **{name: a for name, a in arrays_of(graph).items() if name not in values}}
+    uses = _last_uses(graph)
+    for index, proto in enumerate(graph.node):
+        node = _node(proto, opset, scope)
+        results = apply(node, [scope[name] for name in _trimmed(proto.input)])
+        scope.update(zip(proto.output, results, strict=False))
+        for name in uses.get(index, ()):
+            scope[name] = None
+    return {output.name: scope[output.name] for output in graph.output}
+
+
+def apply(node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
+    """Run one operator; where every input is an array the results are arrays too."""
+    run = operator(node.op)
+    if node.op in RANDOM or not all(value is None or isinstance(value, np.ndarray) for value in inputs):
+        with tf.name_scope(_scope_name(node)):
+            return _as_tuple(run(node, *inputs))
+    with tf.init_scope():  # out of the graph that is being traced: computed now, once
+        return tuple(_array(value) for value in _as_tuple(run(node, *inputs)))
+
+
+def _array(value: Value) -> Value:
+    return as_array(value) if tf.is_tensor(value) else value
+
+
+def _as_tuple(result: Value) -> tuple[Value, ...]:
+    return result if isinstance(result, tuple) else (result,)
+
+
+def _trimmed(names: Sequence[str]) -> list[str]:
+    kept = list(names)
+    while kept and not kept[-1]:
+        kept.pop()
+    return kept
+
+
+def _node(proto: onnx.NodeProto, opset: int, scope: Mapping[str, Value]) -> Node:
+    attributes = {
+        name: _subgraph(value, opset, scope) if isinstance(value, onnx.GraphProto) else value
+        for name, value in attributes_of(proto).items()
+    }
+    return Node(proto.op_type, opset, attributes, proto.name, tuple(proto.output))
+
+
+def _subgraph(graph: onnx.GraphProto, opset: int, scope: Mapping[str, Value]) -> Callable[..., list[Value]]:
+    return partial(_call, graph, opset, scope)
+
+
+def _call(graph: onnx.GraphProto, opset: int, scope: Mapping[str, Value], *inputs: Value) -> list[Value]:
+    named = zip((value.name for value in graph.input), inputs, strict=True)
+    return list(evaluate(graph, opset, {**scope, **dict(named)}).values())
+
+
+def _scope_name(node: Node) -> str:
+    """Name TensorFlow's operators after the ONNX node, so that messages of later steps lead back to it."""
+    cleaned = re.sub(r"[^A-Za-z0-9_.\-]", "_", node.name or node.outputs[0] or node.op)
+    return cleaned if cleaned[:1].isalnum() else f"n{cleaned}"
+
+
+def _last_uses(graph: onnx.GraphProto) -> dict[int, list[str]]:
+    """Find after which node an intermediate value is no longer needed, so that it can be let go."""
+    if any(attribute.g.node for node in graph.node for attribute in node.attribute):
+        return {}  # a subgraph sees every name of the outer graph
+    last: dict[str, int] = {}
+    for index, node in enumerate(graph.node):
+        last.update(dict.fromkeys(node.input, index))
+    kept = {"", *(output.name for output in graph.output)}
+    uses: dict[int, list[str]] = {}
+    for name, index in last.items():
+        if name not in kept:
+            uses.setdefault(index, []).append(name)
+    return uses
+
+
+def model_outputs(model: onnx.ModelProto, opset: int, inputs: Mapping[str, Any]) -> dict[str, Value]:
+    """Run a whole model on its inputs by name."""
+    return evaluate(model.graph, opset, inputs)

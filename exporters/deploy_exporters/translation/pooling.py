@@ -1,0 +1,181 @@
+"""MaxPool, AveragePool, LpPool and the global ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from deploy_exporters.translation.convolution import Window, is_same, window_of
+from deploy_exporters.translation.layout import channels_first, channels_last, padded
+from deploy_exporters.translation.values import Node, Value, dims, dtype_of, rank, tensor
+
+
+def max_pool(node: Node, x: Value) -> Value | tuple[Value, Value]:
+    """Translate MaxPool."""
+    window = _window(node, x)
+    if len(node.outputs) > 1:
+        return _max_with_indices(node, x, window)
+    if dtype_of(x) not in (tf.float32, tf.float64, tf.float16, tf.bfloat16) or len(window.kernel) > 2:
+        return tf.reduce_max(_windows(x, window, dtype_of(x).min), axis=_inner_axes(window))
+    return _pooled(x, window, "MAX", lambda wide: _padded_for_max(wide, window))
+
+
+def _window(node: Node, x: Value) -> Window:
+    sizes = dims(x)[2:]
+    window = window_of(node, node.get("kernel_shape"), sizes)
+    return _ceiled(window, sizes) if node.get("ceil_mode", 0) else window
+
+
+def _ceiled(window: Window, sizes: Sequence[Value]) -> Window:
+    """Pad the end so far that the last, partly filled window counts, if it begins inside."""
+    pads = []
+    for size, stride, reach, (begin, end) in zip(sizes, window.strides, window.reach, window.pads, strict=True):
+        count = -((size + begin + end - reach) // -stride) + 1
+        if isinstance(count, int) and (count - 1) * stride >= size + begin:
+            count -= 1
+        pads.append((begin, (count - 1) * stride + reach - size - begin))
+    return Window(window.kernel, window.strides, window.dilations, tuple(pads))
+
+
+def _padded_for_max(wide: Any, window: Window) -> Any:
+    """Pad with values from the window itself, or, where the pad is wider than half a kernel, with -inf.
+
+    A pad of -inf or the lowest number would stretch the range that int8 quantisation has to cover.
+    """
+    mirror = all(
+        isinstance(p, int) and 2 * p <= k for k, pads in zip(window.kernel, window.pads, strict=True) for p in pads
+    )
+    if mirror and max(window.dilations) == 1:
+        pairs = [[0, 0], *[list(pair) for pair in window.pads], [0, 0]]
+        return wide if not any(map(any, pairs)) else tf.pad(wide, pairs, mode="SYMMETRIC")
+    return padded(wide, window.pads, tf.constant(-np.inf, wide.dtype))
+
+
+def _pooled(x: Value, window: Window, kind: str, pad: Any) -> Any:
+    """Pool the channels-last form of x by TensorFlow's own pooling."""
+    wide = channels_last(x)
+    same = is_same(window, dims(x)[2:]) and (kind == "MAX" or max(window.dilations) == 1)
+    wide = wide if same else pad(wide)
+    flat = len(window.kernel) == 1
+    wide = tf.expand_dims(wide, 1) if flat else wide
+    lead = [1] if flat else []
+    result = tf.nn.pool(
+        wide,
+        [*lead, *window.kernel],
+        kind,
+        strides=_strides(lead, window),
+        padding="SAME" if same and max(window.dilations) == 1 else "VALID",
+        dilations=[*lead, *window.dilations],
+    ) if max(window.dilations) == 1 else _dilated(wide if not same else pad(wide), window, kind, lead)  # fmt: skip
+    return channels_first(tf.squeeze(result, 1) if flat else result)
+
+
+def _strides(lead: list[int], window: Window) -> list[int]:
+    return [*lead, *window.strides]
+
+
+def _dilated(wide: Any, window: Window, kind: str, lead: list[int]) -> Any:
+    """TensorFlow pools with dilation at stride 1 only: pool everywhere and keep every stride-th."""
+    dense = tf.nn.pool(wide, [*lead, *window.kernel], kind, padding="VALID", dilations=[*lead, *window.dilations])
+    return dense[(slice(None), *(slice(None, None, s) for s in _strides(lead, window)))]
+
+
+def average_pool(node: Node, x: Value) -> Value:
+    """Translate AveragePool: a sum over the window divided by how many elements count."""
+    window = _window(node, x)
+    sizes = dims(x)[2:]
+    if len(window.kernel) > 2 or max(window.dilations) > 1 or dtype_of(x) == tf.float64:
+        return _average_of_windows(node, x, window)
+    plain = not any(p for pads in window.pads for p in pads if isinstance(p, int))
+    if plain or (is_same(window, sizes) and not node.get("count_include_pad", 0)):
+        return _pooled(x, window, "AVG", lambda wide: wide)
+    if node.get("count_include_pad", 0) and not node.get("ceil_mode", 0):
+        return _pooled(_outer_padded(x, window), _unpadded(window), "AVG", lambda wide: wide)
+    return _average_of_windows(node, x, window)
+
+
+def _outer_padded(x: Value, window: Window) -> Any:
+    return channels_first(padded(channels_last(x), window.pads))
+
+
+def _unpadded(window: Window) -> Window:
+    return Window(window.kernel, window.strides, window.dilations, ((0, 0),) * len(window.kernel))
+
+
+def _average_of_windows(node: Node, x: Value, window: Window) -> Any:
+    axes = _inner_axes(window)
+    ones = tf.ones_like(tensor(x)[:1, :1])
+    counted = window
+    if node.get("count_include_pad", 0):
+        declared = window_of(node, window.kernel, dims(x)[2:]).pads
+        ones = tf.pad(ones, [[0, 0], [0, 0], *[list(pair) for pair in declared]], constant_values=1)
+        rest = [(0, have[1] - want[1]) for have, want in zip(window.pads, declared, strict=True)]
+        counted = Window(window.kernel, window.strides, window.dilations, tuple(rest))
+    total = tf.reduce_sum(_windows(x, window, 0), axis=axes)
+    return total / tf.reduce_sum(_windows(ones, counted, 0), axis=axes)
+
+
+def lp_pool(node: Node, x: Value) -> Value:
+    """Translate LpPool."""
+    window, p = _window(node, x), node.get("p", 2)
+    parts = tf.math.abs(_windows(x, window, 0))
+    power = tf.cast(p, parts.dtype)
+    return tf.math.pow(tf.reduce_sum(tf.math.pow(parts, power), axis=_inner_axes(window)), 1 / power)
+
+
+def global_pool(node: Node, x: Value) -> Value:
+    """Translate the pools over all spatial axes."""
+    axes = list(range(2, rank(x)))
+    if node.op == "GlobalAveragePool":
+        return tf.reduce_mean(tensor(x), axis=axes, keepdims=True)
+    if node.op == "GlobalMaxPool":
+        return tf.reduce_max(tensor(x), axis=axes, keepdims=True)
+    p = tf.cast(node.get("p", 2), dtype_of(x))
+    return tf.math.pow(tf.reduce_sum(tf.math.pow(tf.math.abs(tensor(x)), p), axis=axes, keepdims=True), 1 / p)
+
+
+def _inner_axes(window: Window) -> list[int]:
+    return [2 + 2 * i + 1 for i in range(len(window.kernel))]
+
+
+def _windows(x: Value, window: Window, fill: Any) -> Any:
+    """Gather every window: [N, C, out, kernel, out, kernel, …]; general, and slower than pooling."""
+    pads = [[0, 0], [0, 0], *[list(pair) for pair in window.pads]]
+    result = tf.pad(tensor(x), pads, constant_values=tf.cast(fill, dtype_of(x)))
+    for i, (kernel, stride, dilation, reach) in enumerate(
+        zip(window.kernel, window.strides, window.dilations, window.reach, strict=True)
+    ):
+        axis = 2 + 2 * i
+        size = dims(result)[axis]
+        starts = tf.range(0, size - reach + 1, stride)
+        offsets = tf.cast(tf.range(kernel) * dilation, starts.dtype)
+        result = tf.gather(result, starts[:, tf.newaxis] + offsets, axis=axis)
+    return result
+
+
+def _max_with_indices(node: Node, x: Value, window: Window) -> tuple[Value, Value]:
+    """Find the maxima and where in the flat input they lie."""
+    sizes = dims(x)
+    count: Value = 1
+    for size in sizes:
+        count = count * size
+    order = list(range(2, rank(x)))[::-1] if node.get("storage_order", 0) else list(range(2, rank(x)))
+    positions = tf.reshape(tf.range(tf.cast(count, tf.int64)), [*sizes[:2], *[sizes[a] for a in order]])
+    if node.get("storage_order", 0):
+        positions = tf.transpose(positions, [0, 1, *order])
+    values = _flat_windows(_windows(x, window, dtype_of(x).min), window)
+    where = _flat_windows(_windows(positions, window, 0), window)
+    best = tf.math.argmax(values, axis=-1)
+    batch_dims = rank(values) - 1
+    return tf.gather(values, best, batch_dims=batch_dims), tf.gather(where, best, batch_dims=batch_dims)
+
+
+def _flat_windows(parts: Any, window: Window) -> Any:
+    inner = _inner_axes(window)
+    outer = [a for a in range(rank(parts)) if a not in inner]
+    moved = tf.transpose(parts, [*outer, *inner])
+    sizes = dims(moved)
+    return tf.reshape(moved, [*sizes[: len(outer)], int(np.prod(window.kernel))])

@@ -1,0 +1,117 @@
+"""The operators that have a translation: name → module:function. To add one, write the function and its row."""
+
+from __future__ import annotations
+
+_FUNCTIONS: dict[str, str] = {
+    # elementwise
+    "elementwise:unary": (
+        "Acos Acosh Asin Asinh Atan Atanh BitwiseNot Ceil Cos Cosh Erf Exp Floor Identity Log Neg Not Reciprocal Round"
+        " Sigmoid Sin Sinh Softplus Softsign Sqrt Tan Tanh"
+    ),
+    "elementwise:binary": (
+        "Add BitwiseAnd BitwiseOr BitwiseXor Mul Sub And Or Xor Equal Greater GreaterOrEqual Less LessOrEqual"
+    ),
+    "elementwise:variadic": "Max Mean Min Sum",
+    "elementwise:absolute": "Abs",
+    "elementwise:bit_shift": "BitShift",
+    "elementwise:celu": "Celu",
+    "elementwise:clip": "Clip",
+    "elementwise:divide": "Div",
+    "elementwise:dropout": "Dropout",
+    "elementwise:elu": "Elu",
+    "elementwise:gelu": "Gelu",
+    "elementwise:hard_sigmoid": "HardSigmoid",
+    "elementwise:hard_swish": "HardSwish",
+    "elementwise:is_inf": "IsInf",
+    "elementwise:is_nan": "IsNaN",
+    "elementwise:leaky_relu": "LeakyRelu",
+    "elementwise:mish": "Mish",
+    "elementwise:modulo": "Mod",
+    "elementwise:power": "Pow",
+    "elementwise:prelu": "PRelu",
+    "elementwise:relu": "Relu",
+    "elementwise:selu": "Selu",
+    "elementwise:shrink": "Shrink",
+    "elementwise:sign": "Sign",
+    "elementwise:swish": "Swish",
+    "elementwise:thresholded_relu": "ThresholdedRelu",
+    "elementwise:where": "Where",
+    # dtypes
+    "casting:bit_cast": "BitCast",
+    "casting:cast": "Cast",
+    "casting:cast_like": "CastLike",
+    "casting:dequantize": "DequantizeLinear",
+    "casting:dynamic_quantize": "DynamicQuantizeLinear",
+    "casting:quantize": "QuantizeLinear",
+    # matrices and convolutions
+    "matrix:determinant": "Det",
+    "matrix:einsum": "Einsum",
+    "matrix:gemm": "Gemm",
+    "matrix:matmul": "MatMul",
+    "matrix:matmul_integer": "MatMulInteger",
+    "matrix:qlinear_matmul": "QLinearMatMul",
+    "convolution:conv": "Conv",
+    "convolution:conv_integer": "ConvInteger",
+    "convolution:qlinear_conv": "QLinearConv",
+    "deconvolution:conv_transpose": "ConvTranspose",
+    "pooling:average_pool": "AveragePool",
+    "pooling:global_pool": "GlobalAveragePool GlobalLpPool GlobalMaxPool",
+    "pooling:lp_pool": "LpPool",
+    "pooling:max_pool": "MaxPool",
+    "recurrent:recurrent": "GRU LSTM RNN",
+    # along axes
+    "normalization:batch_normalization": "BatchNormalization",
+    "normalization:group_normalization": "GroupNormalization",
+    "normalization:instance_normalization": "InstanceNormalization",
+    "normalization:layer_normalization": "LayerNormalization",
+    "normalization:lrn": "LRN",
+    "normalization:mean_variance_normalization": "MeanVarianceNormalization",
+    "normalization:rms_normalization": "RMSNormalization",
+    "reduction:arg_extreme": "ArgMax ArgMin",
+    "reduction:cumulative": "CumProd CumSum",
+    "reduction:hardmax": "Hardmax",
+    "reduction:lp_normalization": "LpNormalization",
+    "reduction:reduction": (
+        "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum"
+        " ReduceSumSquare"
+    ),
+    "reduction:softmax": "LogSoftmax Softmax",
+    "reduction:top_k": "TopK",
+    # shapes and indices
+    "indexing:compress": "Compress",
+    "indexing:gather": "Gather",
+    "indexing:gather_elements": "GatherElements",
+    "indexing:gather_nd": "GatherND",
+    "indexing:non_zero": "NonZero",
+    "indexing:one_hot": "OneHot",
+    "indexing:reverse_sequence": "ReverseSequence",
+    "indexing:scatter_elements": "Scatter ScatterElements",
+    "indexing:scatter_nd": "ScatterND",
+    "shape:concat": "Concat",
+    "shape:constant": "Constant",
+    "shape:constant_of_shape": "ConstantOfShape",
+    "shape:depth_to_space": "DepthToSpace",
+    "shape:expand": "Expand",
+    "shape:eye_like": "EyeLike",
+    "shape:flatten": "Flatten",
+    "shape:number_range": "Range",
+    "shape:pad": "Pad",
+    "shape:reshape": "Reshape",
+    "shape:shape": "Shape",
+    "shape:size": "Size",
+    "shape:slice_": "Slice",
+    "shape:space_to_depth": "SpaceToDepth",
+    "shape:split": "Split",
+    "shape:squeeze": "Squeeze",
+    "shape:tile": "Tile",
+    "shape:transpose": "Transpose",
+    "shape:trilu": "Trilu",
+    "shape:unsqueeze": "Unsqueeze",
+}
+
+OPERATORS: dict[str, str] = {name: where for where, names in _FUNCTIONS.items() for name in names.split()}
+
+# Operators that answer differently each time: never computed beforehand.
+RANDOM = frozenset(
+    {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
+)

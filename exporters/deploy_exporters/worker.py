@@ -1,0 +1,154 @@
+"""Child processes that host conversions and Predictors, so that a crash, a hang or a gigabyte is their own affair."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from deploy_core import child
+from deploy_core.errors import DeployError, ExportError
+
+from deploy_exporters import messages
+
+# The worker searches for modules where its parent does, whatever folder it is started in.
+_CODE = (
+    "import sys; sys.path[:] = sys.argv[2:]; from deploy_exporters.worker_process import main; main(int(sys.argv[1]))"
+)
+_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "PYTHONUNBUFFERED": "1"}
+ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
+    "source": {**_QUIET, "KERAS_BACKEND": "tensorflow"},
+    "tensorflow": {**_QUIET, "KERAS_BACKEND": "tensorflow"},
+    "keras_torch": {**_QUIET, "KERAS_BACKEND": "torch"},
+    "runtime": {**_QUIET, "KERAS_BACKEND": "tensorflow"},
+}
+
+
+class Worker:
+    """One child process that runs functions by name, one call at a time."""
+
+    def __init__(self, kind: str, log: Path, *, cpu_seconds: float, wall_seconds: float) -> None:
+        self.kind = kind
+        self.loaded: tuple[str, ...] = ()
+        self._limits = (cpu_seconds, wall_seconds)
+        self._lock = threading.Lock()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            search = [os.path.abspath(folder) for folder in sys.path]  # noqa: PTH100  Path("") is "."; so is abspath("")
+            command = [sys.executable, "-P", "-c", _CODE, str(theirs.fileno()), *search]
+            self._connection = ours
+            try:
+                self.child = child.start(
+                    f"worker {kind}", command, log=log, env=ENVIRONMENTS[kind], pass_fds=(theirs.fileno(),)
+                )
+            except BaseException:
+                ours.close()
+                raise
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be called."""
+        return self._connection.fileno() != -1 and self.child.returncode is None
+
+    def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
+        """Run `module:function` there and give what it returns. Raises its DeployError, or ExportError."""
+        packed = messages.pack((function, args, kwargs))
+        with self._lock:
+            if not self.alive:
+                raise self._dead(function)
+            outcome, value, self.loaded = self._exchange(function, packed)
+        if outcome == "value":
+            return value
+        raise value if outcome == "refused" else self._failed(function, *value)
+
+    def stop(self) -> None:
+        """End the process; may be called twice."""
+        self._connection.close()
+        self.child.stop(grace=0.5)
+
+    def _exchange(self, function: str, packed: bytes) -> Any:
+        cpu, wall = self._limits
+        self.child.allow_cpu(cpu)
+        try:
+            messages.send(self._connection, packed, seconds=wall)
+            return messages.receive(self._connection, seconds=wall)
+        except TimeoutError:
+            self.stop()
+            raise ExportError(f"{_step(function)} did not end within {wall:g} seconds", hint=self._hint()) from None
+        except (EOFError, ConnectionError):
+            self.child.wait(5)
+            error = self._dead(function)
+            self.stop()
+            raise error from None
+        except BaseException:
+            self.stop()  # The answer to this call would be taken for the answer to the next.
+            raise
+
+    def _failed(self, function: str, kind: str, text: str) -> DeployError:
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        reason = f"{kind}: {lines[0][:300]}" if lines else kind
+        return ExportError(f"{_step(function)} failed: {reason}", hint=f"the whole story is in {self.child.log}")
+
+    def _dead(self, function: str) -> DeployError:
+        return ExportError(f"{_step(function)}: the worker process {self.child.death()}", hint=self._hint())
+
+    def _hint(self) -> str:
+        last = [line.strip() for line in self.child.log_tail(5).splitlines() if line.strip()][-1:]
+        return f"the log {self.child.log} ends with: {last[0][:300]}" if last else f"its log {self.child.log} is empty"
+
+
+class Workers:
+    """The workers of one command, started when they are first called, ended together.
+
+    A call may use `cpu_seconds` of processor time and `wall_seconds` of waiting; logs are kept in `logs`.
+    """
+
+    def __init__(self, logs: Path, *, cpu_seconds: float = 600, wall_seconds: float = 3600) -> None:
+        self._logs = logs
+        self._limits = {"cpu_seconds": cpu_seconds, "wall_seconds": wall_seconds}
+        self._workers: dict[str, Worker] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def get(self, kind: str) -> Worker:
+        """Give the live worker of that kind, started if need be."""
+        with self._lock:
+            worker = self._workers.get(kind)
+            if worker is None or not worker.alive:
+                worker = Worker(kind, self._logs / f"worker-{kind}.log", **self._limits)
+                self._workers[kind] = worker
+            return worker
+
+    def having(self, library: str) -> Worker:
+        """Give a live worker that has imported `library` already, else the one of kind `runtime`."""
+        with self._lock:
+            for worker in self._workers.values():
+                if library in worker.loaded and worker.alive:
+                    return worker
+        return self.get("runtime")
+
+    def call(self, kind: str, function: str, *args: Any, **kwargs: Any) -> Any:
+        """Run `module:function` in the worker of that kind. Raises its DeployError; ExportError if it failed or died."""
+        return self.get(kind).call(function, *args, **kwargs)
+
+    def close(self) -> None:
+        """End every worker; may be called twice."""
+        with self._lock:
+            while self._workers:
+                self._workers.popitem()[1].stop()
+
+
+def _step(function: str) -> str:
+    return function.rpartition(":")[2]

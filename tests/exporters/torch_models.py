@@ -1,0 +1,126 @@
+"""Small torch models to export, each with fixed weights."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+
+class SimpleNet(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(6, 3)
+        self.second = nn.Linear(3, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(torch.relu(self.first(x)))
+
+
+class Block(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(x + self.norm(self.conv(x)))
+
+
+class ResidualCnn(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.blocks = nn.Sequential(Block(8), Block(8))
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.head(self.blocks(self.stem(image)).mean(dim=(2, 3)))
+
+
+class TwoHeads(nn.Module):
+    """Two inputs of different dtypes, a dict of two outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(11, 5)
+        self.body = nn.Linear(5, 4)
+
+    def forward(self, tokens: torch.Tensor, weight: torch.Tensor) -> dict[str, torch.Tensor]:
+        pooled = self.words(tokens).mean(dim=1) * weight
+        return {"scores": torch.softmax(self.body(pooled), dim=-1), "pooled": nn.functional.gelu(pooled)}
+
+
+class Pair(NamedTuple):
+    low: torch.Tensor
+    high: torch.Tensor
+
+
+class NamedPair(nn.Module):
+    def forward(self, x: torch.Tensor) -> Pair:
+        return Pair(x.amin(dim=1), x.amax(dim=1))
+
+
+class Branches(nn.Module):
+    """A trace takes one branch for ever; a script keeps both."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[0] > 2:
+            return x * 2
+        return x * 3
+
+
+class Nan(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.log(-torch.abs(x) - 1)
+
+
+class FrozenBatch(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.reshape(2, 6) + torch.ones(2, 6)
+
+
+def _seeded(model: nn.Module) -> nn.Module:
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.copy_(torch.rand(tensor.shape, generator=generator) * 0.9 + 0.05)
+        for parameter in model.parameters():
+            parameter.sub_(0.5)
+    return model
+
+
+simple = _seeded(SimpleNet())
+cnn = _seeded(ResidualCnn())
+heads = _seeded(TwoHeads())
+not_a_model = 42
+
+
+def simple_with_example() -> tuple[nn.Module, dict[str, torch.Tensor]]:
+    return simple, {"x": torch.linspace(-1, 1, 24).reshape(4, 6)}
+
+
+def cnn_with_example() -> tuple[nn.Module, torch.Tensor]:
+    return cnn, torch.linspace(-1, 1, 2 * 3 * 16 * 16).reshape(2, 3, 16, 16)
+
+
+def heads_with_example() -> tuple[nn.Module, tuple[torch.Tensor, torch.Tensor]]:
+    return heads, (torch.arange(14).reshape(2, 7) % 11, torch.linspace(0.1, 1, 2).reshape(2, 1))
+
+
+def branches() -> tuple[nn.Module, torch.Tensor]:
+    return Branches(), torch.ones(2, 6)
+
+
+def pair() -> tuple[nn.Module, torch.Tensor]:
+    return NamedPair(), torch.ones(2, 6)
+
+
+def nan() -> tuple[nn.Module, torch.Tensor]:
+    return Nan(), torch.ones(2, 6)
+
+
+def frozen() -> tuple[nn.Module, torch.Tensor]:
+    return FrozenBatch(), torch.ones(2, 6)
