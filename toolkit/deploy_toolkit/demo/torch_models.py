@@ -62,7 +62,7 @@ def train(model: nn.Module, x: Floats, y: Floats, *, epochs: int, rate: float) -
         for rows in torch.randperm(len(x)).split(64):
             optimizer.zero_grad()
             loss = nn.functional.mse_loss(model(torch.from_numpy(x)[rows]), torch.from_numpy(y)[rows])
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            loss.backward()
             optimizer.step()
             total += float(loss.detach()) * len(rows)
         losses.append(total / len(x))

@@ -1,0 +1,133 @@
+"""Everything against everything: one reference, the same inputs, a row for every other predictor."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from deploy_agreement import Agreement, Noise, Report, compare, failed, noise
+from deploy_core import state
+from deploy_core.errors import DeployError, UsageError
+from deploy_core.predictor import Predictor
+from deploy_core.signature import Tensors
+from deploy_exporters.formats import hosted
+from deploy_exporters.worker import Workers
+from deploy_model_store import Store, Version
+from deploy_toolkit.flows import serve, subjects
+from deploy_toolkit.flows.subjects import Named, Subject
+from deploy_toolkit.output import OnEvent, silent
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to compare; the first stored version (or `against`) is the reference, else the first subject."""
+
+    subjects: tuple[str, ...]
+    servers: tuple[str, ...] = ()
+    against: str | None = None
+    inputs: Tensors | None = None
+    atol: float | None = None
+    rtol: float | None = None
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """The right answers, who gave them, and how much they move by rounding alone."""
+
+    by: str
+    inputs: Tensors
+    outputs: Tensors
+    noise: Noise
+    version: Version | None = None
+
+
+def check(request: Request, *, store: Path, on_event: OnEvent = silent) -> Report:
+    """Compare every subject with the reference. Raises UsageError if there is nothing to compare with or to compare."""
+    shelf = Store(store)
+    named = [subjects.find(text, shelf) for text in request.subjects]
+    with ExitStack() as stack:
+        workers = stack.enter_context(Workers(state.logs()))
+        wanted = _wanted(request, named, shelf, workers)
+        todo = [subject for one in named for subject in subjects.expand(one, workers) if subject.name != wanted.by]
+        for server in request.servers:
+            todo += stack.enter_context(_served(server, named, store, on_event))
+        if not todo:
+            raise UsageError("there is nothing to compare", hint="name a second file or endpoint")
+        return Report(tuple(_rows(todo, wanted, request, on_event)))
+
+
+def _rows(todo: list[Subject], wanted: _Wanted, request: Request, on_event: OnEvent) -> Iterator[Agreement]:
+    for subject in todo:
+        on_event(f"checking {subject.name}")
+        yield _row(subject, wanted, request)
+
+
+def _row(subject: Subject, wanted: _Wanted, request: Request) -> Agreement:
+    try:
+        predictor = subject.open()
+    except DeployError as error:
+        return failed(subject.name, subject.damage or str(error))
+    try:
+        row = compare(
+            subject.name,
+            wanted.outputs,
+            predictor,
+            wanted.inputs,
+            noise=wanted.noise,
+            atol=request.atol,
+            rtol=request.rtol,
+        )
+        problem = subject.damage or _stale(predictor, wanted)
+        return dataclasses.replace(row, ok=False, problem=problem) if problem else row
+    finally:
+        predictor.close()
+
+
+def _stale(predictor: Predictor, wanted: _Wanted) -> str:
+    endpoint, version = getattr(predictor, "endpoint", None), getattr(predictor, "version", None)
+    if endpoint is None or wanted.version is None or version is None or endpoint.model != wanted.version.name:
+        return ""
+    return "" if version == str(wanted.version.number) else f"serves version {version}, not {wanted.version.number}"
+
+
+def _wanted(request: Request, named: list[Named], shelf: Store, workers: Workers) -> _Wanted:
+    chosen = [subjects.find(request.against, shelf)] if request.against else named
+    version = next((one for one in chosen if isinstance(one, Version)), None)
+    if version is None:
+        return _answers_of(next(subjects.expand(chosen[0], workers)), request.inputs)
+    if request.inputs is None:
+        golden = version.golden
+        return _Wanted(
+            "golden outputs", golden.inputs, golden.outputs, Noise(golden.noise, golden.noise_origin), version
+        )
+    if version.reference is None:
+        raise UsageError(f"{version.name}@{version.number} keeps no reference", hint="check it without --inputs")
+    reference = Subject(
+        f"{version.name}@{version.number}/reference", lambda: hosted(workers, version.reference), version=version
+    )
+    return _answers_of(reference, request.inputs)
+
+
+def _answers_of(subject: Subject, inputs: Tensors | None) -> _Wanted:
+    if inputs is None:
+        raise UsageError(
+            f"nothing is known to compare {subject.name} with",
+            hint="name a stored model first, or give --inputs FILE.npz",
+        )
+    predictor = subject.open()
+    try:
+        arrays = predictor.signature.conform(inputs)
+        return _Wanted(subject.name, arrays, predictor.predict(arrays), noise(predictor, arrays), subject.version)
+    finally:
+        predictor.close()
+
+
+@contextmanager
+def _served(server: str, named: list[Named], store: Path, on_event: OnEvent) -> Generator[list[Subject]]:
+    names = tuple(f"{one.name}@{one.number}" for one in named if isinstance(one, Version))
+    with serve.serving(serve.Request(names, server), store=store, on_event=on_event) as running:
+        yield [Subject(str(endpoint), partial(subjects.open_endpoint, endpoint)) for endpoint in running.endpoints]

@@ -1,0 +1,153 @@
+"""Source → files → proof → a version in the store."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deploy_agreement import Agreement, Noise, Report, compare, golden_inputs, noise
+from deploy_core import state
+from deploy_core.artifact import Artifact, size_of
+from deploy_core.errors import ExportError, UsageError
+from deploy_core.signature import Tensors, TensorSpec
+from deploy_exporters import sources
+from deploy_exporters.export import Export, OpenedSource, open_source
+from deploy_exporters.export import export as write
+from deploy_exporters.formats import hosted, require_formats
+from deploy_exporters.worker import Workers
+from deploy_model_store import Golden, Record, Store, Version
+from deploy_toolkit.output import OnEvent, silent
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to export; `source` is SOURCE as on the command line, or one that was handed over."""
+
+    source: str | sources.Source
+    formats: tuple[str, ...]
+    name: str | None = None
+    example: Tensors | None = None
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[str, ...] = ()
+    options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The published version, and the comparison that let it be published."""
+
+    version: Version
+    report: Report
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the document that `deploy export --json` prints."""
+        return {
+            "schema": "deploy/export/1",
+            "name": self.version.name,
+            "version": self.version.number,
+            "path": str(self.version.path),
+            "artifacts": [artifact_json(artifact) for artifact in self.version.artifacts],
+            "agreement": self.report.to_json(),
+        }
+
+
+def artifact_json(artifact: Artifact) -> dict[str, Any]:
+    """Give an artifact with where it lies and its size in bytes."""
+    return {**artifact.to_json(), "path": str(artifact.path), "bytes": size_of(artifact.path)}
+
+
+def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Exported:
+    """Write, prove and publish; nothing is published unless every file agrees with the source model.
+
+    Raises UsageError, and ExportError whose exit code is 4 if a file disagrees and whose `report` says where.
+    """
+    require_formats(request.formats)
+    source = sources.find(request.source) if isinstance(request.source, str) else request.source
+    name = request.name or _name_of(source)
+    shelf = Store(store)
+    on_event(f"opening {source.location}")
+    with shelf.staging(name) as staged, Workers(state.logs()) as workers:
+        opened = open_source(workers, source, example=request.example, inputs=request.inputs, outputs=request.outputs)
+        golden, measured = _golden(opened)
+        written = write(
+            workers,
+            opened,
+            request.formats,
+            folder=staged,
+            name=name,
+            options=request.options,
+            on_step=lambda step: on_event(f"writing {step}"),
+        )
+        report = _prove(workers, opened, written, golden, measured, on_event)
+        version = shelf.publish(staged, name, _record(opened, written, report), golden)
+    on_event(f"stored {version.name}@{version.number}")
+    return Exported(version, report)
+
+
+def _golden(opened: OpenedSource) -> tuple[Golden, Noise]:
+    inputs = golden_inputs(opened.signature, opened.example)
+    outputs = opened.predict(inputs)
+    measured = noise(opened, inputs)
+    return Golden(inputs, outputs, measured.values, measured.origin), measured
+
+
+def _prove(
+    workers: Workers, opened: OpenedSource, written: Export, golden: Golden, measured: Noise, on_event: OnEvent
+) -> Report:
+    on_event("comparing the source model with itself")
+    rows = [compare("source", golden.outputs, opened, golden.inputs, noise=measured)]
+    for subject, artifact in _subjects(written):
+        on_event(f"comparing {subject}")
+        predictor = hosted(workers, artifact)
+        rows.append(compare(subject, golden.outputs, predictor, golden.inputs, noise=measured))
+        predictor.close()
+    report = Report(tuple(rows))
+    if not report.ok:
+        raise _disagreement(report)
+    return report
+
+
+def _subjects(written: Export) -> list[tuple[str, Artifact]]:
+    subjects = [(artifact.name, artifact) for artifact in written.artifacts]
+    known = {artifact.path for artifact in written.artifacts}
+    return subjects if written.reference.path in known else [*subjects, ("reference", written.reference)]
+
+
+def _disagreement(report: Report) -> ExportError:
+    bad = [row for row in report.rows if not row.ok]
+    if bad[0].subject == "source":
+        error = ExportError(
+            f"the source model does not agree with itself: {bad[0].problem}",
+            hint="its rows depend on each other, or it draws random numbers: put it in eval mode, seed it",
+        )
+    else:
+        told = "; ".join(f"{row.subject}: {_problem(row)}" for row in bad)
+        error = ExportError(f"nothing was stored, since not all files predict the same: {told}", hint="see the report")
+    error.exit_code = report.exit_code
+    error.report = report  # type: ignore[attr-defined]  # for the notebook
+    return error
+
+
+def _problem(row: Agreement) -> str:
+    return row.problem or "values differ"
+
+
+def _record(opened: OpenedSource, written: Export, report: Report) -> Record:
+    return Record(
+        training_id=opened.description["training_id"],
+        signature=opened.signature,
+        source=opened.description,
+        reference=written.reference,
+        artifacts=written.artifacts,
+        agreement=report.to_json(),
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _name_of(source: sources.Source) -> str:
+    if source.path is None:
+        raise UsageError(f"{source.location} has no file to be named after", hint="give --name NAME")
+    return source.path.stem

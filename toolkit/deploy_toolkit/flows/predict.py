@@ -1,0 +1,49 @@
+"""One question to a stored model, a file or an endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from deploy_core import state
+from deploy_core.errors import TamperedError
+from deploy_core.signature import Tensors
+from deploy_exporters.worker import Workers
+from deploy_model_store import Store
+from deploy_toolkit.flows import subjects
+from deploy_toolkit.output import OnEvent, silent
+
+
+def predict(subject: str, inputs: Mapping[str, object], *, store: Path, on_event: OnEvent = silent) -> Tensors:
+    """Ask NAME[@…] (its first artifact), a file or an endpoint; files run in a worker of their own.
+
+    Raises InputError if the inputs do not fit the signature, TamperedError if a stored file is not what was published.
+    """
+    with Workers(state.logs()) as workers:
+        asked = next(subjects.expand(subjects.find(subject, Store(store)), workers))
+        if asked.damage:
+            raise TamperedError(f"{asked.name} is {asked.damage}", hint="export the model again")
+        on_event(f"asking {asked.name}")
+        predictor = asked.open()
+        try:
+            return predictor.predict(predictor.signature.conform(inputs))
+        finally:
+            predictor.close()
+
+
+def to_json(subject: str, answer: Tensors) -> dict[str, Any]:
+    """Give the document that `deploy predict --json` prints; bytes that are no UTF-8 are escaped."""
+    return {
+        "schema": "deploy/predict/1",
+        "subject": subject,
+        "outputs": {
+            name: {"shape": list(array.shape), "data": _plain(array.tolist())} for name, array in answer.items()
+        },
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value

@@ -1,0 +1,116 @@
+"""Versions → a server whose every endpoint has predicted the golden outputs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deploy_agreement import Noise, compare
+from deploy_core.errors import UnavailableError, UsageError
+from deploy_core.predictor import Predictor
+from deploy_model_store import Store, Version
+from deploy_servers import launch as launching
+from deploy_servers.launch import Launch, Running, Settings
+from deploy_servers.table import SERVERS
+from deploy_toolkit.output import OnEvent, silent
+
+START_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to serve, by which server, on which ports (0: any free one)."""
+
+    names: tuple[str, ...] = ()
+    server: str = "embedded"
+    http_port: int = 0
+    grpc_port: int = 0
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def versions(names: tuple[str, ...], store: Path) -> tuple[Version, ...]:
+    """Resolve NAME[@…] each; without names, the newest version of every model. Raises UsageError."""
+    shelf = Store(store)
+    found = tuple(shelf.resolve(name) for name in names or tuple(shelf.names()))
+    if not found:
+        raise UsageError(f"the store {store} holds no model", hint="deploy export SOURCE --to onnx stores one")
+    return found
+
+
+def plan(request: Request, *, store: Path) -> Launch:
+    """Say what would be started; starts nothing."""
+    return _plan(request, versions(request.names, store), store)
+
+
+@contextmanager
+def serving(request: Request, *, store: Path, on_event: OnEvent = silent) -> Generator[Running]:
+    """Start the server, give it once every endpoint is right, stop it on leaving.
+
+    Raises UnavailableError if it never gets there, TamperedError if a stored file is not what was published.
+    """
+    served = versions(request.names, store)
+    launch = _plan(request, served, store)
+    on_event(f"starting {request.server}")
+    judge = _Judge(served)
+    with launching.running(launch, accept=judge, timeout=START_SECONDS, on_event=on_event) as running:
+        yield running
+
+
+def wait(running: Running) -> None:
+    """Wait until the user asks to stop (Ctrl-C, SIGTERM). Raises UnavailableError if the server ends by itself."""
+    try:
+        while running.child.wait(3600) is None:
+            pass
+    except KeyboardInterrupt:
+        return
+    raise UnavailableError(f"the server {running.child.death()}", hint=f"its log is {running.child.log}")
+
+
+def launch_json(launch: Launch) -> dict[str, Any]:
+    """Give the document that `deploy serve --dry-run --json` prints."""
+    return {
+        "schema": "deploy/launch/1",
+        "server": launch.server,
+        "command": list(launch.command),
+        "env": dict(launch.env),
+        "files": dict(launch.files),
+        "endpoints": [str(endpoint) for endpoint in launch.endpoints],
+    }
+
+
+def running_json(running: Running) -> dict[str, Any]:
+    """Give the document that `deploy serve --json` prints when the server is ready."""
+    return {
+        "schema": "deploy/serve/1",
+        "server": running.launch.server,
+        "pid": running.child.pid,
+        "log": str(running.child.log),
+        "endpoints": [str(endpoint) for endpoint in running.endpoints],
+    }
+
+
+def _plan(request: Request, served: tuple[Version, ...], store: Path) -> Launch:
+    module = SERVERS.load(request.server)
+    ports = launching.ports(request.http_port, request.grpc_port)
+    launch: Launch = module.plan(
+        served, Settings(ports=ports, store=store.resolve(), python=Path(sys.executable), options=request.options)
+    )
+    return launch
+
+
+class _Judge:
+    """Says what is wrong with an endpoint's golden predictions, None if nothing is."""
+
+    def __init__(self, served: tuple[Version, ...]) -> None:
+        self._served = {version.name: version for version in served}
+
+    def __call__(self, predictor: Predictor) -> str | None:
+        version = self._served[predictor.endpoint.model]  # type: ignore[attr-defined]  # running() judges clients
+        golden = version.golden
+        measured = Noise(golden.noise, golden.noise_origin)
+        row = compare("endpoint", golden.outputs, predictor, golden.inputs, noise=measured)
+        return None if row.ok else row.problem or "it predicts other values than the golden outputs"

@@ -1,0 +1,81 @@
+"""What a word on the command line means: a stored version, a file, or an endpoint; and how each becomes a Predictor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from deploy_core.artifact import Artifact
+from deploy_core.endpoint import Endpoint
+from deploy_core.errors import UsageError
+from deploy_core.predictor import Predictor
+from deploy_exporters.formats import adopt, hosted
+from deploy_exporters.worker import Workers
+from deploy_model_store import Store, Version
+
+Named = Version | Path | Endpoint
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One thing to ask; `damage` says how its file differs from what was published."""
+
+    name: str
+    open: Callable[[], Predictor]
+    damage: str = ""
+    version: Version | None = None
+
+
+def find(text: str, shelf: Store) -> Named:
+    """Tell which is meant: a URL is an endpoint, a stored name a version, anything else a file. Raises UsageError."""
+    if Endpoint.looks_like(text):
+        return Endpoint.parse(text)
+    if text.partition("@")[0] in shelf.names():
+        return shelf.resolve(text)
+    if Path(text).exists():
+        return Path(text)
+    raise UsageError(
+        f"{text!r} is neither a stored model nor a file nor an endpoint",
+        hint=f"the store {shelf.root} holds {', '.join(shelf.names()) or 'nothing'}; see deploy check --help",
+    )
+
+
+def open_endpoint(endpoint: Endpoint) -> Predictor:
+    """Connect; the client's libraries are imported here."""
+    from deploy_clients import connect
+
+    return connect(endpoint)
+
+
+def expand(named: Named, workers: Workers) -> Iterator[Subject]:
+    """Give every predictor behind a name: each artifact of a version and its reference, else the one thing itself."""
+    if isinstance(named, Endpoint):
+        yield Subject(str(named), partial(open_endpoint, named))
+    elif isinstance(named, Path):
+        yield Subject(str(named), lambda: hosted(workers, adopt(workers, named)))
+    else:
+        yield from _of_version(named, workers)
+
+
+def _of_version(version: Version, workers: Workers) -> Iterator[Subject]:
+    damages = {damage.file: damage.problem for damage in version.verify()}
+    artifacts = {artifact.path: (artifact.name, artifact) for artifact in version.artifacts}
+    if version.reference is not None and version.reference.path not in artifacts:
+        artifacts[version.reference.path] = ("reference", version.reference)
+    for name, artifact in artifacts.values():
+        yield Subject(
+            f"{version.name}@{version.number}/{name}",
+            partial(hosted, workers, artifact),
+            damage=_damage(version, artifact, damages),
+            version=version,
+        )
+
+
+def _damage(version: Version, artifact: Artifact, damages: dict[str, str]) -> str:
+    inside = artifact.path.relative_to(version.path).as_posix()
+    told = [
+        f"{file} is {problem}" for file, problem in damages.items() if file == inside or file.startswith(f"{inside}/")
+    ]
+    return "not what was published: " + ", ".join(told) if told else ""

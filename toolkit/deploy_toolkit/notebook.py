@@ -1,0 +1,106 @@
+"""The same flows for notebooks and scripts: models in memory, data as numpy arrays, results as data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deploy_agreement import Report
+    from deploy_core.endpoint import Endpoint
+    from deploy_core.predictor import Predictor
+    from deploy_core.signature import Tensors
+    from deploy_toolkit.flows.export import Exported
+
+
+def export(
+    model: object,
+    *,
+    to: Sequence[str],
+    name: str,
+    example: Any = None,
+    output: Sequence[str] = (),
+    options: Mapping[str, Mapping[str, str]] | None = None,
+    store: Path | str | None = None,
+) -> Exported:
+    """Write a model (in memory, or SOURCE as on the command line) in the formats `to`, prove and store each file.
+
+    `example`: an array, or arrays by input name; the first axis is the batch.
+    Raises ExportError if a file cannot be written or disagrees; nothing is stored then.
+    """
+    from deploy_exporters import sources
+    from deploy_toolkit.flows import export as flow
+
+    with TemporaryDirectory(prefix="deploy-") as folder:
+        source = model if isinstance(model, str) else sources.hand_over(model, Path(folder), example)
+        request = flow.Request(
+            source,
+            tuple(to),
+            name=name,
+            example=example if isinstance(example, Mapping) else None,
+            outputs=tuple(output),
+            options=options or {},
+        )
+        return flow.export(request, store=_store(store))
+
+
+@contextmanager
+def serve(
+    name: str,
+    *,
+    server: str = "embedded",
+    dialect: str | None = None,
+    transport: str = "rest",
+    store: Path | str | None = None,
+) -> Generator[Endpoint]:
+    """Serve one stored model, give its endpoint (in the server's first dialect unless one is named), stop on leaving."""
+    from deploy_core.errors import UsageError
+    from deploy_toolkit.flows import serve as flow
+
+    with flow.serving(flow.Request((name,), server), store=_store(store)) as running:
+        for endpoint in running.endpoints:
+            if endpoint.transport == transport and dialect in (None, endpoint.dialect):
+                yield endpoint
+                return
+        raise UsageError(
+            f"{server} has no endpoint for dialect {dialect}, transport {transport}",
+            hint=f"it has {', '.join(map(str, running.endpoints))}",
+        )
+
+
+def check(
+    *subjects: str | Endpoint,
+    servers: Sequence[str] = (),
+    against: str | None = None,
+    inputs: Tensors | None = None,
+    atol: float | None = None,
+    rtol: float | None = None,
+    store: Path | str | None = None,
+) -> Report:
+    """Compare stored models, files and endpoints as `deploy check` does; a disagreement is in the report, not raised."""
+    from deploy_toolkit.flows import check as flow
+
+    request = flow.Request(tuple(map(str, subjects)), tuple(servers), against, inputs, atol, rtol)
+    return flow.check(request, store=_store(store))
+
+
+def predict(subject: str | Endpoint, inputs: Mapping[str, object], *, store: Path | str | None = None) -> Tensors:
+    """Ask a stored model, a file or an endpoint once."""
+    from deploy_toolkit.flows import predict as flow
+
+    return flow.predict(str(subject), inputs, store=_store(store))
+
+
+def connect(url: str | Endpoint, **options: Any) -> Predictor:
+    """Give a client for an endpoint; `options` are those of `deploy_clients.connect`."""
+    from deploy_clients import connect as open_client
+
+    return open_client(url, **options)
+
+
+def _store(given: Path | str | None) -> Path:
+    return Path(given or os.environ.get("DEPLOY_STORE") or "models")

@@ -1,0 +1,160 @@
+"""Results as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from deploy_core.artifact import size_of
+
+if TYPE_CHECKING:
+    from deploy_agreement import Report
+    from deploy_core.signature import Tensors
+    from deploy_model_store import Version
+    from deploy_servers.launch import Launch, Running
+    from deploy_toolkit.flows.demo import Demo
+    from deploy_toolkit.flows.export import Exported
+    from deploy_toolkit.flows.formats import FormatRow, ServerRow
+    from deploy_toolkit.flows.store import Verification
+
+
+def agreement(report: Report, title: str = "") -> RenderableType:
+    """Give a row for every subject and output, what went wrong below it, and the verdict."""
+    table = _table(
+        title, "subject", "output", "max abs", "max rel", "max ULP", "tolerance", "origin of the tolerance", "verdict"
+    )
+    for row in report.rows:
+        for number, found in enumerate(row.outputs or (None,)):
+            figures = _figures(found) if found is not None else ["–"] * 6
+            first = number == 0
+            table.add_row(row.subject if first else "", *figures, _verdict(row.ok if found is None else found.ok))
+        if row.problem:
+            table.add_row("", Text(row.problem, style="red"))
+    told = f"{len(report.rows)} compared, {sum(not row.ok for row in report.rows)} disagree"
+    return Group(table, Text(told, style="green" if report.ok else "red"))
+
+
+def exported(result: Exported) -> RenderableType:
+    """Give the written files with their proof."""
+    table = _table(f"{result.version.name}@{result.version.number}", "artifact", "bytes", "route", "path")
+    for artifact in result.version.artifacts:
+        table.add_row(artifact.name, f"{size_of(artifact.path):,}", " · ".join(artifact.route), str(artifact.path))
+    return Group(agreement(result.report), table)
+
+
+def launch(planned: Launch) -> RenderableType:
+    """Give what would be started, as one would type it."""
+    import shlex
+
+    lines = [f"{name}={shlex.quote(value)}" for name, value in planned.env.items()]
+    lines += [shlex.join(planned.command)]
+    for path, text in planned.files.items():
+        lines += ["", f"# {path}", text.rstrip()]
+    lines += ["", *(f"# {endpoint}" for endpoint in planned.endpoints)]
+    return Text("\n".join(lines))
+
+
+def running(server: Running) -> RenderableType:
+    """Give the endpoints that have predicted the golden outputs."""
+    lines = [f"{server.launch.server} is ready: every endpoint has predicted the golden outputs"]
+    lines += [f"  {endpoint}" for endpoint in server.endpoints]
+    return Text("\n".join([*lines, f"log: {server.child.log}", "Ctrl-C stops it"]))
+
+
+def tensors(answer: Tensors) -> RenderableType:
+    """Give each output with its shape and values."""
+    lines = [f"{name} {array.dtype}{list(array.shape)}\n{array}" for name, array in answer.items()]
+    return Text("\n".join(lines))
+
+
+def listing(versions: Sequence[Version]) -> RenderableType:
+    """Give a row for every version."""
+    table = _table("", "model", "version", "created", "artifacts")
+    for version in versions:
+        names = ", ".join(artifact.name for artifact in version.artifacts)
+        table.add_row(version.name, str(version.number), version.record.created, names)
+    return table if versions else Text("the store holds no model")
+
+
+def version(found: Version) -> RenderableType:
+    """Give the signature, the artifacts with their routes, and the noise of each output."""
+    signature = found.record.signature
+    lines = [
+        f"{found.name}@{found.number}  {found.path}",
+        f"created   {found.record.created}",
+        f"source    {found.record.source.get('kind', '')} {found.record.source.get('location', '')}",
+        f"training  {found.record.training_id}",
+        f"inputs    {', '.join(map(str, signature.inputs))}",
+        f"outputs   {', '.join(map(str, signature.outputs))}",
+        *(f"noise     {name} {value:.1e}" for name, value in found.golden.noise.items()),
+    ]
+    table = _table("", "artifact", "bytes", "route", "sha256")
+    for artifact in found.artifacts:
+        table.add_row(artifact.name, f"{size_of(artifact.path):,}", " · ".join(artifact.route), artifact.digest[:16])
+    return Group(Text("\n".join(lines)), table)
+
+
+def verification(result: Verification) -> RenderableType:
+    """Give each damaged file, or say that all is well."""
+    lines = []
+    for found, damages in result.found:
+        told = [f"{damage.file} is {damage.problem}" for damage in damages] or ["as published"]
+        lines += [f"{found.name}@{found.number}: {text}" for text in told]
+    return Text("\n".join(lines) or "the store holds no model")
+
+
+def formats(rows: Sequence[FormatRow]) -> RenderableType:
+    """Give what converts to what."""
+    table = _table("", "from", "to", "route", "here")
+    for row in rows:
+        table.add_row(row.kind, row.format, " · ".join(row.route), _here(row.missing))
+    return table
+
+
+def servers(rows: Sequence[ServerRow]) -> RenderableType:
+    """Give which servers can run here."""
+    table = _table("", "server", "serves", "speaks", "here")
+    for row in rows:
+        table.add_row(row.server, ", ".join(row.formats), ", ".join(row.dialects), _here(row.missing))
+    return table
+
+
+def demo(result: Demo) -> RenderableType:
+    """Give one table for each part of the demo, and where the files lie."""
+    parts = [agreement(report, title) for title, report in result.reports]
+    return Group(*parts, Text("\n".join((*result.notes, f"the files lie in {result.folder}"))))
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title or None, box=box.SIMPLE, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _figures(found: Any) -> list[str]:
+    return [
+        found.name,
+        _number(found.max_abs),
+        _number(found.max_rel),
+        _number(found.max_ulp),
+        _number(found.tolerance),
+        found.origin,
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else "0" if value == 0 else f"{value:.2g}"
+
+
+def _verdict(ok: bool) -> Text:
+    return Text("agrees", style="green") if ok else Text("DISAGREES", style="bold red")
+
+
+def _here(missing: str) -> Text:
+    return Text(missing, style="yellow") if missing else Text("yes", style="green")
