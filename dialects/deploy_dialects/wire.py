@@ -21,7 +21,7 @@ from typing import Generic, Protocol, TypeVar
 
 from deploy_core.signature import Signature, Tensors
 
-Reply = TypeVar("Reply")
+Reply = TypeVar("Reply", covariant=True)
 Request = TypeVar("Request", contravariant=True)
 
 
