@@ -151,7 +151,7 @@ def conv_integer(node: Node, x: Value, weight: Value, x_zero: Value = None, w_ze
     """Translate ConvInteger, in float32 (TensorFlow has no integer convolution); exact while sums stay below 2**24."""
     wide = tf.cast(x, tf.float32) - (0.0 if x_zero is None else tf.cast(x_zero, tf.float32))
     fixed = static(weight)
-    if fixed is None or w_zero is not None and static(w_zero) is None:
+    if fixed is None or (w_zero is not None and static(w_zero) is None):
         kernel: Value = tf.cast(weight, tf.float32)
         kernel = kernel if w_zero is None else kernel - tf.cast(w_zero, tf.float32)
     else:

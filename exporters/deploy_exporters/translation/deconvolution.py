@@ -47,7 +47,7 @@ def _grouped(x: Any, kernel: Value, strides: Sequence[int], group: int) -> Any:
 
 def _full(x: Any, kernel: Value, strides: Sequence[int]) -> Any:
     """Spread every input over the whole reach of the kernel, nothing cropped."""
-    *reach, inner, outer = (int(k) for k in kernel.shape)
+    *reach, _, outer = (int(k) for k in kernel.shape)
     batch, *sizes, _ = dims(x)
     grown = [(size - 1) * s + max(k, s) for size, s, k in zip(sizes, strides, reach, strict=True)]
     shape = vector([batch, *grown, outer], tf.int32)

@@ -113,7 +113,7 @@ def power(node: Node, a: Value, b: Value) -> Value:
         if simple is not None:
             return simple
     dtype, other = dtype_of(base), dtype_of(exponent)
-    work = dtype if dtype.is_floating and dtype.size >= other.size or not other.is_floating else other
+    work = dtype if (dtype.is_floating and dtype.size >= other.size) or not other.is_floating else other
     return tf.cast(tf.math.pow(tf.cast(base, work), tf.cast(exponent, work)), dtype)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-from deploy_core.errors import ExportError
-from deploy_core.signature import Array
 from onnx import numpy_helper
 
+from deploy_core.errors import ExportError
+from deploy_core.signature import Array
 from deploy_exporters.translation.table import OPERATORS
 
 STANDARD = ("", "ai.onnx")
@@ -90,4 +90,5 @@ def _plain(value: Any) -> Any:
 
 def dtype_of_tensor_type(number: int) -> np.dtype[Any]:
     """Give numpy's dtype for ONNX's number of an element type."""
-    return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(number))
+    dtype: np.dtype[Any] = onnx.helper.tensor_dtype_to_np_dtype(number)
+    return dtype

@@ -46,7 +46,7 @@ def _padded_for_max(wide: Any, window: Window) -> Any:
     A pad of -inf or the lowest number would stretch the range that int8 quantisation has to cover.
     """
     mirror = all(
-        isinstance(p, int) and 2 * p <= k for k, pads in zip(window.kernel, window.pads, strict=True) for p in pads
+        not tf.is_tensor(p) and 2 * p <= k for k, pads in zip(window.kernel, window.pads, strict=True) for p in pads
     )
     if mirror and max(window.dilations) == 1:
         pairs = [[0, 0], *[list(pair) for pair in window.pads], [0, 0]]
@@ -89,7 +89,7 @@ def average_pool(node: Node, x: Value) -> Value:
     sizes = dims(x)[2:]
     if len(window.kernel) > 2 or max(window.dilations) > 1 or dtype_of(x) == tf.float64:
         return _average_of_windows(node, x, window)
-    plain = not any(p for pads in window.pads for p in pads if isinstance(p, int))
+    plain = not any(p for pads in window.pads for p in pads if not tf.is_tensor(p))
     if plain or (is_same(window, sizes) and not node.get("count_include_pad", 0)):
         return _pooled(x, window, "AVG", lambda wide: wide)
     if node.get("count_include_pad", 0) and not node.get("ceil_mode", 0):

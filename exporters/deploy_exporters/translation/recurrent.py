@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,18 @@ _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 State = tuple[Any, ...]
 
 
-def recurrent(node: Node, x: Value, *inputs: Value) -> tuple[Value, ...]:
+def recurrent(
+    node: Node,
+    x: Value,
+    w: Value,
+    r: Value,
+    b: Value = None,
+    lengths: Value = None,
+    h0: Value = None,
+    c0: Value = None,
+    peephole: Value = None,
+) -> tuple[Value, ...]:
     """Translate LSTM, GRU and RNN in all directions."""
-    w, r, b, lengths, h0, c0, peephole = (*inputs, *[None] * (7 - len(inputs)))
     batch_first = bool(node.get("layout", 0))
     x = tf.transpose(tensor(x), [1, 0, 2]) if batch_first else tensor(x)
     names = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[node.get("direction", "forward")]
@@ -78,10 +88,14 @@ def _step(node: Node, direction: int, directions: int, weights: Sequence[Value])
         raise node.error(f"activations {', '.join(names)}", hint=f"known are {', '.join(sorted(_ACTIVATIONS))}")
     act = [_ACTIVATIONS[name.lower()] for name in names[direction * per : (direction + 1) * per]]
     limit = node.get("clip", 0.0)
-    clipped = [(lambda f: lambda v: f(tf.clip_by_value(v, -limit, limit)))(f) for f in act] if limit else act
+    clipped = [partial(_clipped, function, limit) for function in act] if limit else act
     bias = np.zeros(2 * hidden * _GATES[node.op], np.float32) if b is None else b
     cell = {"LSTM": _lstm, "GRU": _gru, "RNN": _rnn}[node.op]
     return cell(node, _Cell(_turned(w), _turned(r), bias, peephole, hidden, clipped))
+
+
+def _clipped(function: Callable[[Any], Any], limit: float, value: Any) -> Any:
+    return function(tf.clip_by_value(value, -limit, limit))
 
 
 def _turned(matrix: Value) -> Value:

@@ -17,13 +17,14 @@ from deploy_exporters.translation.values import (
     dtype_of,
     entries,
     integers,
-    known,
     rank,
     reshaped,
     static,
     tensor,
     vector,
 )
+
+_LONGEST_SHAPE = 8
 
 
 def constant(node: Node) -> Value:
@@ -113,9 +114,8 @@ def _product(sizes: Sequence[Value]) -> Value:
 
 
 def _axes(node: Node, axes: Value) -> list[int] | None:
-    if axes is not None:
-        return integers(node, axes, "axes")
-    return node.get("axes")
+    found = node.get("axes") if axes is None else integers(node, axes, "axes")
+    return None if found is None else list(found)
 
 
 def squeeze(node: Node, x: Value, axes: Value = None) -> Value:
@@ -144,10 +144,16 @@ def transpose(node: Node, x: Value) -> Value:
 def concat(node: Node, *inputs: Value) -> Value:
     """Translate Concat; shapes keep the sizes that are known."""
     axis = axis_of(node, inputs[0], 1)
-    if rank(inputs[0]) == 1 and dtype_of(inputs[0]) == tf.int64 and all(v.shape[0] is not None for v in inputs):
-        if sum(int(v.shape[0]) for v in inputs) <= 8:
-            return vector([element for value in inputs for element in entries(value)])
+    if all(_is_shape(value) for value in inputs) and sum(int(value.shape[0]) for value in inputs) <= _LONGEST_SHAPE:
+        return vector([element for value in inputs for element in entries(value)])
     return tf.concat([tensor(value) for value in inputs], axis)
+
+
+def _is_shape(value: Value) -> bool:
+    """Tell whether a tensor may be a shape: a short vector of int64."""
+    if rank(value) != 1 or dtype_of(value) != tf.int64:
+        return False
+    return value.shape[0] is not None and int(value.shape[0]) <= _LONGEST_SHAPE
 
 
 def expand(node: Node, x: Value, target: Value) -> Value:
@@ -202,11 +208,13 @@ def split(node: Node, x: Value, sizes: Value = None) -> tuple[Value, ...]:
     return tuple(tf.split(tensor(x), count if parts is None else parts, axis))
 
 
-def slice_(node: Node, x: Value, *inputs: Value) -> Value:
+def slice_(
+    node: Node, x: Value, starts: Value = None, ends: Value = None, axes: Value = None, steps: Value = None
+) -> Value:
     """Translate Slice; its limits are attributes up to opset 9 and inputs after."""
     if node.opset < 10:
-        inputs = tuple(np.asarray(node.get(n)) if n in node.attributes else None for n in ("starts", "ends", "axes"))
-    starts, ends, axes, steps = (*inputs, *[None] * (4 - len(inputs)))
+        starts, ends = np.asarray(node.get("starts")), np.asarray(node.get("ends"))
+        axes = np.asarray(node.get("axes")) if "axes" in node.attributes else None
     count = int(starts.shape[0])
     where = list(range(count)) if axes is None else integers(node, axes, "axes")
     strides = [1] * count if steps is None else integers(node, steps, "steps")
@@ -214,14 +222,13 @@ def slice_(node: Node, x: Value, *inputs: Value) -> Value:
     sizes = dims(x)
     for axis, begin, end, step in zip(where, entries(starts), entries(ends), strides, strict=True):
         index[axis] = _piece(sizes[axis], begin, end, step)
-    if not isinstance(x, np.ndarray) and rank(x) == 1 and dtype_of(x) == tf.int64 and _is_plain(x, index[0]):
+    if not isinstance(x, np.ndarray) and _is_shape(x) and _is_plain(index[0]):
         return vector(entries(x)[index[0]])
     return tensor(x)[tuple(index)]
 
 
-def _is_plain(x: Value, piece: slice) -> bool:
-    bounds = all(b is None or isinstance(b, int) for b in (piece.start, piece.stop, piece.step))
-    return bounds and x.shape[0] is not None and x.shape[0] <= 8
+def _is_plain(piece: slice) -> bool:
+    return all(b is None or isinstance(b, int) for b in (piece.start, piece.stop, piece.step))
 
 
 def _piece(size: Value, begin: Value, end: Value, step: int) -> slice:
@@ -316,8 +323,3 @@ def space_to_depth(node: Node, x: Value) -> Value:
     parts = reshaped(x, [batch, channels, high // block, block, wide // block, block])
     moved = tf.transpose(parts, [0, 3, 5, 1, 2, 4])
     return reshaped(moved, [batch, channels * block * block, high // block, wide // block])
-
-
-def repeated(node: Node, value: Value, what: str) -> int:
-    """Give a scalar that must be known before the model runs."""
-    return int(known(node, value, what).reshape(()))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
 from deploy_core.errors import ExportError
 from deploy_core.signature import Array
 
