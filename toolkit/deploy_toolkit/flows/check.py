@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from deploy_agreement import Agreement, Noise, Report, compare, failed, noise
+from deploy_agreement import Agreement, Noise, Problem, Report, compare, noise
 from deploy_core import state
 from deploy_core.errors import DeployError, UsageError
 from deploy_core.predictor import Predictor
@@ -70,7 +70,7 @@ def _row(subject: Subject, wanted: _Wanted, request: Request) -> Agreement:
     try:
         predictor = subject.open()
     except DeployError as error:
-        return failed(subject.name, subject.damage or str(error))
+        return Agreement(subject.name, error=subject.damage or str(error))
     try:
         row = compare(
             subject.name,
@@ -81,17 +81,23 @@ def _row(subject: Subject, wanted: _Wanted, request: Request) -> Agreement:
             atol=request.atol,
             rtol=request.rtol,
         )
-        problem = subject.damage or _stale(predictor, wanted)
-        return dataclasses.replace(row, ok=False, problem=problem) if problem else row
+        found = (*_damaged(subject), *_stale(predictor, wanted))
+        return dataclasses.replace(row, problems=(*found, *row.problems))
     finally:
         predictor.close()
 
 
-def _stale(predictor: Predictor, wanted: _Wanted) -> str:
+def _damaged(subject: Subject) -> Iterator[Problem]:
+    if subject.damage:
+        yield Problem("damaged", subject.damage)
+
+
+def _stale(predictor: Predictor, wanted: _Wanted) -> Iterator[Problem]:
     endpoint, version = getattr(predictor, "endpoint", None), getattr(predictor, "version", None)
     if endpoint is None or wanted.version is None or version is None or endpoint.model != wanted.version.name:
-        return ""
-    return "" if version == str(wanted.version.number) else f"serves version {version}, not {wanted.version.number}"
+        return
+    if version != str(wanted.version.number):
+        yield Problem("stale", f"it serves version {version}, wanted is version {wanted.version.number}")
 
 
 def _wanted(request: Request, named: list[Named], shelf: Store, workers: Workers) -> _Wanted:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy_agreement import Agreement, Noise, Report, compare, golden_inputs, noise
+from deploy_agreement import Noise, Report, compare, golden_inputs, noise
 from deploy_core import state
 from deploy_core.artifact import Artifact, size_of
 from deploy_core.errors import ExportError, UsageError
@@ -16,7 +16,7 @@ from deploy_core.signature import Tensors, TensorSpec
 from deploy_exporters import sources
 from deploy_exporters.export import Export, OpenedSource, open_source
 from deploy_exporters.export import export as write
-from deploy_exporters.formats import hosted, require_formats
+from deploy_exporters.formats import FORMATS, PUBLIC, hosted
 from deploy_exporters.worker import Workers
 from deploy_model_store import Golden, Record, Store, Version
 from deploy_toolkit.output import OnEvent, silent
@@ -64,7 +64,7 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
 
     Raises UsageError, and ExportError whose exit code is 4 if a file disagrees and whose `report` says where.
     """
-    require_formats(request.formats)
+    _require_known(request.formats)
     source = sources.find(request.source) if isinstance(request.source, str) else request.source
     name = request.name or _name_of(source)
     shelf = Store(store)
@@ -85,6 +85,14 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
         version = shelf.publish(staged, name, _record(opened, written, report), golden)
     on_event(f"stored {version.name}@{version.number}")
     return Exported(version, report)
+
+
+def _require_known(formats: tuple[str, ...]) -> None:
+    # Opening a source can mean training it: a typing error is told before.
+    if not formats:
+        raise UsageError("no format is named", hint=f"--to takes {', '.join(PUBLIC)}")
+    for name in formats:
+        FORMATS[name]
 
 
 def _golden(opened: OpenedSource) -> tuple[Golden, Noise]:
@@ -118,21 +126,20 @@ def _subjects(written: Export) -> list[tuple[str, Artifact]]:
 
 def _disagreement(report: Report) -> ExportError:
     bad = [row for row in report.rows if not row.ok]
+    told = "; ".join(f"{row.subject}: {row.why}" for row in bad)
     if bad[0].subject == "source":
         error = ExportError(
-            f"the source model does not agree with itself: {bad[0].problem}",
+            f"the source model does not agree with itself ({told})",
             hint="its rows depend on each other, or it draws random numbers: put it in eval mode, seed it",
         )
     else:
-        told = "; ".join(f"{row.subject}: {_problem(row)}" for row in bad)
-        error = ExportError(f"nothing was stored, since not all files predict the same: {told}", hint="see the report")
-    error.exit_code = report.exit_code
-    error.report = report  # type: ignore[attr-defined]  # for the notebook
+        error = ExportError(
+            f"nothing was stored, since not every file predicts what the source does ({told})",
+            hint="the routes that wrote them are in `deploy formats`; leave such a format out, or tell us",
+        )
+        error.exit_code = report.exit_code
+    error.report = report  # type: ignore[attr-defined]  # for notebooks
     return error
-
-
-def _problem(row: Agreement) -> str:
-    return row.problem or "values differ"
 
 
 def _record(opened: OpenedSource, written: Export, report: Report) -> Record:

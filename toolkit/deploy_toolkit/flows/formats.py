@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-
-@dataclass(frozen=True)
-class FormatRow:
-    """One route; `missing` is empty, or says what to install."""
-
-    kind: str
-    format: str
-    route: tuple[str, ...]
-    missing: str
+from deploy_exporters.routes import Cell, matrix
 
 
 @dataclass(frozen=True)
 class ServerRow:
-    """One server; `missing` is empty, or says what to install."""
+    """One server; `missing` names what is not installed."""
 
     server: str
     formats: tuple[str, ...]
     dialects: tuple[str, ...]
-    missing: str
+    missing: tuple[str, ...]
+    extra: str
+
+
+def formats() -> tuple[Cell, ...]:
+    """Give every kind of source against every format."""
+    return matrix()
+
+
+def formats_json(cells: Sequence[Cell]) -> dict[str, Any]:
+    """Give the document that `deploy formats --json` prints."""
+    return {
+        "schema": "deploy/formats/1",
+        "formats": [
+            {
+                "from": cell.kind,
+                "to": cell.format,
+                "route": list(cell.route),
+                "missing": list(cell.missing),
+                "extras": list(cell.extras),
+            }
+            for cell in cells
+        ],
+    }

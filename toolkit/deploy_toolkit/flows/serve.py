@@ -113,4 +113,4 @@ class _Judge:
         golden = version.golden
         measured = Noise(golden.noise, golden.noise_origin)
         row = compare("endpoint", golden.outputs, predictor, golden.inputs, noise=measured)
-        return None if row.ok else row.problem or "it predicts other values than the golden outputs"
+        return None if row.ok else row.why

@@ -15,11 +15,12 @@ from deploy_core.artifact import size_of
 if TYPE_CHECKING:
     from deploy_agreement import Report
     from deploy_core.signature import Tensors
+    from deploy_exporters.routes import Cell
     from deploy_model_store import Version
     from deploy_servers.launch import Launch, Running
     from deploy_toolkit.flows.demo import Demo
     from deploy_toolkit.flows.export import Exported
-    from deploy_toolkit.flows.formats import FormatRow, ServerRow
+    from deploy_toolkit.flows.formats import ServerRow
     from deploy_toolkit.flows.store import Verification
 
 
@@ -33,8 +34,8 @@ def agreement(report: Report, title: str = "") -> RenderableType:
             figures = _figures(found) if found is not None else ["–"] * 6
             first = number == 0
             table.add_row(row.subject if first else "", *figures, _verdict(row.ok if found is None else found.ok))
-        if row.problem:
-            table.add_row("", Text(row.problem, style="red"))
+        if not row.ok:
+            table.add_row("", Text(row.why, style="red"))
     told = f"{len(report.rows)} compared, {sum(not row.ok for row in report.rows)} disagree"
     return Group(table, Text(told, style="green" if report.ok else "red"))
 
@@ -108,11 +109,11 @@ def verification(result: Verification) -> RenderableType:
     return Text("\n".join(lines) or "the store holds no model")
 
 
-def formats(rows: Sequence[FormatRow]) -> RenderableType:
+def formats(rows: Sequence[Cell]) -> RenderableType:
     """Give what converts to what."""
     table = _table("", "from", "to", "route", "here")
     for row in rows:
-        table.add_row(row.kind, row.format, " · ".join(row.route), _here(row.missing))
+        table.add_row(row.kind, row.format, " · ".join(row.route), _here(row.missing, ",".join(row.extras)))
     return table
 
 
@@ -120,7 +121,7 @@ def servers(rows: Sequence[ServerRow]) -> RenderableType:
     """Give which servers can run here."""
     table = _table("", "server", "serves", "speaks", "here")
     for row in rows:
-        table.add_row(row.server, ", ".join(row.formats), ", ".join(row.dialects), _here(row.missing))
+        table.add_row(row.server, ", ".join(row.formats), ", ".join(row.dialects), _here(row.missing, row.extra))
     return table
 
 
@@ -143,8 +144,8 @@ def _figures(found: Any) -> list[str]:
         _number(found.max_abs),
         _number(found.max_rel),
         _number(found.max_ulp),
-        _number(found.tolerance),
-        found.origin,
+        _number(found.tolerance.value),
+        found.tolerance.origin,
     ]
 
 
@@ -156,5 +157,7 @@ def _verdict(ok: bool) -> Text:
     return Text("agrees", style="green") if ok else Text("DISAGREES", style="bold red")
 
 
-def _here(missing: str) -> Text:
-    return Text(missing, style="yellow") if missing else Text("yes", style="green")
+def _here(missing: Sequence[str], extra: str) -> Text:
+    if not missing:
+        return Text("yes", style="green")
+    return Text(f"needs {', '.join(missing)}: pip install 'deploy-toolkit[{extra}]'", style="yellow")
