@@ -1,0 +1,73 @@
+"""Where both transports bring their requests: the dialects' handlers, the data plane, the batcher."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from deploy_core.errors import InputError
+from deploy_core.signature import Tensors
+from deploy_dialects.wire import Ask, Handler, Plane, Refused
+from deploy_servers.embedded.batching import Batcher
+
+Reply = TypeVar("Reply")
+Request = TypeVar("Request")
+
+log = logging.getLogger("deploy.embedded")
+
+
+class Desk:
+    """Has requests answered; nothing but `replied` or `refused` comes back, once, on the loop's thread."""
+
+    def __init__(self, plane: Plane, batcher: Batcher) -> None:
+        self._plane = plane
+        self._batcher = batcher
+
+    def ask(
+        self,
+        handler: Handler[Request, Reply],
+        request: Request,
+        match: re.Match[str] | None,
+        replied: Callable[[Reply], None],
+        refused: Callable[[Refused], None],
+    ) -> None:
+        """Run a handler and the prediction that it asks for."""
+        try:
+            outcome = handler(self._plane, request, match)
+            if isinstance(outcome, Ask):
+                done = partial(_finish, outcome, replied, refused)
+                self._batcher.submit((outcome.served.name, outcome.served.version), outcome.inputs, done)
+                return
+        except Exception as error:
+            refused(_refusal(error))
+            return
+        replied(outcome)
+
+
+def _finish(
+    ask: Ask[Reply],
+    replied: Callable[[Reply], None],
+    refused: Callable[[Refused], None],
+    outcome: Tensors | Exception,
+) -> None:
+    try:
+        if isinstance(outcome, Exception):
+            raise outcome
+        reply = ask.render(outcome)
+    except Exception as error:
+        refused(_refusal(error))
+        return
+    replied(reply)
+
+
+def _refusal(error: Exception) -> Refused:
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, InputError):
+        return Refused("INVALID_ARGUMENT", str(error))
+    # What went wrong inside may name paths and versions: that is for the log, not for the network.
+    log.error("a request failed", exc_info=error)
+    return Refused("INTERNAL", "the request failed inside the server; its log says why")
