@@ -1,1 +1,23 @@
 """Whether two predictors predict the same: inputs, noise, tolerance, comparison."""
+
+from deploy_agreement.comparison import BATCHES, compare
+from deploy_agreement.inputs import golden_inputs, same_inputs
+from deploy_agreement.limits import Tolerance, tolerance
+from deploy_agreement.report import Agreement, OutputAgreement, Problem, Report
+from deploy_agreement.rounding import Noise, noise, require_numbers
+
+__all__ = [
+    "BATCHES",
+    "Agreement",
+    "Noise",
+    "OutputAgreement",
+    "Problem",
+    "Report",
+    "Tolerance",
+    "compare",
+    "golden_inputs",
+    "noise",
+    "require_numbers",
+    "same_inputs",
+    "tolerance",
+]

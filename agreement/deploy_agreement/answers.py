@@ -1,0 +1,113 @@
+"""Asking a predictor for all rows and for slices of them, and what is wrong with the form of its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from deploy_agreement.figures import nan_count
+from deploy_agreement.report import Problem
+from deploy_agreement.rows import Rows, batches_of, take
+from deploy_core.dtypes import dtype_name
+from deploy_core.errors import DeployError, EndpointError, UnavailableError
+from deploy_core.predictor import Predictor
+from deploy_core.signature import Array, Tensors
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for the golden rows `index`; `got` is empty if `error` is set."""
+
+    index: Array
+    whole: bool
+    got: Tensors = field(default_factory=dict)
+    error: DeployError | None = None
+
+    @property
+    def size(self) -> int:
+        """The batch size that was asked for."""
+        return len(self.index)
+
+
+def ask(predictor: Predictor, inputs: Tensors, rows: Rows, sizes: Sequence[int]) -> list[Answer]:
+    """Ask for every batch; stops early only where nobody is there to answer."""
+    answers: list[Answer] = []
+    for index in batches_of(rows.count, sizes):
+        whole = not answers
+        batch = inputs if whole else take(inputs, rows.inputs, index)
+        try:
+            answers.append(Answer(index, whole, predictor.predict(batch)))
+        except DeployError as error:
+            answers.append(Answer(index, whole, error=error))
+            if isinstance(error, UnavailableError) and not isinstance(error, EndpointError):
+                break
+    return answers
+
+
+def wanted(want: Tensors, rows: Rows, answer: Answer) -> Tensors:
+    """Give the golden outputs for the rows of an answer; an output without rows only for the whole batch."""
+    if answer.whole:
+        return want
+    return take({name: want[name] for name in rows.outputs}, rows.outputs, answer.index)
+
+
+def form_problems(want: Tensors, rows: Rows, answers: Sequence[Answer], precision: str) -> list[Problem]:
+    """Give what is wrong with names, dtypes, shapes, sizes of batches and NaN, each kind once for an output."""
+    found: dict[tuple[str, str], Problem] = {}
+    for answer in answers:
+        for problem in _one(want, rows, answer, answers, precision):
+            found.setdefault((problem.kind, problem.output), problem)
+    return list(found.values())
+
+
+def fits(want: Array, got: Array, precision: str) -> bool:
+    """Tell whether two arrays can be compared element by element."""
+    return want.shape == got.shape and _same_dtype(want, got, precision)
+
+
+def _one(want: Tensors, rows: Rows, answer: Answer, answers: Sequence[Answer], precision: str) -> Iterator[Problem]:
+    if answer.error is not None:
+        yield _refusal(answer, answers)
+        return
+    for name in sorted(want.keys() - answer.got.keys()):
+        yield Problem("missing-output", f"output {name!r} is missing; there are {_names(answer.got)}", name)
+    for name in sorted(answer.got.keys() - want.keys()):
+        yield Problem("extra-output", f"output {name!r} is not one of the model's, {_names(want)}", name)
+    for name, array in wanted(want, rows, answer).items():
+        if name in answer.got:
+            yield from _form(name, array, answer.got[name], rows, answer, precision)
+
+
+def _refusal(answer: Answer, answers: Sequence[Answer]) -> Problem:
+    fine = sorted({a.size for a in answers if a.error is None})
+    sizes = ", ".join(map(str, fine))
+    if answer.size not in fine:
+        return Problem("frozen-batch", f"answers batches of {sizes} rows, but not of {answer.size}: {answer.error}")
+    return Problem("error", f"fails for some batches of {answer.size} rows and not for others: {answer.error}")
+
+
+def _form(name: str, want: Array, got: Array, rows: Rows, answer: Answer, precision: str) -> Iterator[Problem]:
+    if not _same_dtype(want, got, precision):
+        message = f"output {name!r} is {dtype_name(got.dtype)}, not {dtype_name(want.dtype)}"
+        yield Problem("dtype", message, name)
+    axis = rows.outputs.get(name)
+    if want.shape != got.shape:
+        count = got.shape[axis] if axis is not None and axis < got.ndim else None
+        if count not in (None, answer.size):
+            message = f"output {name!r} has {count} rows for a batch of {answer.size}"
+            yield Problem("frozen-batch", message, name)
+        else:
+            message = f"output {name!r} has shape {list(got.shape)}, not {list(want.shape)}"
+            yield Problem("shape", message, name)
+    if count := nan_count(got):
+        yield Problem(
+            "nan", f"output {name!r} is NaN in {count} of {got.size} values at batch size {answer.size}", name
+        )
+
+
+def _same_dtype(want: Array, got: Array, precision: str) -> bool:
+    return dtype_name(got.dtype) in (dtype_name(want.dtype), precision)
+
+
+def _names(tensors: Tensors) -> str:
+    return ", ".join(map(repr, sorted(tensors))) or "none"

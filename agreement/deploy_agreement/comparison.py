@@ -1,0 +1,119 @@
+"""One comparison: golden outputs against what a predictor answers, at several batch sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from deploy_agreement.answers import Answer, ask, fits, form_problems, wanted
+from deploy_agreement.diagnose import Case, diagnose
+from deploy_agreement.figures import deviation, figures, spread
+from deploy_agreement.limits import Tolerance, tolerance
+from deploy_agreement.report import Agreement, OutputAgreement, Problem
+from deploy_agreement.rounding import Noise
+from deploy_agreement.rows import Rows, rows_of
+from deploy_core.dtypes import dtype_name
+from deploy_core.predictor import Predictor
+from deploy_core.signature import Array, Tensors
+
+BATCHES = (1, 2, 7)
+
+
+def compare(
+    subject: str,
+    want: Tensors,
+    predictor: Predictor,
+    inputs: Tensors,
+    *,
+    noise: Noise,
+    batches: Sequence[int] = BATCHES,
+    atol: float | None = None,
+    rtol: float | None = None,
+    precision: str = "",
+    known: Mapping[str, Tensors] | None = None,
+) -> Agreement:
+    """Ask `predictor` for `inputs`, whole and in slices of the sizes `batches`, and judge its answers by `want`.
+
+    `precision` is the dtype that a half-precision variant computes in; it may answer in it, too. `known` holds other
+    outputs for the same inputs by the name of whoever gave them (an older version, say), to be recognised in wrong
+    answers. A model whose batch is fixed is compared with `batches=()`. A predictor that raises DeployError for every
+    batch gives the verdict `failed`.
+    """
+    rows = rows_of(predictor.signature, inputs, want)
+    if not want or rows.count == 0:
+        empty = Problem(
+            "empty", "nothing was compared: there are no golden rows" if want else "there are no golden outputs"
+        )
+        return Agreement(subject, problems=(empty,), rows=rows.count)
+    answers = ask(predictor, inputs, rows, batches)
+    if all(answer.error for answer in answers):
+        return Agreement(subject, rows=rows.count, error=str(answers[0].error))
+    limits = {
+        name: tolerance(
+            array, noise.values.get(name, 0.0), noise_origin=noise.origin, precision=precision, atol=atol, rtol=rtol
+        )
+        for name, array in want.items()
+    }
+    problems = form_problems(want, rows, answers, precision)
+    outputs = tuple(_judge(name, want, rows, answers, limits[name], precision) for name in want)
+    problems += [_nothing(output) for output in outputs if output.compared == 0]
+    if not all(output.ok for output in outputs):
+        problems += diagnose(Case(predictor, inputs, want, rows, answers, limits, known or {}))
+    sizes = tuple(dict.fromkeys(answer.size for answer in answers))
+    return Agreement(subject, outputs, tuple(problems), rows.count, sizes)
+
+
+@dataclass(frozen=True)
+class _Worst:
+    over: float
+    size: int
+    row: int | None
+
+
+def _judge(
+    name: str, want: Tensors, rows: Rows, answers: Sequence[Answer], limit: Tolerance, precision: str
+) -> OutputAgreement:
+    scale = spread(want[name])
+    pairs = [
+        (answer, array, answer.got[name])
+        for answer in answers
+        if name in answer.got and (array := wanted(want, rows, answer).get(name)) is not None
+    ]
+    fitting = [pair for pair in pairs if pair[1].size and fits(pair[1], pair[2], precision)]
+    kind = dtype_name(want[name].dtype)
+    if not fitting:
+        return OutputAgreement(name, kind, limit, ok=False)
+    found = [figures(array, got, scale) for _, array, got in fitting]
+    worst = max((_worst(rows.outputs.get(name), *pair, limit) for pair in fitting), key=lambda w: w.over)
+    return OutputAgreement(
+        name=name,
+        dtype=kind,
+        tolerance=limit,
+        ok=worst.over <= 0 and len(fitting) == len(pairs),
+        compared=sum(array.size for _, array, _ in fitting),
+        max_abs=max(f.max_abs for f in found),
+        max_rel=max(f.max_rel for f in found),
+        max_ulp=max(f.max_ulp for f in found),
+        needed=max(_needed(array, got, limit) for _, array, got in fitting),
+        worst_batch=worst.size,
+        worst_row=worst.row,
+    )
+
+
+def _worst(axis: int | None, answer: Answer, want: Array, got: Array, limit: Tolerance) -> _Worst:
+    over = deviation(want, got) - limit.limit(want)
+    place = np.unravel_index(int(over.argmax()), over.shape)
+    row = None if axis is None else int(answer.index[place[axis]])
+    return _Worst(float(over[place]), answer.size, row)
+
+
+def _needed(want: Array, got: Array, limit: Tolerance) -> float:
+    """Give the least value that would have passed beside the relative part."""
+    beyond = deviation(want, got) - (limit.limit(want) - limit.value)
+    return max(0.0, float(beyond.max()))
+
+
+def _nothing(output: OutputAgreement) -> Problem:
+    return Problem("empty", f"nothing of output {output.name!r} could be compared", output.name)

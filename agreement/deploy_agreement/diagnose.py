@@ -1,0 +1,171 @@
+"""Wrong answers that can be recognised: whose values they are, which rows, and what was done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from deploy_agreement.answers import Answer, wanted
+from deploy_agreement.figures import deviation, spread
+from deploy_agreement.limits import Tolerance
+from deploy_agreement.mending import mended_inputs
+from deploy_agreement.patterns import patterns
+from deploy_agreement.report import Problem
+from deploy_agreement.rows import Rows
+from deploy_core.dtypes import dtype_name, is_float
+from deploy_core.errors import DeployError
+from deploy_core.predictor import Predictor
+from deploy_core.signature import Array, Tensors
+
+_COLUMNS = 256  # of a row, enough to know it by
+
+
+@dataclass(frozen=True)
+class Case:
+    """A comparison that found a disagreement."""
+
+    predictor: Predictor
+    inputs: Tensors
+    want: Tensors
+    rows: Rows
+    answers: Sequence[Answer]
+    limits: Mapping[str, Tolerance]
+    known: Mapping[str, Tensors]
+
+    def pair(self, answer: Answer, name: str) -> tuple[Array, Array] | None:
+        """Give wanted and got values of an output, if the shapes are the same and there are any."""
+        want = wanted(self.want, self.rows, answer).get(name)
+        got = answer.got.get(name)
+        return None if want is None or got is None or want.shape != got.shape or not want.size else (want, got)
+
+    def agrees(self, answer: Answer, name: str) -> bool:
+        """Tell whether one output of one answer agrees."""
+        pair = self.pair(answer, name)
+        return pair is not None and near(*pair, self.limits[name])
+
+
+def diagnose(case: Case) -> list[Problem]:
+    """Give what can be said of the outputs that disagree, the surest first; nothing, if nothing can be told."""
+    found = []
+    for name in case.want:
+        wrong = [a for a in case.answers if case.pair(a, name) and not case.agrees(a, name)]
+        if wrong:
+            found += _one(case, name, wrong)
+    return found or _mended(case)
+
+
+def near(want: Array, got: Array, limit: Tolerance) -> bool:
+    """Tell whether every element lies within the tolerance."""
+    return want.shape == got.shape and bool((deviation(want, got) <= limit.limit(want)).all())
+
+
+def _one(case: Case, name: str, wrong: Sequence[Answer]) -> list[Problem]:
+    """The first explanation that holds; beside it, which batch sizes are concerned."""
+    explanations = (_other_output(case, name, wrong), _other_rows(case, name, wrong), _pattern(case, name, wrong))
+    surest = next((problem for problem in explanations if problem), None)
+    return [problem for problem in (surest, _some_sizes(case, name, wrong)) if problem]
+
+
+def _other_output(case: Case, name: str, wrong: Sequence[Answer]) -> Problem | None:
+    """Whether the values are those of another output, or of another model that is known."""
+    for other in case.want:
+        if other != name and _all_near(case, name, wrong, case.want[other]):
+            return Problem("swapped-outputs", f"output {name!r} holds the values of {other!r}", name)
+    for owner, outputs in case.known.items():
+        if name in outputs and _all_near(case, name, wrong, outputs[name]):
+            return Problem("stale", f"output {name!r} holds the values of {owner}", name)
+    return None
+
+
+def _all_near(case: Case, name: str, wrong: Sequence[Answer], instead: Array) -> bool:
+    for answer in wrong:
+        values = wanted({**case.want, name: instead}, case.rows, answer)[name]
+        if not near(values, answer.got[name], case.limits[name]):
+            return False
+    return True
+
+
+def _other_rows(case: Case, name: str, wrong: Sequence[Answer]) -> Problem | None:
+    """Whether the rows are right, but not those that were asked for."""
+    axis = case.rows.outputs.get(name)
+    if axis is None:
+        return None
+    for answer in wrong:
+        owners = _owners(case, name, answer, axis)
+        if owners is None:
+            continue
+        place = int(np.flatnonzero(owners != answer.index)[0])
+        if set(owners) <= set(answer.index):
+            said = "rows are mixed up within a batch"
+        else:
+            said = "rows are answers to other rows of the golden inputs"
+        message = f"output {name!r}: {said}; at batch size {answer.size}, "
+        return Problem(
+            "rows-mixed-up",
+            f"{message}row {place} should be golden row {answer.index[place]}, is {owners[place]}",
+            name,
+        )
+    return None
+
+
+def _owners(case: Case, name: str, answer: Answer, axis: int) -> Array | None:
+    """Give the golden row that each row of the answer belongs to, None unless all are found and one is elsewhere."""
+    every = _flat(case.want[name], axis)
+    got = _flat(answer.got[name], axis)
+    limit = case.limits[name].limit(every)
+    owners = []
+    for row, asked in zip(got, answer.index, strict=True):
+        close = np.asarray((deviation(every, np.broadcast_to(row, every.shape)) <= limit).all(axis=1))
+        if not close.any():
+            return None
+        owners.append(asked if close[asked] else int(close.argmax()))
+    found = np.array(owners)
+    return found if (found != answer.index).any() else None
+
+
+def _flat(array: Array, axis: int) -> Array:
+    flat = np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1)
+    return flat[:, :: max(1, flat.shape[1] // _COLUMNS)]
+
+
+def _pattern(case: Case, name: str, wrong: Sequence[Answer]) -> Problem | None:
+    """Whether the values follow from the wanted ones by something that was done to them."""
+    pair = case.pair(wrong[0], name)
+    if pair is None or not is_float(dtype_name(pair[0].dtype)) or not np.isfinite(pair[1]).all():
+        return None
+    said = next(patterns(*pair, case.limits[name].value), None)
+    return Problem(said[0], f"output {name!r} {said[1]}", name) if said else None
+
+
+def _some_sizes(case: Case, name: str, wrong: Sequence[Answer]) -> Problem | None:
+    bad = sorted({answer.size for answer in wrong})
+    good = sorted({a.size for a in case.answers if case.agrees(a, name)} - set(bad))
+    if not good:
+        return None
+    message = f"output {name!r} agrees at batch size {_listed(good)}, but not at {_listed(bad)}"
+    leak = ": rows influence each other" if 1 in good else ""
+    return Problem("batch-size", message + leak, name)
+
+
+def _mended(case: Case) -> list[Problem]:
+    """Whether the whole batch agrees once something is done to the inputs."""
+    if not all(spread(array) for array in case.want.values() if array.dtype.kind not in "bO"):
+        return []  # constant outputs agree with anything
+    for kind, said, inputs in mended_inputs(case.inputs):
+        if _agrees_on(case, inputs):
+            return [Problem(kind, said)]
+    return []
+
+
+def _agrees_on(case: Case, inputs: Tensors) -> bool:
+    try:
+        got = case.predictor.predict(inputs)
+    except DeployError:
+        return False  # it agrees no better with these
+    return all(name in got and near(array, got[name], case.limits[name]) for name, array in case.want.items())
+
+
+def _listed(sizes: Sequence[int]) -> str:
+    return ", ".join(map(str, sizes))

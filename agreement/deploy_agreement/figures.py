@@ -1,0 +1,113 @@
+"""The error figures of one output: how far two arrays lie apart, absolutely, relatively and in units in the last place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from deploy_core.dtypes import dtype_name, is_float
+from deploy_core.signature import Array
+
+_EPS = {
+    "float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52,
+    "complex64": 2.0**-23, "complex128": 2.0**-52,
+}  # fmt: skip
+_TINY = {
+    "float16": 2.0**-14, "bfloat16": 2.0**-126, "float32": 2.0**-126,
+    "float64": 2.0**-1022, "complex64": 2.0**-126, "complex128": 2.0**-1022,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The greatest errors over all elements; `max_rel` leaves out where the wanted value is 0."""
+
+    max_abs: float
+    max_rel: float
+    max_ulp: float
+
+
+def eps(dtype: str) -> float:
+    """Give the distance from 1 to the next number; 0 for what is not a float."""
+    return _EPS.get(dtype, 0.0)
+
+
+def spread(want: Array) -> float:
+    """Give the standard deviation of the finite values; 0 for what is not a number."""
+    if dtype_name(want.dtype) in ("string", "bool"):
+        return 0.0
+    values = _wide(want)
+    finite = values[np.isfinite(values)]
+    return float(finite.std()) if finite.size else 0.0
+
+
+def deviation(want: Array, got: Array) -> Array:
+    """Give |want − got| per element in float64.
+
+    Equal infinities lie 0 apart, NaN lies infinitely far from everything. Strings and booleans are 0 or 1 apart;
+    unequal integers at least 1, even where float64 cannot tell them from each other.
+    """
+    kind = dtype_name(want.dtype)
+    if kind in ("string", "bool"):
+        return np.asarray(encoded(want) != encoded(got), np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart = np.abs(_wide(want) - _wide(got))
+        equal = np.asarray(want == got)
+    if not is_float(kind):
+        apart = np.maximum(apart, 1.0)
+    return np.asarray(np.where(equal, 0.0, np.where(np.isnan(apart), np.inf, apart)))
+
+
+def figures(want: Array, got: Array, scale: float) -> Figures:
+    """Give the error figures; ULPs are counted at max(|want|, `scale`), `scale` being the output's spread."""
+    apart = deviation(want, got)
+    return Figures(
+        max_abs=_greatest(apart), max_rel=_greatest(relative(want, apart)), max_ulp=_greatest(ulps(want, apart, scale))
+    )
+
+
+def relative(want: Array, apart: Array) -> Array:
+    """Give the deviations divided by |want|; 0 where that is 0, not finite or not a number at all."""
+    size = magnitude(want)
+    fits = np.isfinite(size) & (size > 0)
+    return np.where(fits, apart / np.where(fits, size, 1.0), 0.0)
+
+
+def ulps(want: Array, apart: Array, scale: float) -> Array:
+    """Give the deviations in units in the last place of max(|want|, `scale`); 0 for what is not a float."""
+    kind = dtype_name(want.dtype)
+    if not is_float(kind):
+        return np.zeros(want.shape)
+    size = np.maximum(magnitude(want), max(scale, _TINY[kind]))
+    exponent = np.frexp(np.where(np.isfinite(size), size, 1.0))[1]
+    return np.asarray(apart / np.ldexp(eps(kind), exponent - 1))
+
+
+def magnitude(want: Array) -> Array:
+    """Give |want| in float64; 0 for strings and booleans."""
+    if dtype_name(want.dtype) in ("string", "bool"):
+        return np.zeros(want.shape)
+    return np.abs(_wide(want))
+
+
+def nan_count(array: Array) -> int:
+    """Count the NaNs."""
+    return int(np.isnan(_wide(array)).sum()) if is_float(dtype_name(array.dtype)) else 0
+
+
+def encoded(array: Array) -> Array:
+    """Give text as bytes, so that `str` and `bytes` of the same text are equal; anything else as it is."""
+    if dtype_name(array.dtype) != "string":
+        return array
+    flat = np.empty(array.size, dtype=object)
+    flat[:] = [v.encode() if isinstance(v, str) else v for v in array.ravel().tolist()]
+    return flat.reshape(array.shape)
+
+
+def _wide(array: Array) -> Array:
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+
+
+def _greatest(values: Array) -> float:
+    return float(values.max()) if values.size else 0.0

@@ -1,0 +1,111 @@
+"""What may have been done to right values on their way: a softmax too many, a scale, permuted classes, few digits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import ml_dtypes
+import numpy as np
+
+from deploy_agreement.figures import eps
+from deploy_core.signature import Array
+
+_ENOUGH = 16  # values; fewer could look rounded by chance
+_SLACK = 4.0  # rounding of the pattern itself, in tolerances
+
+
+def patterns(want: Array, got: Array, value: float) -> Iterator[tuple[str, str]]:
+    """Give kind and words of each pattern that turns `want` into `got` within about the tolerance `value`."""
+    if want.dtype.kind == "c":
+        return
+    wide, seen = want.astype(np.float64), got.astype(np.float64)
+    yield from _rounded(want, got)
+    # A pattern that only brings the values somewhat nearer explains nothing.
+    value = min(value, float(np.abs(wide - seen).max()) / (4 * _SLACK))
+    yield from _transformed(wide, seen, value)
+    yield from _permuted(wide, seen, value)
+    yield from _scaled(wide, seen, value)
+
+
+def _softmax(values: Array) -> Array:
+    raised = np.exp(values - values.max(axis=-1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
+
+
+def _sigmoid(values: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-values)))
+
+
+_TRANSFORMS: dict[str, Callable[[Array], Array]] = {"softmax": _softmax, "sigmoid": _sigmoid, "tanh": np.tanh}
+
+
+def _transformed(want: Array, got: Array, value: float) -> Iterator[tuple[str, str]]:
+    for name, transform in _TRANSFORMS.items():
+        if want.ndim < 2 or (name == "softmax" and want.shape[-1] == 1):
+            continue
+        with np.errstate(over="ignore"):
+            if _close(transform(want), got, value):
+                yield "extra-activation", f"looks like a {name} too many"
+            if _close(transform(got), want, value):
+                yield "missing-activation", f"looks as if a {name} is missing"
+
+
+def _permuted(want: Array, got: Array, value: float) -> Iterator[tuple[str, str]]:
+    """Whether the features of the last axis, or the last two axes, changed places."""
+    if want.ndim < 2 or len(want) < 2:
+        return
+    if want.ndim > 2 and want.shape[-1] == want.shape[-2] and _close(want.swapaxes(-1, -2), got, value):
+        yield "transposed-output", "has its last two axes swapped"
+    columns, seen = want.reshape(-1, want.shape[-1]), got.reshape(-1, want.shape[-1])
+    if not 1 < columns.shape[1] <= 1024:
+        return
+    order = []
+    for place in range(columns.shape[1]):
+        apart = np.abs(columns - seen[:, place : place + 1]).max(axis=0)
+        order.append(int(apart.argmin()))
+        if apart[order[-1]] > _SLACK * value:
+            return
+    if sorted(order) == list(range(len(order))) and order != sorted(order):
+        place = next(i for i, owner in enumerate(order) if i != owner)
+        yield (
+            "permuted-features",
+            f"has its last axis in another order: place {place} holds what belongs to {order[place]}",
+        )
+
+
+def _scaled(want: Array, got: Array, value: float) -> Iterator[tuple[str, str]]:
+    if want.size < _ENOUGH or not np.isfinite(want).all() or want.std() == 0:
+        return
+    centred = want - want.mean()
+    scale = float((centred * got).sum() / (centred * centred).sum())
+    offset = float(got.mean() - scale * want.mean())
+    if abs(scale) > eps("float32") and _close(scale * want + offset, got, value):
+        yield "scaled", f"is {scale:.6g} times the wanted values" + (f" {offset:+.6g}" if abs(offset) > value else "")
+
+
+def _rounded(want: Array, got: Array) -> Iterator[tuple[str, str]]:
+    seen = got.ravel()[:512]
+    wanted = want.ravel()[:512]
+    if seen.size < _ENOUGH or not seen.any():
+        return
+    for digits in range(2, 7):
+        if _printed(seen, digits) and not _printed(wanted, digits):
+            yield "few-digits", f"has values as printed with {digits} significant digits"
+            return
+    for dtype in (np.dtype(ml_dtypes.bfloat16), np.dtype(np.float16)):
+        with np.errstate(over="ignore"):
+            coarse = bool((seen.astype(dtype).astype(seen.dtype) == seen).all())
+            fine = bool((wanted.astype(dtype).astype(wanted.dtype) == wanted).all())
+        if coarse and not fine:
+            yield "half-precision", f"has values rounded to {dtype.name}"
+            return
+
+
+def _printed(values: Array, digits: int) -> bool:
+    texts = [f"{float(value):.{digits - 1}e}" for value in values]
+    return bool((np.array(texts, np.float64).astype(values.dtype) == values).all())
+
+
+def _close(left: Array, right: Array, value: float) -> bool:
+    size = float(np.abs(right).max())
+    return bool((np.abs(left - right) <= _SLACK * (value + eps("float32") * size)).all())

@@ -1,0 +1,132 @@
+"""What comparisons found, as plain data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from deploy_agreement.limits import Tolerance
+
+SCHEMA = "deploy/agreement/1"
+AGREE, DISAGREE, FAILED = "agree", "disagree", "failed"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: `kind` is a word for programs, `message` is for people."""
+
+    kind: str
+    message: str
+    output: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain data for a JSON document."""
+        return {"kind": self.kind, "output": self.output, "message": self.message}
+
+
+@dataclass(frozen=True)
+class OutputAgreement:
+    """One output over all batches; the figures are None if nothing of it could be compared.
+
+    `needed` is the least tolerance that would have passed; `worst_batch` and `worst_row` (of the golden inputs) say
+    where the element lies that is furthest beyond, or nearest to, its tolerance.
+    """
+
+    name: str
+    dtype: str
+    tolerance: Tolerance
+    ok: bool
+    compared: int = 0
+    max_abs: float | None = None
+    max_rel: float | None = None
+    max_ulp: float | None = None
+    needed: float | None = None
+    worst_batch: int | None = None
+    worst_row: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain data for a JSON document."""
+        return {
+            "name": self.name,
+            "dtype": self.dtype,
+            "ok": self.ok,
+            "compared": self.compared,
+            "max_abs": _number(self.max_abs),
+            "max_rel": _number(self.max_rel),
+            "max_ulp": _number(self.max_ulp),
+            "tolerance": _number(self.tolerance.value),
+            "tolerance_rtol": _number(self.tolerance.rtol),
+            "tolerance_origin": self.tolerance.origin,
+            "needed": _number(self.needed),
+            "worst_batch": self.worst_batch,
+            "worst_row": self.worst_row,
+        }
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What one comparison found; `error` is set if the subject could not be asked at all."""
+
+    subject: str
+    outputs: tuple[OutputAgreement, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    rows: int = 0
+    batches: tuple[int, ...] = ()
+    error: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether something was compared and all of it agrees."""
+        return bool(self.outputs) and not self.error and not self.problems and all(o.ok for o in self.outputs)
+
+    @property
+    def verdict(self) -> str:
+        """`agree`, `disagree` or `failed`."""
+        if self.error:
+            return FAILED
+        return AGREE if self.ok else DISAGREE
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain data for a JSON document."""
+        return {
+            "subject": self.subject,
+            "verdict": self.verdict,
+            "ok": self.ok,
+            "rows": self.rows,
+            "batches": list(self.batches),
+            "outputs": [output.to_json() for output in self.outputs],
+            "problems": [problem.to_json() for problem in self.problems],
+            "error": self.error,
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that was compared."""
+
+    rows: tuple[Agreement, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is a row, and every row agrees."""
+        return bool(self.rows) and all(row.ok for row in self.rows)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if all agrees, else 4."""
+        return 0 if self.ok else 4
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the document that schema/agreement-1.json describes."""
+        return {
+            "schema": SCHEMA,
+            "ok": self.ok,
+            "exit_code": self.exit_code,
+            "rows": [row.to_json() for row in self.rows],
+        }
+
+
+def _number(value: float | None) -> float | str | None:
+    """JSON has no infinity."""
+    return value if value is None or math.isfinite(value) else "Infinity"

@@ -1,0 +1,81 @@
+"""How much each output moves by float32 rounding alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from deploy_agreement.figures import deviation, nan_count
+from deploy_agreement.rows import Rows, rows_of, take
+from deploy_core.dtypes import dtype_name, is_float
+from deploy_core.errors import DeployError, ExportError
+from deploy_core.predictor import HasFloat64, Predictor
+from deploy_core.signature import Array, Tensors
+
+FLOAT64 = "|float32 − float64|"
+BATCHES = "spread over batch sizes"
+_SIZES = (1, 2, 7)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """`values` by output name, in the output's own unit; `origin` says how they were measured."""
+
+    values: Mapping[str, float]
+    origin: str
+
+
+def noise(predictor: Predictor, inputs: Tensors) -> Noise:
+    """Measure the noise: against float64 where the predictor can, else the spread over batch sizes; 0 for non-floats.
+
+    Raises ExportError for a model whose own output is NaN.
+    """
+    outputs = predictor.predict(inputs)
+    require_numbers(outputs)
+    count = rows_of(predictor.signature, inputs, outputs).count
+    if not isinstance(predictor, HasFloat64):
+        return Noise(_over_batches(predictor, inputs, outputs), f"{BATCHES}, {count} rows")
+    try:
+        exact = predictor.predict_float64(inputs)
+    except DeployError as error:
+        return Noise(_over_batches(predictor, inputs, outputs), f"{BATCHES}, {count} rows (no float64: {error})")
+    return Noise({name: _apart(outputs[name], exact[name]) for name in outputs}, f"{FLOAT64}, {count} rows")
+
+
+def require_numbers(outputs: Tensors) -> None:
+    """Raise ExportError if an output holds NaN: nothing can ever agree with it."""
+    for name, array in outputs.items():
+        if count := nan_count(array):
+            raise ExportError(
+                f"the model's own output {name!r} is NaN in {count} of {array.size} values",
+                hint="give an example from the data it was trained on, or train it again",
+            )
+
+
+def _over_batches(predictor: Predictor, inputs: Tensors, outputs: Tensors) -> dict[str, float]:
+    rows = rows_of(predictor.signature, inputs, outputs)
+    found = dict.fromkeys(outputs, 0.0)
+    for size in (s for s in _SIZES if s < rows.count):
+        for start in range(0, rows.count, size):
+            index = np.arange(start, min(start + size, rows.count))
+            _widen(found, predictor, inputs, outputs, rows, index)
+    return found
+
+
+def _widen(
+    found: dict[str, float], predictor: Predictor, inputs: Tensors, outputs: Tensors, rows: Rows, index: Array
+) -> None:
+    got = predictor.predict(take(inputs, rows.inputs, index))
+    want = take({name: outputs[name] for name in rows.outputs}, rows.outputs, index)
+    for name, array in want.items():
+        found[name] = max(found[name], _apart(got[name], array))
+
+
+def _apart(left: Array, right: Array) -> float:
+    if not is_float(dtype_name(left.dtype)):
+        return 0.0
+    apart = deviation(left.astype(right.dtype), right)
+    finite = apart[np.isfinite(apart)]
+    return float(finite.max()) if finite.size else 0.0
