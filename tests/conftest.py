@@ -84,3 +84,16 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
+
+
+@pytest.fixture
+def golden() -> Callable[[Path, str], None]:
+    """Compare text with a golden file: `golden(path, text)`; `make golden` writes it instead."""
+
+    def compare(path: Path, text: str) -> None:
+        if os.environ.get("DEPLOY_GOLDEN") == "write":
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        assert text == path.read_text(), f"{path} differs; `make golden` writes it anew"
+
+    return compare

@@ -1,0 +1,67 @@
+"""What people read is what the code says: `--help`, and the table in the README."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from deploy_toolkit.cli import COMMANDS, deploy
+
+ROOT = Path(__file__).parents[2]
+Golden = Callable[[Path, str], None]
+_TABLE = re.compile(r"(?<=held by a test -->\n).*?(?=<!-- /table -->)", re.DOTALL)
+
+
+@pytest.mark.parametrize("name", ["deploy", *COMMANDS])
+def test_golden_help(name: str, golden: Golden) -> None:
+    texts = [_help(command, path) for path, command in _walk(deploy, "deploy") if _belongs(path, name)]
+    golden(Path(__file__).parent / "golden" / f"help-{name}.txt", "\n\n".join(texts) + "\n")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_has_an_example(name: str) -> None:
+    command = deploy.get_command(click.Context(deploy), name)
+    assert command is not None
+    assert "Example:" in (command.help or "")
+
+
+def test_golden_readme_table(golden: Golden) -> None:
+    readme = ROOT / "README.md"
+    golden(readme, _TABLE.sub(lambda _: _table(), readme.read_text()))
+
+
+def _table() -> str:
+    from deploy_toolkit.flows import formats
+
+    lines = ["| from | to | by |", "|---|---|---|"]
+    lines += [f"| {cell.kind} | {cell.format} | {' → '.join(cell.route)} |" for cell in formats.formats()]
+    lines += ["", "| server | serves | speaks | over |", "|---|---|---|---|"]
+    lines += [
+        f"| {row.server} | {', '.join(row.formats)} | {', '.join(row.dialects)} | REST, gRPC |"
+        for row in formats.servers()
+    ]
+    return "\n" + "\n".join(lines) + "\n\n"
+
+
+def _walk(command: click.Command, path: str) -> list[tuple[str, click.Command]]:
+    found = [(path, command)]
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
+            found += _walk(inner, f"{path} {name}")
+    return found
+
+
+def _belongs(path: str, name: str) -> bool:
+    words = path.split()
+    return words == ["deploy"] if name == "deploy" else words[1:2] == [name]
+
+
+def _help(command: click.Command, path: str) -> str:
+    return command.get_help(click.Context(command, info_name=path, max_content_width=100, terminal_width=100))
