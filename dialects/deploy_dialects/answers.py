@@ -71,7 +71,8 @@ def checked(signature: Signature, outputs: Mapping[str, Array]) -> Tensors:
         raise Malformed(f"the outputs are {shown(sorted(outputs))}, the signature has {shown(wanted)}")
     for spec in signature.outputs:
         check_output(spec, outputs[spec.name])
-    return {name: outputs[name] for name in wanted}
+    # What was read off a buffer is read-only; a caller of predict() gets arrays of its own.
+    return {name: array if (array := outputs[name]).flags.writeable else array.copy() for name in wanted}
 
 
 def check_output(spec: TensorSpec, array: Array) -> None:

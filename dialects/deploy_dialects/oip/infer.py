@@ -12,8 +12,8 @@ from deploy_core.signature import Array, Signature, TensorSpec
 from deploy_dialects.answers import member, spec_named
 from deploy_dialects.malformed import Malformed, shown
 from deploy_dialects.oip.bodies import Tail
-from deploy_dialects.oip.raw import read_raw
 from deploy_dialects.oip.tensors import check_json_carries, read_tensor
+from deploy_dialects.raw import read_raw
 
 
 @dataclass(frozen=True)

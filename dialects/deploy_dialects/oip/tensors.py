@@ -11,7 +11,7 @@ from deploy_dialects.json_tensors import flat_array, flatten, lists_of
 from deploy_dialects.malformed import Malformed, shown
 from deploy_dialects.oip.bodies import Tail
 from deploy_dialects.oip.datatypes import ONLY_BINARY, datatype_of
-from deploy_dialects.oip.raw import read_raw, write_raw
+from deploy_dialects.raw import read_raw, write_raw
 from deploy_dialects.shapes import check_count, checked_shape
 
 

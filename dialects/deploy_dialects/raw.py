@@ -1,4 +1,4 @@
-"""Tensors as raw bytes: little-endian, row-major, BOOL one byte; BYTES each element with its length as uint32 before it."""
+"""Tensors as raw bytes: little-endian, row-major, bool one byte; strings, as OIP has them, each with its length as uint32 before it."""
 
 from __future__ import annotations
 
