@@ -45,6 +45,11 @@ class OutputAgreement:
     worst_batch: int | None = None
     worst_row: int | None = None
 
+    @property
+    def beyond(self) -> str:
+        """Say by how much the output is off."""
+        return f"output {self.name!r} is off by {self.max_abs:.2g}, tolerated is {self.tolerance.value:.2g}"
+
     def to_json(self) -> dict[str, Any]:
         """Give plain data for a JSON document."""
         return {
@@ -86,6 +91,15 @@ class Agreement:
         if self.error:
             return FAILED
         return AGREE if self.ok else DISAGREE
+
+    @property
+    def why(self) -> str:
+        """Say in words what is wrong, empty if nothing is."""
+        if self.error or self.ok:
+            return self.error
+        told = [problem.message for problem in self.problems]
+        told += [output.beyond for output in self.outputs if not output.ok and output.max_abs is not None]
+        return "; ".join(told) or "nothing was compared"
 
     def to_json(self) -> dict[str, Any]:
         """Give plain data for a JSON document."""
