@@ -93,8 +93,8 @@ def load(path: Path, device: str = "cpu") -> tuple[Any, dict[str, Any]]:
     extra = {"signature.json": ""}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        model = torch.jit.load(str(path), map_location=device, _extra_files=extra).eval()
-    return model, json.loads(extra["signature.json"] or "{}")
+        model = torch.jit.load(str(path), map_location=device, _extra_files=extra)  # type: ignore[no-untyped-call]
+    return model.eval(), json.loads(extra["signature.json"] or "{}")
 
 
 def flatten(value: Any) -> list[tuple[str, torch.Tensor]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+
 from deploy_core.dtypes import dtype_name, is_float, numpy_dtype
 from deploy_core.errors import ExportError, UsageError
 from deploy_core.signature import BATCH, Array, Dim, Tensors, TensorSpec

@@ -13,7 +13,6 @@ from deploy_core.artifact import Artifact, digest_of
 from deploy_core.errors import DeployError, ExportError
 from deploy_core.signature import Signature, Tensors, TensorSpec
 from deploy_core.table import require
-
 from deploy_exporters import examples
 from deploy_exporters.formats import check_options, file_of
 from deploy_exporters.hosted import Hosted

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from deploy_core.signature import Signature, Tensors
-
 from deploy_exporters.worker import Worker
 
 _HOSTING = "deploy_exporters.hosting"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from deploy_core.signature import Signature, Tensors, TensorSpec
-
 from deploy_exporters.opening import Opened
 from deploy_exporters.sources import Source
 from deploy_exporters.steps.job import Job

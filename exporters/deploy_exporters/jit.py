@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from deploy_core.signature import Signature
 
 
@@ -22,7 +23,11 @@ def script(model: torch.nn.Module) -> Any:
 def trace(model: torch.nn.Module, example: Sequence[torch.Tensor]) -> Any:
     """Record what a model does with an example; the argument names of its `forward` are kept."""
     with _quiet(), torch.no_grad():
-        return torch.jit.freeze(torch.jit.trace(model.eval(), tuple(example), check_trace=False).eval())
+        return torch.jit.freeze(_traced(model.eval(), example).eval())
+
+
+def _traced(model: torch.nn.Module, example: Sequence[torch.Tensor]) -> Any:
+    return torch.jit.trace(model, tuple(example), check_trace=False)  # type: ignore[no-untyped-call]
 
 
 def save(model: Any, path: Path, signature: Signature) -> None:
@@ -36,5 +41,5 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         # A trace warns of every Python value that it makes a constant; the proof that follows shows whether it matters.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
-        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
         yield

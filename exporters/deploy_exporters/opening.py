@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 from deploy_core.errors import DeployError, UsageError
 from deploy_core.signature import Signature, Tensors, TensorSpec
-
 from deploy_exporters.sources import Source, kind_of
 
 
@@ -75,7 +74,7 @@ def unreadable(path: Path, what: str, error: Exception) -> UsageError:
     return UsageError(f"{path} cannot be read as {what}: {reason}", hint="it may be truncated; write it again")
 
 
-def _load_keras(path: Path) -> object:
+def _load_keras(path: Path) -> Any:
     import keras
 
     try:
@@ -138,7 +137,8 @@ def _script(path: Path) -> ModuleType:
     # Under its own name, so that what it pickles can be found again; but a user's onnx.py must not become our onnx.
     name = path.stem if path.stem.isidentifier() and not _taken(path.stem) else f"deploy_source_{path.stem}"
     spec = spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from deploy_core.signature import BATCH, Signature, TensorSpec
 from torch.utils import _pytree
 
+from deploy_core.signature import BATCH, Signature, TensorSpec
 from deploy_exporters.torch_source import TorchSource
 
 _EXTRA = "signature.json"
@@ -65,7 +65,7 @@ def input_specs(exported: torch.export.ExportedProgram) -> tuple[TensorSpec, ...
     return tuple(_spec(name, values[name]) for name in exported.graph_signature.user_inputs if name in values)
 
 
-def _spec(name: str, value: torch.Tensor) -> TensorSpec:
+def _spec(name: str, value: Any) -> TensorSpec:
     sizes = [int(size) if isinstance(size, int) else f"{name}_{axis}" for axis, size in enumerate(value.shape)]
     dtype = str(value.dtype).removeprefix("torch.")
     return TensorSpec(name, dtype, (BATCH if isinstance(sizes[0], str) else sizes[0], *sizes[1:]) if sizes else ())

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from deploy_core.errors import UsageError
 from deploy_core.table import Row
-
 from deploy_exporters.formats import FORMATS, PUBLIC
 
 KINDS = ("torch", "keras")
@@ -47,7 +46,7 @@ STEPS: Mapping[str, Step] = {
         "tensorflow", f"{_STEPS}.tensorflow:tflite_from_savedmodel", "savedmodel", "tflite", *_TENSORFLOW
     ),
     "onnx_from_savedmodel": Step(
-        "tensorflow", f"{_STEPS}.tensorflow:onnx_from_savedmodel", "savedmodel", "onnx",
+        "tensorflow", f"{_STEPS}.tf2onnx:onnx_from_savedmodel", "savedmodel", "onnx",
         ("tensorflow", "tf2onnx", "onnx"), ("tensorflow", "tf2onnx", "onnx"), "tensorflow",
     ),
     "keras_from_keras": Step("source", f"{_STEPS}.keras:keras_from_keras", "", "keras", *_TENSORFLOW),

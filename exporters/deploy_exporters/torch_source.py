@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from deploy_core.errors import ExportError, UsageError
 from deploy_core.signature import Array, Signature, Tensors, TensorSpec
-
 from deploy_exporters import examples
 from deploy_exporters.deploy_handler import DTYPES, flatten, to_tensor
 from deploy_exporters.torch_flat import Flat, call, check_arguments, flat, input_names

@@ -13,7 +13,6 @@ from typing import Any
 
 from deploy_core import child
 from deploy_core.errors import DeployError, ExportError
-
 from deploy_exporters import messages
 
 # The worker searches for modules where its parent does, whatever folder it is started in.

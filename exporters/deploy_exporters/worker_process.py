@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import Any
 
 from deploy_core.errors import DeployError
-
 from deploy_exporters import messages
 
 _HEAVY = ("torch", "tensorflow", "onnxruntime")

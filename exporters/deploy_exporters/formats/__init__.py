@@ -5,6 +5,7 @@ A format is a module with
     LIBRARY    the import that makes its runtime, to find a worker that has it already
     OPTIONS    option → one line of help
     load(path, signature=None, *, threads=None) -> Predictor
+It imports its runtime only in functions: the parent of the workers reads FILE and OPTIONS, too.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from deploy_core.errors import DeployError, ExportError, UsageError
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Signature
 from deploy_core.table import Row, Table
-
 from deploy_exporters.formats.sniff import format_of
 from deploy_exporters.hosted import Hosted
 from deploy_exporters.worker import Workers

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
+
 from deploy_core.errors import UsageError
 from deploy_core.signature import BATCH, Array, Dim, Signature, Tensors, TensorSpec
 
@@ -36,6 +36,8 @@ class Session:
 
 def load(path: Path, signature: Signature | None = None, *, threads: int | None = None) -> Session:
     """Load an ONNX file; `threads` is how many one call may use."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if threads is not None:
@@ -52,7 +54,7 @@ def _specs(values: Sequence[Any]) -> tuple[TensorSpec, ...]:
 def _dtype(value: Any) -> str:
     if not value.type.startswith("tensor("):
         raise UsageError(f"{value.name!r} of the ONNX file is a {value.type}, not a tensor")
-    name = value.type.removeprefix("tensor(").removesuffix(")")
+    name: str = value.type.removeprefix("tensor(").removesuffix(")")
     return _DTYPES.get(name, name)
 
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from deploy_core.errors import UsageError
+from deploy_core.predictor import Predictor
 from deploy_core.signature import Signature
-
-from deploy_exporters import examples, pt2
-from deploy_exporters.torch_source import TorchSource
+from deploy_exporters import examples
 
 FILE = "model.pt2"
 LIBRARY = "torch"
 OPTIONS: Mapping[str, str] = {}
 
 
-def load(path: Path, signature: Signature | None = None, *, threads: int | None = None) -> TorchSource:
+def load(path: Path, signature: Signature | None = None, *, threads: int | None = None) -> Predictor:
     """Load a .pt2; `threads` holds for all of torch in this process."""
+    import torch
+
+    from deploy_exporters import pt2
+    from deploy_exporters.torch_source import TorchSource
+
     if threads is not None:
         torch.set_num_threads(threads)
     model, told, _ = pt2.load(path)

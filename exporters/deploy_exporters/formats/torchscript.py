@@ -6,13 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from deploy_core.errors import UsageError
 from deploy_core.signature import Signature, Tensors
-
-from deploy_exporters.deploy_handler import flatten, to_tensor
-from deploy_exporters.deploy_handler import load as load_script
-from deploy_exporters.torch_source import to_array
 
 FILE = "model.pt"
 LIBRARY = "torch"
@@ -28,6 +23,11 @@ class Script:
 
     def predict(self, inputs: Tensors) -> Tensors:
         """Answer one batch."""
+        import torch
+
+        from deploy_exporters.deploy_handler import flatten, to_tensor
+        from deploy_exporters.torch_source import to_array
+
         tensors = {name: to_tensor(array) for name, array in self.signature.conform(inputs).items()}
         with torch.inference_mode():
             values = flatten(self._model(**tensors))
@@ -39,6 +39,10 @@ class Script:
 
 def load(path: Path, signature: Signature | None = None, *, threads: int | None = None) -> Script:
     """Load a TorchScript file; `threads` holds for all of torch in this process."""
+    import torch
+
+    from deploy_exporters.deploy_handler import load as load_script
+
     if threads is not None:
         torch.set_num_threads(threads)
     model, told = load_script(path)

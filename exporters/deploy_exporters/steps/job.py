@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.errors import ExportError
 from deploy_core.predictor import Predictor
-from deploy_core.signature import Signature, Tensors
+from deploy_core.signature import Array, Signature, Tensors
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Job:
                 _compare(name, array, got[name], what)
 
 
-def _compare(name: str, want: np.ndarray, got: np.ndarray, what: str) -> None:  # type: ignore[type-arg]
+def _compare(name: str, want: Array, got: Array, what: str) -> None:
     if want.shape != got.shape:
         raise ExportError(f"{what} answers {name!r} in shape {list(got.shape)}, the source in {list(want.shape)}")
     if not is_float(dtype_name(want.dtype)):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+
 from deploy_core.errors import ExportError
 from deploy_core.signature import Signature, TensorSpec
 

@@ -6,8 +6,8 @@ import traceback
 from collections.abc import Mapping
 
 import torch
-from deploy_core.errors import ExportError, UsageError
 
+from deploy_core.errors import ExportError, UsageError
 from deploy_exporters import jit, pt2
 from deploy_exporters.formats import torchscript
 from deploy_exporters.steps import onnx_file

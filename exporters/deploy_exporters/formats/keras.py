@@ -1,0 +1,26 @@
+"""Keras' own files, run by Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploy_core.predictor import Predictor
+from deploy_core.signature import Signature
+from deploy_exporters import examples
+
+FILE = "model.keras"
+LIBRARY = "tensorflow"
+OPTIONS: Mapping[str, str] = {}
+
+
+def load(path: Path, signature: Signature | None = None, *, threads: int | None = None) -> Predictor:
+    """Load a .keras file; how many threads it takes is the backend's own affair."""
+    import keras
+
+    from deploy_exporters.keras_source import KerasSource, open_keras
+
+    model = keras.models.load_model(path, compile=False)
+    if signature is None:
+        return open_keras(model, None, (), ())
+    return KerasSource(model, signature, examples.from_specs(signature.inputs))

@@ -1,0 +1,69 @@
+"""TensorFlow Lite, run by LiteRT."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deploy_core.dtypes import dtype_name
+from deploy_core.errors import UsageError
+from deploy_core.signature import BATCH, Dim, Signature, Tensors, TensorSpec
+
+FILE = "model.tflite"
+LIBRARY = "ai_edge_litert"
+OPTIONS: Mapping[str, str] = {}
+
+
+class Interpreted:
+    """A signature of a TensorFlow Lite file; one call at a time."""
+
+    def __init__(self, runner: Any, signature: Signature) -> None:
+        self.signature = signature
+        self._runner = runner
+        self._lock = threading.Lock()
+
+    def predict(self, inputs: Tensors) -> Tensors:
+        """Answer one batch."""
+        arrays = {name: np.ascontiguousarray(array) for name, array in self.signature.conform(inputs).items()}
+        with self._lock:
+            outputs = self._runner(**arrays)
+        return {spec.name: outputs[spec.name] for spec in self.signature.outputs}
+
+    def close(self) -> None:
+        """Let go of the interpreter."""
+        self._runner = None
+
+
+def load(path: Path, signature: Signature | None = None, *, threads: int | None = None) -> Interpreted:
+    """Load a .tflite; from its bytes, because a corrupt file can crash the reader of paths."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=path.read_bytes(), num_threads=threads)
+    names = list(interpreter.get_signature_list())
+    if not names:
+        raise UsageError(
+            f"{path} has no signature, so its tensors have no names", hint="convert it with a newer TensorFlow"
+        )
+    runner = interpreter.get_signature_runner("serving_default" if "serving_default" in names else names[0])
+    return Interpreted(runner, signature or _signature(runner))
+
+
+def _signature(runner: Any) -> Signature:
+    return Signature(_specs(runner.get_input_details()), _specs(runner.get_output_details()))
+
+
+def _specs(details: Mapping[str, Mapping[str, Any]]) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(name, _dtype(detail["dtype"]), _shape(name, detail)) for name, detail in details.items())
+
+
+def _dtype(kind: Any) -> str:
+    return "string" if kind in (bytes, np.bytes_, object) else dtype_name(np.dtype(kind))
+
+
+def _shape(name: str, detail: Mapping[str, Any]) -> tuple[Dim, ...]:
+    sizes = [int(size) for size in detail.get("shape_signature", detail["shape"])]
+    return tuple(size if size >= 0 else (BATCH if axis == 0 else f"{name}_{axis}") for axis, size in enumerate(sizes))

@@ -1,0 +1,47 @@
+"""Steps that read an opened Keras model, on the TensorFlow backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from deploy_core.signature import TensorSpec
+from deploy_exporters.formats.savedmodel import SIGNATURE
+from deploy_exporters.keras_source import KerasSource
+from deploy_exporters.steps.job import Job
+
+
+def keras_from_keras(source: KerasSource, job: Job) -> str:
+    """Write a .keras file."""
+    source.model.save(job.writes)
+    return ""
+
+
+def savedmodel_from_keras(source: KerasSource, job: Job) -> str:
+    """Write a SavedModel whose signature has our names; `model.export` would call a single output output_0."""
+    archive = keras.export.ExportArchive()
+    archive.track(source.model)
+    specs = [_tensor_spec(spec) for spec in job.signature.inputs]
+    archive.add_endpoint(SIGNATURE, _serving(source, job), input_signature=specs)
+    archive.write_out(str(job.writes), verbose=False)
+    return ""
+
+
+def _serving(source: KerasSource, job: Job) -> Callable[..., dict[str, Any]]:
+    names = [spec.name for spec in job.signature.inputs]
+    outputs = [spec.name for spec in job.signature.outputs]
+
+    def serve(*tensors: Any) -> dict[str, Any]:
+        values = source.call(dict(zip(names, tensors, strict=True)))
+        # An identity of its own: two outputs that are one tensor would become one.
+        return {name: tf.identity(value, name=None) for name, value in zip(outputs, values, strict=True)}
+
+    return serve
+
+
+def _tensor_spec(spec: TensorSpec) -> Any:
+    shape = [dim if isinstance(dim, int) else None for dim in spec.shape]
+    return tf.TensorSpec(shape, tf.as_dtype(spec.dtype), name=spec.name)

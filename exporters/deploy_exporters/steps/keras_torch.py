@@ -1,0 +1,58 @@
+"""The step from a .keras file to TorchScript, by Keras on its torch backend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import torch
+
+from deploy_core.errors import ExportError
+from deploy_exporters import examples, jit
+from deploy_exporters.deploy_handler import to_tensor
+from deploy_exporters.formats import torchscript
+from deploy_exporters.keras_source import KerasSource
+from deploy_exporters.steps.job import Job
+from deploy_exporters.torch_flat import flat
+
+
+class _Named(torch.nn.Module):
+    """Calls a Keras model with torch tensors by name."""
+
+    def __init__(self, source: KerasSource) -> None:
+        super().__init__()
+        self.model = source.model
+        self._source = source
+
+    def forward(self, **tensors: torch.Tensor) -> list[torch.Tensor]:
+        """Answer one batch."""
+        return list(self._source.call(tensors))
+
+
+def torchscript_from_keras(job: Job) -> str:
+    """Trace the model on the torch backend; TensorFlow is not imported."""
+    if keras.backend.backend() != "torch":
+        raise ExportError(f"Keras runs on {keras.backend.backend()} here, wanted is torch")
+    source = KerasSource(_load(job), job.signature, {})
+    module = flat(_Named(source), [spec.name for spec in job.signature.inputs]).eval()
+    jit.save(jit.trace(module, _example(job)), job.writes, job.signature)
+    job.prove(torchscript.load(job.writes, job.signature), "the traced file")
+    return "trace"
+
+
+def _load(job: Job) -> Any:
+    try:
+        return keras.models.load_model(job.read, compile=False)
+    except TypeError as error:
+        if "Could not locate class" not in str(error):
+            raise
+        raise ExportError(
+            "a class of the Keras model is not known on the torch backend",
+            hint="only models made of Keras' own layers convert to TorchScript so far",
+        ) from error
+
+
+def _example(job: Job) -> Sequence[torch.Tensor]:
+    arrays = examples.rows(job.proofs[0][0], 2)
+    return [to_tensor(arrays[spec.name]) for spec in job.signature.inputs]

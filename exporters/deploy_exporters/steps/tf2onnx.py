@@ -1,0 +1,91 @@
+"""SavedModel to ONNX: its variables made constants, then tf2onnx, then our names again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import onnx
+import tensorflow as tf
+import tf2onnx
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from deploy_core.errors import ExportError, UsageError
+from deploy_core.signature import Signature
+from deploy_exporters.formats.savedmodel import SIGNATURE
+from deploy_exporters.steps import onnx_file
+from deploy_exporters.steps.job import Job
+
+OPSETS = range(13, 19)
+
+
+def onnx_from_savedmodel(job: Job) -> str:
+    """Write ONNX by tf2onnx."""
+    opset = job.options.get("opset", str(OPSETS[-1]))
+    if not opset.isdigit() or int(opset) not in OPSETS:
+        raise UsageError(f"onnx.opset is {opset!r}", hint=f"from Keras it is a number from {OPSETS[0]} to {OPSETS[-1]}")
+    loaded = tf.saved_model.load(str(job.read))
+    frozen = convert_variables_to_constants_v2(loaded.signatures[SIGNATURE])
+    inputs = _inputs(frozen, job.signature)
+    outputs = _outputs(frozen, loaded.signatures[SIGNATURE], job.signature)
+    model, _ = tf2onnx.convert.from_graph_def(
+        frozen.graph.as_graph_def(),
+        input_names=list(inputs.values()),
+        output_names=list(outputs.values()),
+        opset=int(opset),
+        custom_op_handlers={"Erfc": (_erfc, [])},
+    )
+    _rename(model.graph, {tensor: name for name, tensor in (*inputs.items(), *outputs.items())})
+    _order(model.graph.input, [spec.name for spec in job.signature.inputs])
+    _order(model.graph.output, [spec.name for spec in job.signature.outputs])
+    onnx.save(model, str(job.writes))
+    onnx_file.finish(job.writes, job.signature)
+    return ""
+
+
+def _inputs(frozen: Any, signature: Signature) -> dict[str, str]:
+    by_name = {tensor.name.partition(":")[0]: tensor.name for tensor in frozen.inputs}
+    missing = [spec.name for spec in signature.inputs if spec.name not in by_name]
+    if missing:
+        raise ExportError(f"the frozen graph has no input {', '.join(missing)}", hint=f"it has {', '.join(by_name)}")
+    return {spec.name: by_name[spec.name] for spec in signature.inputs}
+
+
+def _outputs(frozen: Any, function: Any, signature: Signature) -> dict[str, str]:
+    # The outputs of a frozen function are flat, in the order of the sorted keys of its dict.
+    names = sorted(function.structured_outputs)
+    by_name = dict(zip(names, (tensor.name for tensor in frozen.outputs), strict=True))
+    return {spec.name: by_name[spec.name] for spec in signature.outputs}
+
+
+def _erfc(context: Any, node: Any, name: str, args: Sequence[Any]) -> None:
+    """Write 1 − erf(x): ONNX has no Erfc."""
+    import numpy as np
+    from tf2onnx import utils
+
+    dtype, shape = context.get_dtype(node.output[0]), context.get_shape(node.output[0])
+    one = context.make_const(utils.make_name("one"), np.ones((), utils.map_onnx_to_numpy_type(dtype)))
+    inputs, outputs = list(node.input), list(node.output)
+    context.remove_node(node.name)
+    erf = context.make_node("Erf", inputs, shapes=[shape], dtypes=[dtype])
+    context.make_node("Sub", [one.output[0], erf.output[0]], name=name, outputs=outputs, shapes=[shape], dtypes=[dtype])
+
+
+def _rename(graph: Any, names: Mapping[str, str]) -> None:
+    taken = {out for node in graph.node for out in node.output} | {tensor.name for tensor in graph.initializer}
+    clash = {name: f"{name}__inner" for name in names.values() if name in taken and name not in names}
+    every = {**clash, **names}
+    for node in graph.node:
+        for field in (node.input, node.output):
+            field[:] = [every.get(name, name) for name in field]
+    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        value.name = every.get(value.name, value.name)
+
+
+def _order(values: Any, names: Sequence[str]) -> None:
+    by_name = {value.name: value for value in values}
+    if set(by_name) != set(names):
+        raise ExportError(f"tf2onnx wrote the tensors {', '.join(by_name)}, wanted are {', '.join(names)}")
+    ordered = [onnx.ValueInfoProto.FromString(by_name[name].SerializeToString()) for name in names]
+    del values[:]
+    values.extend(ordered)

@@ -1,0 +1,44 @@
+"""Small Keras models to export, each with fixed weights."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import layers
+
+
+def _seeded(model: keras.Model) -> keras.Model:
+    random = np.random.default_rng(5)
+    model.set_weights(
+        [random.uniform(0.05, 0.95, w.shape).astype(w.dtype) - 0.3 * (w.ndim > 1) for w in model.get_weights()]
+    )
+    return model
+
+
+def simple() -> keras.Model:
+    return _seeded(
+        keras.Sequential(
+            [keras.Input((6,), name="x"), layers.Dense(3, activation="relu"), layers.Dense(1, name="y")], name="simple"
+        )
+    )
+
+
+def _block(x: keras.KerasTensor, width: int) -> keras.KerasTensor:
+    inner = layers.BatchNormalization()(layers.Conv2D(width, 3, padding="same", use_bias=False)(x))
+    return layers.ReLU()(layers.Add()([x, inner]))
+
+
+def cnn() -> keras.Model:
+    image = keras.Input((16, 16, 3), name="image")
+    x = layers.Conv2D(8, 3, strides=2)(layers.ZeroPadding2D(1)(image))
+    x = _block(_block(x, 8), 8)
+    return _seeded(keras.Model(image, layers.Dense(4, name="classes")(layers.GlobalAveragePooling2D()(x)), name="cnn"))
+
+
+def heads() -> keras.Model:
+    """Two inputs of different dtypes, a dict of two outputs, a GELU."""
+    tokens = keras.Input((7,), name="tokens", dtype="int32")
+    weight = keras.Input((1,), name="weight")
+    pooled = layers.Multiply()([layers.GlobalAveragePooling1D()(layers.Embedding(11, 5)(tokens)), weight])
+    outputs = {"scores": layers.Dense(4, activation="softmax")(pooled), "pooled": layers.Activation("gelu")(pooled)}
+    return _seeded(keras.Model({"tokens": tokens, "weight": weight}, outputs, name="heads"))
