@@ -1,1 +1,22 @@
-"""From a stored version to a live endpoint."""
+"""From a stored version to a live endpoint.
+
+A server is a module with
+    OPTIONS                                                  option → one line of help, for `--set SERVER.OPTION=VALUE`
+    PORTS                                                    how many ports it needs besides HTTP and gRPC
+    plan(versions: Sequence[Version], settings: Settings) -> Launch     what would be started; nothing happens
+and `deploy_servers.launch.running` is the one function that starts what a plan says.
+"""
+
+from deploy_core.table import Row, Table
+
+SERVERS = Table(
+    "server",
+    {
+        "embedded": Row(
+            "deploy_servers.embedded.plan", ("grpc", "httptools", "orjson", "google.protobuf", "uvloop"), "serve"
+        ),
+        "torchserve": Row("deploy_servers.torchserve", ("ts", "torch", "yaml"), "torchserve"),
+    },
+)
+
+__all__ = ["SERVERS"]

@@ -1,67 +1,16 @@
-"""Stored versions to models that can answer: which artifact, which runtime, and only files that are what was published."""
+"""Stored versions to models that can answer; only files that are what was published are loaded."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
-from deploy_core.artifact import Artifact
 from deploy_core.errors import UnavailableError
 from deploy_dialects.wire import Served
 from deploy_model_store import Store, Version
 from deploy_servers.embedded.batching import Runnable
+from deploy_servers.embedded.runtimes import choose, versions_of
 from deploy_servers.embedded.service import Model
-
-
-@dataclass(frozen=True)
-class Runtime:
-    """What runs a format: the module it needs, the extra that brings it, and how it is called on the wire.
-
-    `parallel` says that one loaded model may run in several threads at once.
-    """
-
-    format: str
-    needs: str
-    extra: str
-    platform: str
-    parallel: bool = False
-
-
-# In order of preference: what loads and runs fastest first.
-RUNTIMES = (
-    Runtime("onnx", "onnxruntime", "onnx", "onnxruntime_onnx", parallel=True),
-    Runtime("torchscript", "torch", "torch", "pytorch_torchscript"),
-    Runtime("tflite", "ai_edge_litert", "tflite", "tflite"),
-    Runtime("savedmodel", "tensorflow", "tensorflow", "tensorflow_savedmodel"),
-)
-
-
-def versions_of(store: Store, references: Sequence[str]) -> list[Version]:
-    """Give the versions that `NAME[@VERSION|@ALIAS]` mean, or without any the whole store. Raises UsageError."""
-    if references:
-        found = {str(version): version for version in map(store.resolve, references)}
-        return list(found.values())
-    return [store.version(name, number) for name in store.names() for number in store.versions(name)]
-
-
-def choose(version: Version, wanted: str = "") -> tuple[Artifact, Runtime]:
-    """Give the artifact to serve, `wanted` by name or the one of the best installed runtime, and what runs it.
-
-    Raises UsageError if there is no such artifact, UnavailableError if no installed runtime runs one.
-    """
-    known = {runtime.format: runtime for runtime in RUNTIMES}
-    if wanted:
-        artifacts = [version.artifact(wanted)]
-    else:
-        plain = {artifact.format: artifact for artifact in version.artifacts if not artifact.variant}
-        artifacts = [plain[format_] for format_ in known if format_ in plain]
-    runnable = [(artifact, known[artifact.format]) for artifact in artifacts if artifact.format in known]
-    for artifact, runtime in runnable:
-        if find_spec(runtime.needs) is not None:
-            return artifact, runtime
-    raise _nothing_runs(version, [runtime for _, runtime in runnable])
 
 
 def load(
@@ -91,13 +40,3 @@ def load_all(
             f"the store {store.root} holds nothing to serve", hint="put a model there by `deploy export`"
         )
     return models
-
-
-def _nothing_runs(version: Version, missing: Sequence[Runtime]) -> UnavailableError:
-    if missing:
-        names = ", ".join(runtime.needs for runtime in missing)
-        return UnavailableError(
-            f"{version} needs {names} to be served", hint=f"pip install 'deploy-toolkit[{missing[0].extra}]'"
-        )
-    formats = ", ".join(runtime.format for runtime in RUNTIMES)
-    return UnavailableError(f"{version} has no artifact that the embedded server runs", hint=f"export one of {formats}")

@@ -1,0 +1,87 @@
+"""The embedded server as a program: `python -m deploy_servers.embedded --store DIR [NAME[@VERSION|@ALIAS]…]`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+import uvloop
+
+from deploy_core.errors import DeployError
+from deploy_servers.embedded import models, tables
+from deploy_servers.embedded.parse import Limits
+from deploy_servers.embedded.service import Model, Settings, serve, stop_on_signals
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; give the exit code: 0 when every request that had begun was answered."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    arguments = _parser().parse_args()
+    try:
+        loaded = models.load_all(
+            arguments.store,
+            arguments.names,
+            threads=arguments.threads,
+            parallel=arguments.parallel,
+            wanted=arguments.artifact,
+        )
+        return 0 if uvloop.run(_serve(loaded, arguments)) else 1
+    except DeployError as error:
+        _say(f"error: {error}" + (f"\nhint: {error.hint}" if error.hint else ""))
+        return error.exit_code
+
+
+async def _serve(loaded: list[Model], arguments: argparse.Namespace) -> bool:
+    settings = Settings(
+        host=arguments.host,
+        http_port=arguments.http_port,
+        grpc_port=arguments.grpc_port,
+        threads=arguments.parallel,
+        grace=arguments.grace,
+        limits=Limits(body=arguments.max_request_bytes),
+    )
+    names = ", ".join(f"{model.served.name}@{model.served.version} ({model.served.platform})" for model in loaded)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+
+    def ready(http_port: int, grpc_port: int) -> None:
+        _say(f"ready: REST on http://{host}:{http_port}, gRPC on {host}:{grpc_port}: {names}")
+
+    stop = asyncio.Event()
+    stop_on_signals(stop, _say)
+    drained = await serve(loaded, tables.load(), settings, ready=ready, stop=stop)
+    _say("stopped: every request was answered" if drained else "stopped: some requests took too long and were cut")
+    return drained
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deploy_servers.embedded", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME[@VERSION|@ALIAS]", help="what to serve; nothing: the whole store"
+    )
+    parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="the address to listen on; anything but loopback is open to others"
+    )
+    parser.add_argument("--http-port", type=int, default=0, help="0: the system chooses")
+    parser.add_argument("--grpc-port", type=int, default=0, help="0: the system chooses")
+    parser.add_argument("--artifact", default="", help="serve this artifact of each version")
+    parser.add_argument("--threads", type=int, default=1, help="threads that one prediction may use")
+    parser.add_argument("--parallel", type=int, default=os.cpu_count() or 1, help="predictions at the same time")
+    parser.add_argument("--max-request-bytes", type=int, default=Limits.body)
+    parser.add_argument(
+        "--grace", type=float, default=10.0, help="seconds for requests that have begun when asked to stop"
+    )
+    return parser
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201  a server's own program has stderr to speak on
+
+
+if __name__ == "__main__":
+    # Not sys.exit: a prediction that hangs would keep the interpreter from ending.
+    os._exit(main())

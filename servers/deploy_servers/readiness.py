@@ -1,0 +1,102 @@
+"""A server is ready when it predicts right: waiting for that, and saying why it did not come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+from deploy_core.child import Child
+from deploy_core.endpoint import Endpoint
+from deploy_core.errors import UnavailableError
+from deploy_core.predictor import Predictor
+from deploy_servers.causes import likely_cause
+from deploy_servers.ports import is_listening
+
+Accept = Callable[[Predictor], str | None]
+OnEvent = Callable[[str], None]
+
+_PAUSE = 0.05  # seconds between looks at a server that is not ready
+_LINES = 20  # of the log, told with a failure
+_SEARCHED = 400  # of the log, searched for causes
+
+
+def wait_until_ready(
+    process: Child,
+    endpoints: Sequence[Endpoint],
+    accept: Accept,
+    *,
+    deadline: float,
+    fatal: Sequence[str] = (),
+    on_event: OnEvent,
+) -> None:
+    """Return when every endpoint answers right. Raises UnavailableError, naming the stage that failed."""
+    for endpoint in endpoints:
+        on_event(f"waiting for {endpoint}")
+        _Attempts(process, endpoint, accept, deadline, fatal).until_ready()
+    on_event(f"{process.what} is ready")
+
+
+def failure(process: Child, what: str, cause: BaseException | None = None) -> UnavailableError:
+    """Give the error for a server that failed: the last lines of its log are a note, what they show is the hint."""
+    tail = process.log_tail(_SEARCHED)
+    hint = likely_cause(f"{tail}\n{what}") or f"its log is {process.log}"
+    error = UnavailableError(f"{process.what} {what}", hint=hint)
+    lines = "\n".join(tail.splitlines()[-_LINES:])
+    error.add_note(f"the end of {process.log}:\n{lines}" if lines else f"{process.log} is empty")
+    error.__cause__ = cause
+    return error
+
+
+class _Attempts:
+    """Tries one endpoint until it answers right, or never will."""
+
+    def __init__(
+        self, process: Child, endpoint: Endpoint, accept: Accept, deadline: float, fatal: Sequence[str]
+    ) -> None:
+        self._process = process
+        self._endpoint = endpoint
+        self._accept = accept
+        self._deadline = deadline
+        self._fatal = fatal
+        self._stage = "listen"
+        self._last: UnavailableError | None = None
+
+    def until_ready(self) -> None:
+        while not self._is_ready():
+            self._require_hope()
+            self._process.wait(_PAUSE)
+
+    def _is_ready(self) -> bool:
+        if not is_listening(self._endpoint.host, self._endpoint.port):
+            return False
+        try:
+            wrong = self._judged()
+        except UnavailableError as error:
+            self._last = error
+            return False
+        if wrong is not None:
+            raise failure(self._process, f"answers wrong at {self._endpoint}: {wrong}")
+        return True
+
+    def _judged(self) -> str | None:
+        from deploy_clients import connect
+
+        self._stage = "connect"
+        with closing(connect(str(self._endpoint))) as predictor:
+            self._stage = "predict"
+            return self._accept(predictor)
+
+    def _require_hope(self) -> None:
+        stage = f"{_STAGES[self._stage]} at {self._endpoint}"
+        if self._process.returncode is not None:
+            raise failure(self._process, f"{self._process.death()} before it {stage}", self._last)
+        found = [text for text in self._fatal if text in self._process.log_tail(_SEARCHED)]
+        if found:
+            raise failure(self._process, f"failed before it {stage}; its log says: {found[0]}", self._last)
+        if time.monotonic() > self._deadline:
+            last = f": {self._last}" if self._last else ""
+            raise failure(self._process, f"did not come so far in time that it {stage}{last}", self._last)
+
+
+_STAGES = {"listen": "listened", "connect": "could be connected to", "predict": "predicted"}

@@ -1,0 +1,79 @@
+"""What a plan may depend on: found out before, so that plans are pure."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy_core.errors import UsageError
+from deploy_servers.ports import free_ports
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`folder` is the private one that the run will have; `java` is empty if there is none."""
+
+    folder: Path
+    store: Path
+    http_port: int
+    grpc_port: int
+    ports: tuple[int, ...] = ()
+    host: str = "127.0.0.1"
+    python: str = sys.executable
+    java: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def prepare(
+    server: str,
+    store: Path,
+    *,
+    http_port: int | None = None,
+    grpc_port: int | None = None,
+    host: str = "127.0.0.1",
+    options: Mapping[str, str] | None = None,
+) -> Settings:
+    """Give the settings of a run on this machine; a port that is None comes from the system. Raises UsageError."""
+    from deploy_servers import SERVERS
+
+    found = free_ports(2 + int(SERVERS.load(server).PORTS))
+    # Short, and not in the state folder: servers put unix sockets there, whose paths may have 107 bytes at most.
+    folder = Path(tempfile.gettempdir()) / f"deploy-{server}-{uuid.uuid4().hex[:8]}"
+    return Settings(
+        folder=folder,
+        store=store.absolute(),
+        http_port=http_port or found[0],
+        grpc_port=grpc_port or found[1],
+        ports=tuple(found[2:]),
+        host=host,
+        java=find_java(),
+        options=options or {},
+    )
+
+
+def find_java() -> str:
+    """Give the path of Java's launcher, `$JAVA_HOME`'s first; empty if there is none."""
+    home = os.environ.get("JAVA_HOME")
+    return shutil.which("java", path=f"{home}/bin" if home else None) or ""
+
+
+def check_options(server: str, known: Mapping[str, str], given: Mapping[str, str]) -> None:
+    """Raise UsageError for an option that the server does not have."""
+    for name in given:
+        if name not in known:
+            hint = f"it has {', '.join(known)}" if known else "it has no options"
+            raise UsageError(f"server {server} has no option {name!r}", hint=hint)
+
+
+def number_option(options: Mapping[str, str], name: str, default: int, *, least: int = 1) -> int:
+    """Give a whole number that was set, or the default. Raises UsageError."""
+    text = options.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and int(text) >= least):
+        raise UsageError(f"option {name} is {text!r}", hint=f"give a whole number from {least} on")
+    return int(text)
