@@ -21,10 +21,11 @@ def patterns(want: Array, got: Array, value: float) -> Iterator[tuple[str, str]]
     wide, seen = want.astype(np.float64), got.astype(np.float64)
     yield from _rounded(want, got)
     # A pattern that only brings the values somewhat nearer explains nothing.
-    value = min(value, float(np.abs(wide - seen).max()) / (4 * _SLACK))
-    yield from _transformed(wide, seen, value)
-    yield from _permuted(wide, seen, value)
-    yield from _scaled(wide, seen, value)
+    rounding = _SLACK * (value + eps("float32") * float(np.abs(seen).max()))
+    bound = min(rounding, float(np.abs(wide - seen).max()) / 4)
+    yield from _transformed(wide, seen, bound)
+    yield from _permuted(wide, seen, bound)
+    yield from _scaled(wide, seen, bound)
 
 
 def _softmax(values: Array) -> Array:
@@ -39,22 +40,22 @@ def _sigmoid(values: Array) -> Array:
 _TRANSFORMS: dict[str, Callable[[Array], Array]] = {"softmax": _softmax, "sigmoid": _sigmoid, "tanh": np.tanh}
 
 
-def _transformed(want: Array, got: Array, value: float) -> Iterator[tuple[str, str]]:
+def _transformed(want: Array, got: Array, bound: float) -> Iterator[tuple[str, str]]:
     for name, transform in _TRANSFORMS.items():
         if want.ndim < 2 or (name == "softmax" and want.shape[-1] == 1):
             continue
         with np.errstate(over="ignore"):
-            if _close(transform(want), got, value):
+            if _close(transform(want), got, bound):
                 yield "extra-activation", f"looks like a {name} too many"
-            if _close(transform(got), want, value):
+            if _close(transform(got), want, bound):
                 yield "missing-activation", f"looks as if a {name} is missing"
 
 
-def _permuted(want: Array, got: Array, value: float) -> Iterator[tuple[str, str]]:
+def _permuted(want: Array, got: Array, bound: float) -> Iterator[tuple[str, str]]:
     """Whether the features of the last axis, or the last two axes, changed places."""
     if want.ndim < 2 or len(want) < 2:
         return
-    if want.ndim > 2 and want.shape[-1] == want.shape[-2] and _close(want.swapaxes(-1, -2), got, value):
+    if want.ndim > 2 and want.shape[-1] == want.shape[-2] and _close(want.swapaxes(-1, -2), got, bound):
         yield "transposed-output", "has its last two axes swapped"
     columns, seen = want.reshape(-1, want.shape[-1]), got.reshape(-1, want.shape[-1])
     if not 1 < columns.shape[1] <= 1024:
@@ -63,7 +64,7 @@ def _permuted(want: Array, got: Array, value: float) -> Iterator[tuple[str, str]
     for place in range(columns.shape[1]):
         apart = np.abs(columns - seen[:, place : place + 1]).max(axis=0)
         order.append(int(apart.argmin()))
-        if apart[order[-1]] > _SLACK * value:
+        if apart[order[-1]] > bound:
             return
     if sorted(order) == list(range(len(order))) and order != sorted(order):
         place = next(i for i, owner in enumerate(order) if i != owner)
@@ -73,14 +74,14 @@ def _permuted(want: Array, got: Array, value: float) -> Iterator[tuple[str, str]
         )
 
 
-def _scaled(want: Array, got: Array, value: float) -> Iterator[tuple[str, str]]:
+def _scaled(want: Array, got: Array, bound: float) -> Iterator[tuple[str, str]]:
     if want.size < _ENOUGH or not np.isfinite(want).all() or want.std() == 0:
         return
     centred = want - want.mean()
     scale = float((centred * got).sum() / (centred * centred).sum())
     offset = float(got.mean() - scale * want.mean())
-    if abs(scale) > eps("float32") and _close(scale * want + offset, got, value):
-        yield "scaled", f"is {scale:.6g} times the wanted values" + (f" {offset:+.6g}" if abs(offset) > value else "")
+    if abs(scale) > eps("float32") and _close(scale * want + offset, got, bound):
+        yield "scaled", f"is {scale:.6g} times the wanted values" + (f" {offset:+.6g}" if abs(offset) > bound else "")
 
 
 def _rounded(want: Array, got: Array) -> Iterator[tuple[str, str]]:
@@ -106,6 +107,5 @@ def _printed(values: Array, digits: int) -> bool:
     return bool((np.array(texts, np.float64).astype(values.dtype) == values).all())
 
 
-def _close(left: Array, right: Array, value: float) -> bool:
-    size = float(np.abs(right).max())
-    return bool((np.abs(left - right) <= _SLACK * (value + eps("float32") * size)).all())
+def _close(left: Array, right: Array, bound: float) -> bool:
+    return bool((np.abs(left - right) <= bound).all())

@@ -19,7 +19,7 @@ from deploy_core.signature import Array, Tensors
 GOLDEN_FILE = "golden.safetensors"
 
 # What safetensors has a name for; the rest (string, complex) is stored as bytes.
-_NATIVE = {
+_STORED_AS_THEY_ARE = {
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
     "float16", "bfloat16", "float32", "float64",
 }  # fmt: skip
@@ -44,15 +44,12 @@ class Golden:
 def write_golden(golden: Golden, path: Path) -> dict[str, Any]:
     """Write the arrays; give what the manifest must say of them for `read_golden`."""
     arrays = {
-        **{f"input/{name}": array for name, array in golden.inputs.items()},
-        **{f"output/{name}": array for name, array in golden.outputs.items()},
+        **{f"input/{name}": _native(array) for name, array in golden.inputs.items()},
+        **{f"output/{name}": _native(array) for name, array in golden.outputs.items()},
         **{f"noise/{name}": np.array([value], np.float64) for name, value in golden.noise.items()},
     }
-    save_file({name: _storable(np.asarray(array)) for name, array in arrays.items()}, path)
-    tensors = {
-        name: {"dtype": dtype_name(np.asarray(array).dtype), "shape": list(np.shape(array))}
-        for name, array in arrays.items()
-    }
+    save_file({name: _storable(array) for name, array in arrays.items()}, path)
+    tensors = {name: {"dtype": dtype_name(array.dtype), "shape": list(array.shape)} for name, array in arrays.items()}
     return {"tensors": tensors, "noise_origin": golden.noise_origin}
 
 
@@ -103,9 +100,15 @@ def _storable(array: Array) -> Array:
         return np.frombuffer(pack_strings(array), np.uint8)
     # safetensors writes the memory behind a strided array as it lies. A 0-d array would come back with an axis.
     dense = np.ascontiguousarray(array).reshape(array.shape)
-    if name in _NATIVE:
+    if name in _STORED_AS_THEY_ARE:
         return dense
-    return np.frombuffer(dense.astype(array.dtype.newbyteorder("<"), copy=False).tobytes(), np.uint8)
+    return np.frombuffer(dense.tobytes(), np.uint8)
+
+
+def _native(array: Array) -> Array:
+    """Give the array in the machine's byte order, the only one that our dtypes know."""
+    array = np.asarray(array)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def _unpacked(data: bytes, dtype: str, shape: tuple[int, ...]) -> Array:
