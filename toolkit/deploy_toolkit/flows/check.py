@@ -111,10 +111,8 @@ def _wanted(request: Request, named: list[Named], shelf: Store, workers: Workers
             "golden outputs", golden.inputs, golden.outputs, Noise(golden.noise, golden.noise_origin), version
         )
     if version.reference is None:
-        raise UsageError(f"{version.name}@{version.number} keeps no reference", hint="check it without --inputs")
-    reference = Subject(
-        f"{version.name}@{version.number}/reference", lambda: hosted(workers, version.reference), version=version
-    )
+        raise UsageError(f"{version} keeps no reference", hint="check it without --inputs")
+    reference = Subject(f"{version}/reference", partial(hosted, workers, version.reference), version=version)
     return _answers_of(reference, request.inputs)
 
 

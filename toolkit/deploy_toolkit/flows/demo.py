@@ -47,7 +47,7 @@ def demo(folder: Path, *, on_event: OnEvent) -> Demo:
     store = folder / "models"
     for name, source in MODELS.items():
         request = export.Request(source, FORMATS, name=name)
-        export.export(request, store=store, on_event=lambda event, name=name: on_event(f"{name}: {event}"))
+        export.export(request, store=store, on_event=_prefixed(name, on_event))
     servers, notes = _servers()
     torch_report = check.check(
         check.Request(("simplenet", "simplenet-twin"), servers=servers), store=store, on_event=on_event
@@ -58,6 +58,10 @@ def demo(folder: Path, *, on_event: OnEvent) -> Demo:
         ("Keras SimpleNet, trained by itself, against Keras' predictions", keras_report),
     )
     return Demo(store, reports, notes)
+
+
+def _prefixed(name: str, on_event: OnEvent) -> OnEvent:
+    return lambda event: on_event(f"{name}: {event}")
 
 
 def _servers() -> tuple[tuple[str, ...], tuple[str, ...]]:

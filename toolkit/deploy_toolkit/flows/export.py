@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy_agreement import Noise, Report, compare, golden_inputs, noise
+from deploy_agreement import Agreement, Noise, Report, compare, golden_inputs, noise
 from deploy_core import state
 from deploy_core.artifact import Artifact, size_of
 from deploy_core.errors import ExportError, UsageError
@@ -137,9 +137,13 @@ def _disagreement(report: Report) -> ExportError:
             f"nothing was stored, since not every file predicts what the source does ({told})",
             hint="the routes that wrote them are in `deploy formats`; leave such a format out, or tell us",
         )
-        error.exit_code = report.exit_code
+        error.exit_code = 3 if all(_only_frozen(row) for row in bad) else report.exit_code
     error.report = report  # type: ignore[attr-defined]  # for notebooks
     return error
+
+
+def _only_frozen(row: Agreement) -> bool:
+    return {problem.kind for problem in row.problems} == {"frozen-batch"} and not row.error
 
 
 def _record(opened: OpenedSource, written: Export, report: Report) -> Record:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from deploy_exporters.routes import Cell, matrix
+from deploy_servers import SERVERS
 
 
 @dataclass(frozen=True)
@@ -14,8 +15,6 @@ class ServerRow:
     """One server; `missing` names what is not installed."""
 
     server: str
-    formats: tuple[str, ...]
-    dialects: tuple[str, ...]
     missing: tuple[str, ...]
     extra: str
 
@@ -40,3 +39,13 @@ def formats_json(cells: Sequence[Cell]) -> dict[str, Any]:
             for cell in cells
         ],
     }
+
+
+def servers() -> tuple[ServerRow, ...]:
+    """Give every server of the table."""
+    return tuple(ServerRow(name, row.missing, row.extra) for name, row in SERVERS.items())
+
+
+def servers_json(rows: Sequence[ServerRow]) -> dict[str, Any]:
+    """Give the document that `deploy servers --json` prints."""
+    return {"schema": "deploy/servers/1", "servers": [asdict(row) for row in rows]}

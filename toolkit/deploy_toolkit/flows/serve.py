@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from deploy_agreement import Noise, compare
-from deploy_core.errors import UnavailableError, UsageError
+from deploy_core.errors import UsageError
 from deploy_core.predictor import Predictor
 from deploy_model_store import Store, Version
+from deploy_servers import SERVERS
 from deploy_servers import launch as launching
-from deploy_servers.launch import Launch, Running, Settings
-from deploy_servers.table import SERVERS
+from deploy_servers.launch import Launch, Running
 from deploy_toolkit.output import OnEvent, silent
 
 START_SECONDS = 120.0
@@ -63,11 +62,11 @@ def serving(request: Request, *, store: Path, on_event: OnEvent = silent) -> Gen
 def wait(running: Running) -> None:
     """Wait until the user asks to stop (Ctrl-C, SIGTERM). Raises UnavailableError if the server ends by itself."""
     try:
-        while running.child.wait(3600) is None:
+        while running.process.wait(3600) is None:
             pass
     except KeyboardInterrupt:
         return
-    raise UnavailableError(f"the server {running.child.death()}", hint=f"its log is {running.child.log}")
+    running.require_alive()
 
 
 def launch_json(launch: Launch) -> dict[str, Any]:
@@ -87,18 +86,23 @@ def running_json(running: Running) -> dict[str, Any]:
     return {
         "schema": "deploy/serve/1",
         "server": running.launch.server,
-        "pid": running.child.pid,
-        "log": str(running.child.log),
+        "pid": running.process.pid,
+        "log": str(running.process.log),
         "endpoints": [str(endpoint) for endpoint in running.endpoints],
     }
 
 
 def _plan(request: Request, served: tuple[Version, ...], store: Path) -> Launch:
     module = SERVERS.load(request.server)
-    ports = launching.ports(request.http_port, request.grpc_port)
-    launch: Launch = module.plan(
-        served, Settings(ports=ports, store=store.resolve(), python=Path(sys.executable), options=request.options)
+    settings = launching.prepare(
+        request.server,
+        store,
+        http_port=request.http_port or None,
+        grpc_port=request.grpc_port or None,
+        extra_ports=module.PORTS,
+        options=request.options,
     )
+    launch: Launch = module.plan(served, settings)
     return launch
 
 

@@ -64,7 +64,7 @@ def running(server: Running) -> RenderableType:
     """Give the endpoints that have predicted the golden outputs."""
     lines = [f"{server.launch.server} is ready: every endpoint has predicted the golden outputs"]
     lines += [f"  {endpoint}" for endpoint in server.endpoints]
-    return Text("\n".join([*lines, f"log: {server.child.log}", "Ctrl-C stops it"]))
+    return Text("\n".join([*lines, f"log: {server.process.log}", "Ctrl-C stops it"]))
 
 
 def tensors(answer: Tensors) -> RenderableType:
@@ -119,9 +119,9 @@ def formats(rows: Sequence[Cell]) -> RenderableType:
 
 def servers(rows: Sequence[ServerRow]) -> RenderableType:
     """Give which servers can run here."""
-    table = _table("", "server", "serves", "speaks", "here")
+    table = _table("", "server", "here")
     for row in rows:
-        table.add_row(row.server, ", ".join(row.formats), ", ".join(row.dialects), _here(row.missing, row.extra))
+        table.add_row(row.server, _here(row.missing, row.extra))
     return table
 
 

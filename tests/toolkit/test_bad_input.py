@@ -1,0 +1,151 @@
+"""Each mistake is one clear sentence with what to do, the right exit code, and nothing half-written."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import Deploy
+
+SOURCES = Path(__file__).parent / "bad_sources.py"
+
+
+def _export(source: str, formats: str = "onnx", *more: object) -> tuple[object, ...]:
+    return ("export", source, "--to", formats, "--name", "net", *more)
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (_export("nowhere.py:net"), 2, "nowhere.py"),
+        (_export("nowhere"), 2, "is not a source"),
+        (_export(f"{SOURCES}"), 2, "names no attribute"),
+        (_export(f"{SOURCES}:absent"), 2, "absent"),
+        (_export(f"{SOURCES}:not_a_model"), 2, "dict"),
+        (_export(f"{SOURCES}:good", "onyx"), 2, "unknown format 'onyx'"),
+        (_export(f"{SOURCES}:good", "onnx", "--set", "onnx.opsett=3"), 2, "opsett"),
+        (_export(f"{SOURCES}:good", "onnx", "--set", "opset"), 2, "has no value"),
+        (_export(f"{SOURCES}:good", "onnx", "--input", "x=3"), 2, "is not a tensor spec"),
+        (_export(f"{SOURCES}:good", "onnx", "--example", "absent.npz"), 2, "absent.npz does not exist"),
+        (_export(f"{SOURCES}:good", "onnx", "--output", "a", "--output", "b"), 2, "2 output names"),
+        (("export", f"{SOURCES}:good", "--to", "onnx", "--name", "../net"), 2, "no name for a model"),
+        (_export(f"{SOURCES}:nan"), 3, "NaN"),
+        (_export(f"{SOURCES}:raises_when_converted"), 3, "does not want to be converted"),
+        (_export(f"{SOURCES}:random"), 3, "does not agree with itself"),
+        (_export(f"{SOURCES}:rows_depend"), 3, "does not agree with itself"),
+        (_export(f"{SOURCES}:raises"), 2, "no weights here"),
+        (_export(f"{SOURCES}:dies"), 3, "SIGSEGV"),
+        (_export(f"{SOURCES}:exits"), 2, "SystemExit"),
+        (("serve", "absent"), 2, "no model 'absent'"),
+        (("serve", "absent@3"), 2, "no model 'absent'"),
+        (("serve",), 2, "holds no model"),
+        (("serve", "absent", "--server", "nginx"), 2, "unknown server 'nginx'"),
+        (("check", "absent"), 2, "neither a stored model nor a file nor an endpoint"),
+        (("check", "http://127.0.0.1:1/m"), 2, "is not an endpoint"),
+        (("check", "tfserving+rest://127.0.0.1:1/m"), 2, "nothing is known to compare"),
+        (("predict", "absent", "--input", "x.json"), 2, "x.json does not exist"),
+        (("store", "show", "absent"), 2, "no model 'absent'"),
+        (("store", "alias", "absent", "stable"), 2, "no model 'absent'"),
+        (("frobnicate",), 2, "No such command"),
+        (("export", "x.keras"), 2, "--to"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else None,
+)
+def test_a_mistake_is_told(args: tuple[object, ...], code: int, said: str, deploy: Deploy, tmp_path: Path) -> None:
+    done = deploy(*args)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not [path for path in tmp_path.glob("models/*") if not path.name.startswith(".")]
+    assert not list(tmp_path.glob("models/.staging/*~*"))
+
+
+@pytest.mark.parametrize(
+    ("example", "said"),
+    [
+        ({"input": np.ones((4, 5), np.float32)}, "shape"),
+        ({"input": np.ones((4, 6), np.int64)}, ""),
+        ({"other": np.ones((4, 6), np.float32)}, "other"),
+        ({"input": np.ones((0, 6), np.float32)}, "empty"),
+    ],
+)
+def test_a_wrong_example_is_told(example: dict[str, np.ndarray], said: str, deploy: Deploy, tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", **example)
+    done = deploy(*_export(f"{SOURCES}:good", "onnx", "--example", "x.npz"))
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+
+
+def test_a_missing_extra_is_told(deploy: Deploy, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Hidden:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'ai_edge_litert':\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Hidden())\n"
+    )
+    done = deploy(*_export(f"{SOURCES}:good", "tflite"), PYTHONPATH=str(tmp_path))
+    assert done.returncode == 6, done.stderr
+    assert "ai_edge_litert" in done.stderr
+    assert "pip install 'deploy-toolkit[tflite]'" in done.stderr
+
+
+def test_missing_java_is_told(deploy: Deploy, models: Path, tmp_path: Path) -> None:
+    done = deploy("serve", "simplenet", "--server", "torchserve", "--store", models, PATH=str(tmp_path), JAVA_HOME="")
+    assert done.returncode == 6, done.stderr
+    assert "Java" in done.stderr
+
+
+def test_an_occupied_port_is_told(deploy: Deploy, models: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = deploy("serve", "simplenet", "--http-port", port, "--store", models)
+    assert done.returncode == 6, done.stderr
+    assert str(port) in done.stderr
+
+
+def test_an_absent_version_is_told(deploy: Deploy, models: Path) -> None:
+    done = deploy("serve", "simplenet@99", "--store", models)
+    assert done.returncode == 2
+    assert "no version 99" in done.stderr
+
+
+def test_an_unreachable_endpoint_is_a_failed_row(deploy: Deploy, models: Path) -> None:
+    done = deploy("check", "simplenet", "tfserving+rest://127.0.0.1:1/simplenet", "--store", models)
+    assert done.returncode == 4
+    assert "127.0.0.1:1" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "path", ["onnx/model.onnx", "tflite/model.tflite", "torchscript/model.pt", "mar/simplenet.mar"]
+)
+@pytest.mark.parametrize("damage", ["truncated", "flipped"])
+def test_a_damaged_file_is_named_and_refused(
+    path: str, damage: str, deploy: Deploy, models: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(models / "simplenet", tmp_path / "models" / "simplenet")
+    file = tmp_path / "models" / "simplenet" / "1" / path
+    file.chmod(0o644)
+    content = bytearray(file.read_bytes())
+    if damage == "truncated":
+        del content[len(content) // 2 :]
+    else:
+        content[len(content) // 2] ^= 0x10
+    file.write_bytes(content)
+    verified = deploy("store", "verify", "simplenet")
+    assert verified.returncode == 4
+    assert path in verified.stdout
+    checked = deploy("check", "simplenet")
+    assert checked.returncode == 4, checked.stderr
+    assert path in checked.stdout
+    if path.startswith("onnx"):
+        served = deploy("serve", "simplenet")
+        assert served.returncode == 4, served.stderr
+        assert path in served.stderr
