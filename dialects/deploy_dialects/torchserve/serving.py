@@ -1,0 +1,50 @@
+"""The server half for both transports: one body in, a prediction or a description asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from deploy_core.errors import InputError
+from deploy_core.signature import Tensors
+from deploy_dialects.answers import member
+from deploy_dialects.json_text import read_object
+from deploy_dialects.malformed import ask, refusing, shown
+from deploy_dialects.torchserve import bodies
+from deploy_dialects.wire import Ask, Plane, Refused, Served
+
+Reply = TypeVar("Reply")
+Wrap = Callable[[bytes, str], Reply]
+
+
+def find(plane: Plane, name: str, version: str | None) -> Served:
+    """Find a version of a model. Raises Refused NOT_FOUND."""
+    try:
+        return plane.find(name, version)
+    except Refused as refused:
+        if refused.code != "NOT_FOUND":
+            raise
+    if any(served.name == name for served in plane.served()):
+        raise Refused("NOT_FOUND", f"Model version: {shown(version)} does not exist for model: {shown(name)}")
+    raise Refused("NOT_FOUND", f"Model not found: {shown(name)}")
+
+
+def predict(served: Served, body: bytes, wrap: Wrap[Reply]) -> Reply | Ask[Reply]:
+    """Answer one body; `wrap` makes the reply from bytes and their content type. Raises Refused."""
+    if bodies.is_binary(body):
+        with refusing():
+            inputs = bodies.read_binary(body)
+        return ask(served, inputs, lambda outputs: wrap(_written(bodies.write_binary, outputs), bodies.BINARY))
+    with refusing():
+        data = read_object(body)
+        if data.get("describe") is True:
+            return wrap(bodies.description_json(served.signature, str(served.version)), bodies.JSON)
+        inputs = bodies.read_lists(member(data, "inputs", dict), served.signature.inputs)
+    return ask(served, inputs, lambda outputs: wrap(_written(bodies.write_outputs, outputs), bodies.JSON))
+
+
+def _written(write: Callable[[Tensors], bytes], outputs: Tensors) -> bytes:
+    try:
+        return write(outputs)
+    except InputError as error:
+        raise Refused("INVALID_ARGUMENT", str(error)) from error
