@@ -15,9 +15,10 @@ import pytest
 import tensorflow as tf
 import torch
 from ai_edge_litert.interpreter import Interpreter
+from torch import nn
+
 from deploy_core.signature import Signature, TensorSpec
 from deploy_exporters.translation import savedmodel_from_onnx, unsupported
-from torch import nn
 
 BATCHES = (1, 2, 7, 11)
 # float32 sums in another order: a few units of 6e-8 relative to values of 1 to 4, over some layers

@@ -23,8 +23,11 @@ def cast_like(node: Node, x: Value, like: Value) -> Value:
 
 def converted(x: Any, dtype: Any) -> Any:
     """Convert as ONNX says: any number but 0 is true; text is read as a number."""
+    if x.dtype == dtype:
+        return x
     if x.dtype == tf.string:
-        return tf.strings.to_number(x, dtype) if dtype != tf.string else x
+        exact = dtype in (tf.float64, tf.int64)
+        return tf.cast(tf.strings.to_number(x, dtype if exact else tf.float32), dtype)
     if dtype == tf.string:
         return tf.strings.as_string(x)
     if dtype == tf.bool and x.dtype != tf.bool:
@@ -81,4 +84,7 @@ def dynamic_quantize(node: Node, x: Value) -> tuple[Value, Value, Value]:
 
 def bit_cast(node: Node, x: Value) -> Value:
     """Translate BitCast."""
-    return tf.bitcast(tensor(x), tf.as_dtype(dtype_of_tensor_type(node.get("to"))))
+    x = tensor(x)
+    return tf.bitcast(
+        tf.cast(x, tf.uint8) if x.dtype == tf.bool else x, tf.as_dtype(dtype_of_tensor_type(node.get("to")))
+    )

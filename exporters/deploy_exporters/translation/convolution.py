@@ -150,18 +150,19 @@ def spread(kernel: Any, dilations: Sequence[int]) -> Any:
 def conv_integer(node: Node, x: Value, weight: Value, x_zero: Value = None, w_zero: Value = None) -> Value:
     """Translate ConvInteger, in float32 (TensorFlow has no integer convolution); exact while sums stay below 2**24."""
     wide = tf.cast(x, tf.float32) - (0.0 if x_zero is None else tf.cast(x_zero, tf.float32))
-    fixed = static(weight)
-    if fixed is None or (w_zero is not None and static(w_zero) is None):
-        kernel: Value = tf.cast(weight, tf.float32)
-        kernel = kernel if w_zero is None else kernel - tf.cast(w_zero, tf.float32)
-    else:
-        kernel = fixed.astype(np.float32) - (0 if w_zero is None else _along_out(static(w_zero), fixed.ndim))
-    return tf.cast(conv(node, wide, kernel), tf.int32)
+    zero = np.zeros((), np.float32) if w_zero is None else _per_output(w_zero, rank(weight))
+    parts = static(weight), static(zero)
+    if parts[0] is not None and parts[1] is not None:
+        return tf.cast(conv(node, wide, parts[0].astype(np.float32) - parts[1].astype(np.float32)), tf.int32)
+    return tf.cast(conv(node, wide, tf.cast(weight, tf.float32) - tf.cast(zero, tf.float32)), tf.int32)
 
 
-def _along_out(zero: Any, dimensions: int) -> Any:
-    array = np.asarray(zero).astype(np.float32)
-    return array.reshape([-1] + [1] * (dimensions - 1)) if array.ndim else array
+def _per_output(value: Value, dimensions: int) -> Value:
+    """Line a scalar or a vector up with the output channels of a weight."""
+    if rank(value) == 0:
+        return value
+    shape = [-1] + [1] * (dimensions - 1)
+    return value.reshape(shape) if isinstance(value, np.ndarray) else tf.reshape(value, shape)
 
 
 def qlinear_conv(node: Node, *inputs: Value) -> Value:

@@ -72,8 +72,9 @@ def _cropped(node: Node, full: Any, sizes: Sequence[Value], reach: Sequence[int]
         wanted = [size * s for size, s in zip(sizes, strides, strict=True)]
     whole = [(size - 1) * s + k for size, s, k in zip(sizes, strides, reach, strict=True)]
     begins, ends = _pads(node, whole, wanted, extra)
-    if any(e > p for e, p in zip(extra, ends, strict=True)):  # the output reaches beyond what any input touches
-        full = tf.pad(full, [[0, 0], *[[0, e] for e in extra], [0, 0]])
+    beyond = [max(e - end, 0) if isinstance(end, int) else e for e, end in zip(extra, ends, strict=True)]
+    if any(beyond):  # the output reaches beyond what any input touches
+        full = tf.pad(full, [[0, 0], *[[0, b] for b in beyond], [0, 0]])
     stops = [w + e - end for w, e, end in zip(whole, extra, ends, strict=True)]
     if not any(isinstance(b, int) and b for b in begins) and stops == whole:
         return full

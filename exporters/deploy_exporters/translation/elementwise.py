@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from deploy_exporters.translation.values import Node, Value, dtype_of, rank, reshaped, static, tensor
+from deploy_exporters.translation.values import Node, Value, dtype_of, known, rank, reshaped, static, tensor
 
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "Acos": tf.math.acos,
@@ -99,7 +99,7 @@ def divide(node: Node, a: Value, b: Value) -> Value:
 def modulo(node: Node, a: Value, b: Value) -> Value:
     """Translate Mod: with `fmod` the result has the sign of the dividend, else of the divisor."""
     dtype = dtype_of(a)
-    wide = dtype if dtype.is_floating else tf.int64
+    wide = (dtype if dtype.size >= 4 else tf.float32) if dtype.is_floating else tf.int64
     function = tf.math.floormod if not node.get("fmod", 0) else tf.truncatemod
     return tf.cast(function(tf.cast(a, wide), tf.cast(b, wide)), dtype)
 
@@ -266,8 +266,14 @@ def is_inf(node: Node, x: Value) -> Value:
 
 def bit_shift(node: Node, a: Value, b: Value) -> Value:
     """Translate BitShift."""
-    shift = tf.bitwise.left_shift if node.get("direction") == "LEFT" else tf.bitwise.right_shift
-    return shift(tensor(a), tensor(b))
+    a, b = tensor(a), tensor(b)
+    left = node.get("direction") == "LEFT"
+    bits = tf.cast(8 * a.dtype.size, b.dtype)
+    shifted = (tf.bitwise.left_shift if left else tf.bitwise.right_shift)(
+        a, tf.minimum(tf.where(b < 0, bits, b), bits - 1)
+    )
+    gone = tf.zeros_like(shifted) if left or a.dtype.is_unsigned else tf.where(a < 0, -tf.ones_like(shifted), 0)
+    return tf.where(tf.logical_or(b < 0, b >= bits), gone, shifted)
 
 
 def where(node: Node, condition: Value, a: Value, b: Value) -> Value:
@@ -275,8 +281,10 @@ def where(node: Node, condition: Value, a: Value, b: Value) -> Value:
     return tf.where(condition, tensor(a), tensor(b))
 
 
-def dropout(node: Node, x: Value, *_: Value) -> Value | tuple[Value, ...]:
+def dropout(node: Node, x: Value, _: Value = None, training: Value = None) -> Value | tuple[Value, ...]:
     """Translate Dropout as it is at inference: nothing is dropped."""
+    if training is not None and bool(known(node, training, "training_mode")):
+        raise node.error("it is in training mode", hint="call model.eval() before the export")
     if len(node.outputs) == 1:
         return tensor(x)
     return tensor(x), tf.ones_like(x, dtype=tf.bool)

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import tensorflow as tf
 
-from deploy_exporters.translation.model import arrays_of, attributes_of
+from deploy_exporters.translation.model import arrays_of, attributes_of, shapes_of
 from deploy_exporters.translation.table import OPERATORS, RANDOM
 from deploy_exporters.translation.values import Node, Value, as_array
 
@@ -30,11 +30,13 @@ def operator(name: str) -> Operator:
 def evaluate(graph: onnx.GraphProto, opset: int, values: Mapping[str, Value]) -> dict[str, Value]:
     """Give the outputs of a graph by name; `values` holds its inputs, and for a subgraph all it can see."""
     scope = {"": None, **values, **{name: a for name, a in arrays_of(graph).items() if name not in values}}
-    uses = _last_uses(graph)
+    uses, shapes = _last_uses(graph), shapes_of(graph)
     for index, proto in enumerate(graph.node):
         node = _node(proto, opset, scope)
         results = apply(node, [scope[name] for name in _trimmed(proto.input)])
-        scope.update(zip(proto.output, results, strict=False))
+        for name, value in zip(proto.output, results, strict=False):
+            scope[name] = value
+            _refine(value, shapes.get(name))
         for name in uses.get(index, ()):
             scope[name] = None
     return {output.name: scope[output.name] for output in graph.output}
@@ -48,6 +50,12 @@ def apply(node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
             return _as_tuple(run(node, *inputs))
     with tf.init_scope():  # out of the graph that is being traced: computed now, once
         return tuple(_array(value) for value in _as_tuple(run(node, *inputs)))
+
+
+def _refine(value: Value, shape: tuple[int | None, ...] | None) -> None:
+    """Tell TensorFlow what it could not work out of a shape, but the ONNX file says."""
+    if shape is not None and tf.is_tensor(value) and not value.shape.is_fully_defined():
+        value.set_shape(shape)
 
 
 def _array(value: Value) -> Value:

@@ -73,6 +73,15 @@ def arrays_of(graph: onnx.GraphProto) -> dict[str, Array]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
 
 
+def shapes_of(graph: onnx.GraphProto) -> dict[str, tuple[int | None, ...]]:
+    """Give the shapes of intermediate values that the file states; a symbol is None."""
+    return {
+        value.name: tuple(d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim)
+        for value in graph.value_info
+        if value.type.tensor_type.HasField("shape")
+    }
+
+
 def attributes_of(node: onnx.NodeProto) -> Mapping[str, Any]:
     """Give the attributes of a node as Python values; a tensor as an array, text as str."""
     return {attribute.name: _plain(onnx.helper.get_attribute_value(attribute)) for attribute in node.attribute}

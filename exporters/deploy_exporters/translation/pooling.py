@@ -18,7 +18,8 @@ def max_pool(node: Node, x: Value) -> Value | tuple[Value, Value]:
     window = _window(node, x)
     if len(node.outputs) > 1:
         return _max_with_indices(node, x, window)
-    if dtype_of(x) not in (tf.float32, tf.float64, tf.float16, tf.bfloat16) or len(window.kernel) > 2:
+    sparse = any(s > k for s, k in zip(window.strides, window.kernel, strict=True))
+    if dtype_of(x) not in (tf.float32, tf.float64, tf.float16, tf.bfloat16) or len(window.kernel) > 2 or sparse:
         return tf.reduce_max(_windows(x, window, dtype_of(x).min), axis=_inner_axes(window))
     return _pooled(x, window, "MAX", lambda wide: _padded_for_max(wide, window))
 
@@ -36,7 +37,8 @@ def _ceiled(window: Window, sizes: Sequence[Value]) -> Window:
         count = -((size + begin + end - reach) // -stride) + 1
         if isinstance(count, int) and (count - 1) * stride >= size + begin:
             count -= 1
-        pads.append((begin, (count - 1) * stride + reach - size - begin))
+        rest = (count - 1) * stride + reach - size - begin
+        pads.append((begin, max(rest, 0) if isinstance(rest, int) else tf.maximum(rest, 0)))
     return Window(window.kernel, window.strides, window.dilations, tuple(pads))
 
 
@@ -87,7 +89,8 @@ def average_pool(node: Node, x: Value) -> Value:
     """Translate AveragePool: a sum over the window divided by how many elements count."""
     window = _window(node, x)
     sizes = dims(x)[2:]
-    if len(window.kernel) > 2 or max(window.dilations) > 1 or dtype_of(x) == tf.float64:
+    sparse = any(s > k for s, k in zip(window.strides, window.kernel, strict=True))
+    if len(window.kernel) > 2 or max(window.dilations) > 1 or dtype_of(x) == tf.float64 or sparse:
         return _average_of_windows(node, x, window)
     plain = not any(p for pads in window.pads for p in pads if not tf.is_tensor(p))
     if plain or (is_same(window, sizes) and not node.get("count_include_pad", 0)):
@@ -110,7 +113,8 @@ def _average_of_windows(node: Node, x: Value, window: Window) -> Any:
     ones = tf.ones_like(tensor(x)[:1, :1])
     counted = window
     if node.get("count_include_pad", 0):
-        declared = window_of(node, window.kernel, dims(x)[2:]).pads
+        wanted = window_of(node, window.kernel, dims(x)[2:]).pads
+        declared = [(b, tf.minimum(e, have)) for (b, e), (_, have) in zip(wanted, window.pads, strict=True)]
         ones = tf.pad(ones, [[0, 0], [0, 0], *[list(pair) for pair in declared]], constant_values=1)
         rest = [(0, have[1] - want[1]) for have, want in zip(window.pads, declared, strict=True)]
         counted = Window(window.kernel, window.strides, window.dilations, tuple(rest))

@@ -99,6 +99,8 @@ def entries(value: Value) -> list[Value]:
     """Give the elements of a vector, each an int where it is known and else a scalar tensor."""
     if isinstance(value, np.ndarray):
         return [int(v) for v in value]
+    if not tf.executing_eagerly() and value.op.type == "Pack":
+        return [scalar if (number := static(scalar)) is None else int(number) for scalar in value.op.inputs]
     partial = tf.get_static_value(value, partial=True)
     length = len(partial) if partial is not None else value.shape[0]
     if length is None:
@@ -122,6 +124,22 @@ def dims(value: Value) -> list[Value]:
         return [int(size) for size in sizes]
     run_time = tf.shape(value, out_type=tf.int64)
     return [run_time[i] if size is None else int(size) for i, size in enumerate(sizes)]
+
+
+def same_size(a: Value, b: Value) -> bool:
+    """Tell whether two scalar tensors are the same element of the same tensor's shape."""
+    return not tf.executing_eagerly() and _origin(a) is not None and _origin(a) == _origin(b)
+
+
+def _origin(scalar: Any) -> tuple[str, int] | None:
+    while scalar.op.type in ("Cast", "Identity", "Squeeze", "ExpandDims", "Reshape"):
+        scalar = scalar.op.inputs[0]
+    if scalar.op.type == "Pack" and len(scalar.op.inputs) == 1:
+        return _origin(scalar.op.inputs[0])
+    if scalar.op.type != "StridedSlice" or scalar.op.inputs[0].op.type != "Shape":
+        return None
+    begin = static(scalar.op.inputs[1])
+    return None if begin is None else (scalar.op.inputs[0].op.inputs[0].name, int(begin.reshape(-1)[0]))
 
 
 def rank(value: Value) -> int:
