@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,8 @@ from deploy_exporters import messages
 _CODE = (
     "import sys; sys.path[:] = sys.argv[2:]; from deploy_exporters.worker_process import main; main(int(sys.argv[1]))"
 )
-_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "PYTHONUNBUFFERED": "1"}
+# The hash seed: TorchScript writes sets in their order, and the same model should give the same bytes.
+_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"}
 ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
     "source": {**_QUIET, "KERAS_BACKEND": "tensorflow"},
     "tensorflow": {**_QUIET, "KERAS_BACKEND": "tensorflow"},
@@ -31,7 +33,7 @@ ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
 class Worker:
     """One child process that runs functions by name, one call at a time."""
 
-    def __init__(self, kind: str, log: Path, *, cpu_seconds: float, wall_seconds: float) -> None:
+    def __init__(self, kind: str, log: Path, temporary: str, *, cpu_seconds: float, wall_seconds: float) -> None:
         self.kind = kind
         self.loaded: tuple[str, ...] = ()
         self._limits = (cpu_seconds, wall_seconds)
@@ -43,7 +45,11 @@ class Worker:
             self._connection = ours
             try:
                 self.child = child.start(
-                    f"worker {kind}", command, log=log, env=ENVIRONMENTS[kind], pass_fds=(theirs.fileno(),)
+                    f"worker {kind}",
+                    command,
+                    log=log,
+                    env={**ENVIRONMENTS[kind], "TMPDIR": temporary},
+                    pass_fds=(theirs.fileno(),),
                 )
             except BaseException:
                 ours.close()
@@ -111,6 +117,8 @@ class Workers:
         self._logs = logs
         self._limits = {"cpu_seconds": cpu_seconds, "wall_seconds": wall_seconds}
         self._workers: dict[str, Worker] = {}
+        # A worker that is killed cannot remove its temporary files: they lie where we remove them.
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.Lock()
 
     def __enter__(self) -> Workers:
@@ -126,7 +134,9 @@ class Workers:
         with self._lock:
             worker = self._workers.get(kind)
             if worker is None or not worker.alive:
-                worker = Worker(kind, self._logs / f"worker-{kind}.log", **self._limits)
+                self._temporary = self._temporary or tempfile.TemporaryDirectory(prefix="deploy-workers-")
+                log = self._logs / f"worker-{kind}-{os.getpid()}.log"
+                worker = Worker(kind, log, self._temporary.name, **self._limits)
                 self._workers[kind] = worker
             return worker
 
@@ -147,6 +157,9 @@ class Workers:
         with self._lock:
             while self._workers:
                 self._workers.popitem()[1].stop()
+            if self._temporary is not None:
+                self._temporary.cleanup()
+                self._temporary = None
 
 
 def _step(function: str) -> str:
