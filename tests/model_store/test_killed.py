@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deploy_model_store import Store
+from deploy_model_store.disk import locked
 
 PUBLISHER = Path(__file__).with_name("publisher.py")
 
@@ -125,3 +127,15 @@ def test_threads_of_one_process_get_versions_of_their_own(store: Store) -> None:
         thread.join()
     assert _assert_whole(store) == 4
     _assert_swept(store)
+
+
+def test_a_publisher_waits_for_the_lock(store: Store) -> None:
+    with _publisher(store) as process:
+        assert process.stdin
+        with locked(store.root / ".locks" / "net.lock"):
+            _order(process, "once 1")
+            assert select.select([process.stdout], [], [], 0.3)[0] == []
+            assert store.versions("net") == []
+        assert _report(process) == "0"
+        process.stdin.close()
+    assert store.versions("net") == [1]
