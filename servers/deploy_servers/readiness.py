@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from contextlib import closing
+from threading import Thread
 
 from deploy_core.child import Child
 from deploy_core.endpoint import Endpoint
@@ -19,6 +21,7 @@ OnEvent = Callable[[str], None]
 _PAUSE = 0.05  # seconds between looks at a server that is not ready
 _LINES = 20  # of the log, told with a failure
 _SEARCHED = 400  # of the log, searched for causes
+_AFTERWORDS = 0.3  # seconds for a failing server to finish what it is saying
 
 
 def wait_until_ready(
@@ -70,8 +73,14 @@ class _Attempts:
     def _is_ready(self) -> bool:
         if not is_listening(self._endpoint.host, self._endpoint.port):
             return False
+        attempt: Future[str | None] = Future()
+        # Beside us, because a request may wait for ever in a server whose workers have died.
+        Thread(target=_fulfil, args=(attempt, self._judged), daemon=True).start()
+        while not attempt.done():
+            self._require_hope()
+            wait((attempt,), _PAUSE)
         try:
-            wrong = self._judged()
+            wrong = attempt.result()
         except UnavailableError as error:
             self._last = error
             return False
@@ -91,12 +100,27 @@ class _Attempts:
         stage = f"{_STAGES[self._stage]} at {self._endpoint}"
         if self._process.returncode is not None:
             raise failure(self._process, f"{self._process.death()} before it {stage}", self._last)
-        found = [text for text in self._fatal if text in self._process.log_tail(_SEARCHED)]
-        if found:
-            raise failure(self._process, f"failed before it {stage}; its log says: {found[0]}", self._last)
+        if self._said():
+            self._process.wait(_AFTERWORDS)
+            raise failure(self._process, f"failed before it {stage}: {self._said()}", self._last)
         if time.monotonic() > self._deadline:
             last = f": {self._last}" if self._last else ""
-            raise failure(self._process, f"did not come so far in time that it {stage}{last}", self._last)
+            raise failure(self._process, f"took too long until it {stage}{last}", self._last)
+
+    def _said(self) -> str:
+        """Give what the log says if that is the end of all hope."""
+        for line in self._process.log_tail(_SEARCHED).splitlines():
+            for text in self._fatal:
+                if text in line:
+                    return line[line.index(text) :]
+        return ""
+
+
+def _fulfil(attempt: Future[str | None], judged: Callable[[], str | None]) -> None:
+    try:
+        attempt.set_result(judged())
+    except BaseException as error:
+        attempt.set_exception(error)
 
 
 _STAGES = {"listen": "listened", "connect": "could be connected to", "predict": "predicted"}

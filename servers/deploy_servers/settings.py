@@ -36,13 +36,12 @@ def prepare(
     *,
     http_port: int | None = None,
     grpc_port: int | None = None,
+    extra_ports: int = 0,
     host: str = "127.0.0.1",
     options: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Give the settings of a run on this machine; a port that is None comes from the system. Raises UsageError."""
-    from deploy_servers import SERVERS
-
-    found = free_ports(2 + int(SERVERS.load(server).PORTS))
+    """Give the settings of a run on this machine; a port that is None comes from the system."""
+    found = free_ports(2 + extra_ports)
     # Short, and not in the state folder: servers put unix sockets there, whose paths may have 107 bytes at most.
     folder = Path(tempfile.gettempdir()) / f"deploy-{server}-{uuid.uuid4().hex[:8]}"
     return Settings(

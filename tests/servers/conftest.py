@@ -186,7 +186,7 @@ def limits() -> Limits:
 
 
 @pytest.fixture(scope="module")
-def shared(limits: Limits) -> Iterator[Running]:
+def toy_server(limits: Limits) -> Iterator[Running]:
     """One server for all tests of a module that leave it as it was."""
     with serving(Settings(limits=limits)) as running:
         running.toy.gate.set()

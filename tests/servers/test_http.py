@@ -29,8 +29,8 @@ def statuses(answer: bytes) -> list[int]:
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]
 
 
-def test_predicts_and_keeps_the_connection(shared: Any) -> None:
-    client = http.client.HTTPConnection("127.0.0.1", shared.http, timeout=10)
+def test_predicts_and_keeps_the_connection(toy_server: Any) -> None:
+    client = http.client.HTTPConnection("127.0.0.1", toy_server.http, timeout=10)
     for k in range(3):
         client.request("POST", "/toy/toy", json.dumps({"x": [[k, 1, 2]]}))
         reply = client.getresponse()
@@ -39,49 +39,49 @@ def test_predicts_and_keeps_the_connection(shared: Any) -> None:
     client.close()
 
 
-def test_pipelined_requests_are_answered_in_their_order(shared: Any) -> None:
+def test_pipelined_requests_are_answered_in_their_order(toy_server: Any) -> None:
     requests = [predict([[k + 100, 0, 0]]) if k % 3 else post(b"/echo", b"%d" % k) for k in range(100)]
-    answer = shared.ask(b"".join(requests))
+    answer = toy_server.ask(b"".join(requests))
     bodies = [part.split(b"\r\n\r\n", 1)[1] for part in answer.split(b"HTTP/1.1 200 OK")[1:]]
     assert [json.loads(body)["y"][0] - 100 if k % 3 else int(body) for k, body in enumerate(bodies)] == list(range(100))
 
 
-def test_a_request_in_single_bytes_is_a_request(shared: Any) -> None:
-    with shared.connect() as client:
+def test_a_request_in_single_bytes_is_a_request(toy_server: Any) -> None:
+    with toy_server.connect() as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in predict([[1, 1, 1]]):
             client.sendall(bytes([byte]))
         assert client.recv(65536).endswith(b'{"y": [111.0]}')
 
 
-def test_chunked_bodies_and_their_trailers(shared: Any) -> None:
+def test_chunked_bodies_and_their_trailers(toy_server: Any) -> None:
     chunks = b"".join(b"%x;ext=1\r\n%s\r\n" % (len(c), c) for c in (b"abc", b"d" * 300, b"e"))
     head = b"POST /echo HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
-    answer = shared.ask(head + chunks + b"0\r\nX-Seen: trailer\r\n\r\n")
+    answer = toy_server.ask(head + chunks + b"0\r\nX-Seen: trailer\r\n\r\n")
     assert answer.endswith(b"\r\n\r\nabc" + b"d" * 300 + b"e")
     assert b"x-seen: \r\n" in answer
 
 
-def test_expect_100_continue(shared: Any) -> None:
-    with shared.connect() as client:
+def test_expect_100_continue(toy_server: Any) -> None:
+    with toy_server.connect() as client:
         client.sendall(post(b"/echo", b"", b"Expect: 100-continue").replace(b"Content-Length: 0", b"Content-Length: 5"))
         assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(b"hello")
         assert client.recv(65536).endswith(b"hello")
 
 
-def test_a_body_that_is_announced_too_large_is_refused_before_it_is_sent(shared: Any) -> None:
-    with shared.connect() as client:
+def test_a_body_that_is_announced_too_large_is_refused_before_it_is_sent(toy_server: Any) -> None:
+    with toy_server.connect() as client:
         client.sendall(b"POST /echo HTTP/1.1\r\n" + HOST + b"Expect: 100-continue\r\nContent-Length: 9999999\r\n\r\n")
         answer = b"".join(iter(lambda: client.recv(65536), b""))
     assert statuses(answer) == [413]
     assert "larger than 1048576 bytes" in json.loads(answer.split(b"\r\n\r\n")[1])["error"]
 
 
-def test_a_chunked_body_over_the_limit_is_refused_and_its_sender_reads_why(shared: Any) -> None:
+def test_a_chunked_body_over_the_limit_is_refused_and_its_sender_reads_why(toy_server: Any) -> None:
     head = b"POST /echo HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
     chunk = b"40000\r\n" + b"x" * 0x40000 + b"\r\n"
-    with shared.connect() as client:
+    with toy_server.connect() as client:
         client.sendall(head + chunk * 10)  # ten chunks: 2.5 times the limit, all of it sent before the answer is read
         answer = b"".join(iter(lambda: client.recv(65536), b""))
     assert statuses(answer) == [413]
@@ -116,16 +116,16 @@ def test_a_chunked_body_over_the_limit_is_refused_and_its_sender_reads_why(share
     ],
     ids=range(20),
 )
-def test_what_is_no_good_request_is_answered_so_in_json(shared: Any, request_bytes: bytes, status: int) -> None:
-    answer = shared.ask(request_bytes)
+def test_what_is_no_good_request_is_answered_so_in_json(toy_server: Any, request_bytes: bytes, status: int) -> None:
+    answer = toy_server.ask(request_bytes)
     assert statuses(answer)[:1] == [status]
     body = json.loads(answer.split(b"\r\n\r\n", 1)[1])
     assert set(body) <= {"error", "toy"}
     assert "/path" not in str(body)
 
 
-def test_an_endless_header_is_cut_off(shared: Any) -> None:
-    with shared.connect() as client:
+def test_an_endless_header_is_cut_off(toy_server: Any) -> None:
+    with toy_server.connect() as client:
         client.sendall(b"GET /echo HTTP/1.1\r\n" + HOST + b"X-Endless: ")
         sent = 0
         answer = b""
@@ -140,26 +140,26 @@ def test_an_endless_header_is_cut_off(shared: Any) -> None:
     assert statuses(answer) == [431]
 
 
-def test_many_pipelined_requests_in_one_packet_are_no_large_head(shared: Any) -> None:
+def test_many_pipelined_requests_in_one_packet_are_no_large_head(toy_server: Any) -> None:
     request = b"GET /echo HTTP/1.1\r\n" + HOST + b"\r\n"
-    answer = shared.ask(request * 1000 + request[:-10], request[-10:])
+    answer = toy_server.ask(request * 1000 + request[:-10], request[-10:])
     assert statuses(answer) == [200] * 1001
 
 
-def test_an_upgrade_is_ignored(shared: Any) -> None:
-    answer = shared.ask(b"GET /echo HTTP/1.1\r\n" + HOST + b"Upgrade: h2c\r\nConnection: Upgrade\r\n\r\nPRI * HTTP/2.0")
+def test_an_upgrade_is_ignored(toy_server: Any) -> None:
+    answer = toy_server.ask(b"GET /echo HTTP/1.1\r\n" + HOST + b"Upgrade: h2c\r\nConnection: Upgrade\r\n\r\nPRI * HTTP/2.0")
     assert statuses(answer) == [200]
     assert b"connection: close" in answer
 
 
-def test_absolute_targets_head_and_http_1_0(shared: Any) -> None:
-    assert b"x-target: /echo?a=%20b\r\n" in shared.ask(
+def test_absolute_targets_head_and_http_1_0(toy_server: Any) -> None:
+    assert b"x-target: /echo?a=%20b\r\n" in toy_server.ask(
         b"GET http://localhost/echo?a=%20b HTTP/1.1\r\n" + HOST + b"\r\n"
     )
-    answer = shared.ask(post(b"/echo", b"hello").replace(b"POST", b"HEAD"))
+    answer = toy_server.ask(post(b"/echo", b"hello").replace(b"POST", b"HEAD"))
     assert b"content-length: 5\r\n" in answer
     assert answer.endswith(b"\r\n\r\n")
-    with shared.connect() as client:  # HTTP/1.0 has the connection end after the answer, without being asked
+    with toy_server.connect() as client:  # HTTP/1.0 has the connection end after the answer, without being asked
         client.sendall(b"GET /echo HTTP/1.0\r\n\r\n")
         assert b"connection: close" in b"".join(iter(lambda: client.recv(65536), b""))
 
@@ -175,22 +175,22 @@ def test_absolute_targets_head_and_http_1_0(shared: Any) -> None:
         (b"br", b"hello", 415),
     ],
 )
-def test_compressed_bodies(shared: Any, coding: bytes, body: bytes, status: int) -> None:
-    answer = shared.ask(post(b"/echo", body, b"Content-Encoding: " + coding))
+def test_compressed_bodies(toy_server: Any, coding: bytes, body: bytes, status: int) -> None:
+    answer = toy_server.ask(post(b"/echo", body, b"Content-Encoding: " + coding))
     assert statuses(answer) == [status]
     assert status != 200 or answer.endswith(b"\r\n\r\nhello")
 
 
-def test_half_a_body_is_given_up_in_time(shared: Any) -> None:
-    with shared.connect() as client:
+def test_half_a_body_is_given_up_in_time(toy_server: Any) -> None:
+    with toy_server.connect() as client:
         client.sendall(post(b"/echo", b"hello")[:-2])
         answer = b"".join(iter(lambda: client.recv(65536), b""))
     assert statuses(answer) == [408]
 
 
-def test_a_dripping_head_is_given_up_in_time(shared: Any) -> None:
+def test_a_dripping_head_is_given_up_in_time(toy_server: Any) -> None:
     begin = time.monotonic()
-    with shared.connect() as client:
+    with toy_server.connect() as client:
         client.settimeout(0.1)
         client.sendall(b"GET /echo HTTP/1.1\r\n")
         answer = b""
@@ -203,8 +203,8 @@ def test_a_dripping_head_is_given_up_in_time(shared: Any) -> None:
     assert statuses(answer) == [408]
 
 
-def test_a_slow_client_does_not_block_others(shared: Any) -> None:
-    with shared.connect() as slow, shared.connect() as quick:
+def test_a_slow_client_does_not_block_others(toy_server: Any) -> None:
+    with toy_server.connect() as slow, toy_server.connect() as quick:
         slow.sendall(post(b"/echo", b"x" * 1000)[:-1])
         quick.sendall(post(b"/echo", b"quick"))
         assert quick.recv(65536).endswith(b"quick")
@@ -212,9 +212,9 @@ def test_a_slow_client_does_not_block_others(shared: Any) -> None:
         assert statuses(slow.recv(65536)) == [200]
 
 
-def test_a_client_that_never_reads_costs_bounded_memory_and_is_dropped(shared: Any) -> None:
+def test_a_client_that_never_reads_costs_bounded_memory_and_is_dropped(toy_server: Any) -> None:
     request = post(b"/echo", b"x" * 100_000)
-    with shared.connect() as client:
+    with toy_server.connect() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(0.5)
         with pytest.raises((TimeoutError, ConnectionError)):

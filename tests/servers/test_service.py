@@ -76,24 +76,24 @@ def test_an_error_in_a_batch_hits_only_the_guilty_request(start: Any) -> None:
             assert "secret" not in str(body)
 
 
-def test_a_wrong_input_is_refused_by_the_dialect_and_an_unknown_model_too(shared: Any) -> None:
-    assert ask(shared.http, [[1, 2]])[0] == 400
-    client = http.client.HTTPConnection("127.0.0.1", shared.http, timeout=30)
+def test_a_wrong_input_is_refused_by_the_dialect_and_an_unknown_model_too(toy_server: Any) -> None:
+    assert ask(toy_server.http, [[1, 2]])[0] == 400
+    client = http.client.HTTPConnection("127.0.0.1", toy_server.http, timeout=30)
     client.request("POST", "/toy/absent", '{"x": [[1, 2, 3]]}')
     reply = client.getresponse()
     assert (reply.status, json.loads(reply.read())) == (404, {"toy": "model 'absent' is not served here"})
     client.close()
 
 
-def test_nan_is_passed_on(shared: Any) -> None:
-    status, body = ask(shared.http, [[float("nan"), 0, 0], [1, 0, 0]])
+def test_nan_is_passed_on(toy_server: Any) -> None:
+    status, body = ask(toy_server.http, [[float("nan"), 0, 0], [1, 0, 0]])
     assert status == 200
     assert np.isnan(body["y"][0])
     assert body["y"][1] == 1.0
 
 
-def test_grpc_predicts_refuses_and_does_not_know(shared: Any) -> None:
-    assert call(shared.grpc, np.array([[1, 2, 3], [0, 0, 1]])).tolist() == [321.0, 100.0]
+def test_grpc_predicts_refuses_and_does_not_know(toy_server: Any) -> None:
+    assert call(toy_server.grpc, np.array([[1, 2, 3], [0, 0, 1]])).tolist() == [321.0, 100.0]
     for method, x, code in [
         ("/toy.Toy/Broken", np.zeros(0), grpc.StatusCode.FAILED_PRECONDITION),
         ("/toy.Toy/Absent", np.zeros(0), grpc.StatusCode.UNIMPLEMENTED),
@@ -102,7 +102,7 @@ def test_grpc_predicts_refuses_and_does_not_know(shared: Any) -> None:
         ("/toy.Toy/Predict", np.zeros((1 << 17, 3)), grpc.StatusCode.RESOURCE_EXHAUSTED),
     ]:
         with pytest.raises(grpc.RpcError) as raised:
-            call(shared.grpc, x, method)
+            call(toy_server.grpc, x, method)
         assert raised.value.code() == code
         assert "secret" not in raised.value.details()
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from deploy_core.endpoint import TRANSPORTS, Endpoint
+from deploy_core.endpoint import DIALECTS, TRANSPORTS, Endpoint
 from deploy_model_store import Version
-from deploy_servers.embedded import SPOKEN
 from deploy_servers.embedded.runtimes import choose
 from deploy_servers.launch import Launch
 from deploy_servers.settings import Settings, check_options, number_option
@@ -55,6 +54,6 @@ def _endpoints(version: Version, settings: Settings) -> list[Endpoint]:
     ports = {"rest": settings.http_port, "grpc": settings.grpc_port}
     return [
         Endpoint(dialect, transport, settings.host, ports[transport], version.name, str(version.number))
-        for dialect in SPOKEN
+        for dialect in DIALECTS
         for transport in TRANSPORTS
     ]

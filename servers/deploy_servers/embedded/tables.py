@@ -1,19 +1,19 @@
-"""Which dialects the embedded server speaks."""
+"""What the embedded server speaks: every dialect that the project has."""
 
 from __future__ import annotations
 
 from importlib import import_module
 
+from deploy_core import endpoint
 from deploy_dialects.tables import DIALECTS
-from deploy_servers.embedded import SPOKEN
 from deploy_servers.embedded.rest import RestTable
 from deploy_servers.embedded.service import Tables
 
 
 def load() -> Tables:
     """Import the handlers of all spoken dialects."""
-    rest = [import_module(DIALECTS[f"{dialect}+rest"].module) for dialect in SPOKEN]
-    rpc = [import_module(DIALECTS[f"{dialect}+grpc"].module) for dialect in SPOKEN]
+    rest = [import_module(DIALECTS[f"{dialect}+rest"].module) for dialect in endpoint.DIALECTS]
+    rpc = [import_module(DIALECTS[f"{dialect}+grpc"].module) for dialect in endpoint.DIALECTS]
     return Tables(
         [RestTable(module.HANDLERS, module.refuse) for module in rest],
         {method: handler for module in rpc for method, handler in module.HANDLERS.items()},
