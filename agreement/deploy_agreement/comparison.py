@@ -49,7 +49,7 @@ def compare(
         return Agreement(subject, problems=(empty,), rows=rows.count)
     answers = ask(predictor, inputs, rows, batches)
     if all(answer.error for answer in answers):
-        return Agreement(subject, rows=rows.count, error=str(answers[0].error))
+        return Agreement(subject, rows=rows.count, error=str(answers[0].error) or repr(answers[0].error))
     limits = {
         name: tolerance(
             array, noise.values.get(name, 0.0), noise_origin=noise.origin, precision=precision, atol=atol, rtol=rtol

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deploy_agreement.answers import Answer, wanted
-from deploy_agreement.figures import deviation, spread
+from deploy_agreement.figures import comparable, deviation, spread
 from deploy_agreement.limits import Tolerance
 from deploy_agreement.mending import mended_inputs
 from deploy_agreement.patterns import patterns
@@ -35,10 +35,10 @@ class Case:
     known: Mapping[str, Tensors]
 
     def pair(self, answer: Answer, name: str) -> tuple[Array, Array] | None:
-        """Give wanted and got values of an output, if the shapes are the same and there are any."""
+        """Give wanted and got values of an output, if they can be compared and there are any."""
         want = wanted(self.want, self.rows, answer).get(name)
         got = answer.got.get(name)
-        return None if want is None or got is None or want.shape != got.shape or not want.size else (want, got)
+        return (want, got) if want is not None and got is not None and want.size and comparable(want, got) else None
 
     def agrees(self, answer: Answer, name: str) -> bool:
         """Tell whether one output of one answer agrees."""
@@ -58,7 +58,7 @@ def diagnose(case: Case) -> list[Problem]:
 
 def near(want: Array, got: Array, limit: Tolerance) -> bool:
     """Tell whether every element lies within the tolerance."""
-    return want.shape == got.shape and bool((deviation(want, got) <= limit.limit(want)).all())
+    return comparable(want, got) and bool((deviation(want, got) <= limit.limit(want)).all())
 
 
 def _one(case: Case, name: str, wrong: Sequence[Answer]) -> list[Problem]:
@@ -80,6 +80,8 @@ def _other_output(case: Case, name: str, wrong: Sequence[Answer]) -> Problem | N
 
 
 def _all_near(case: Case, name: str, wrong: Sequence[Answer], instead: Array) -> bool:
+    if instead.shape != case.want[name].shape:
+        return False
     for answer in wrong:
         values = wanted({**case.want, name: instead}, case.rows, answer)[name]
         if not near(values, answer.got[name], case.limits[name]):
@@ -133,10 +135,14 @@ def _flat(array: Array, axis: int) -> Array:
 def _pattern(case: Case, name: str, wrong: Sequence[Answer]) -> Problem | None:
     """Whether the values follow from the wanted ones by something that was done to them."""
     pair = case.pair(wrong[0], name)
-    if pair is None or not is_float(dtype_name(pair[0].dtype)) or not np.isfinite(pair[1]).all():
+    if pair is None or not is_float(dtype_name(pair[0].dtype)) or not _finite(*pair):
         return None
     said = next(patterns(*pair, case.limits[name].value), None)
     return Problem(said[0], f"output {name!r} {said[1]}", name) if said else None
+
+
+def _finite(*arrays: Array) -> bool:
+    return all(np.isfinite(array.astype(np.complex128)).all() for array in arrays)
 
 
 def _some_sizes(case: Case, name: str, wrong: Sequence[Answer]) -> Problem | None:

@@ -42,6 +42,12 @@ def spread(want: Array) -> float:
     return float(finite.std()) if finite.size else 0.0
 
 
+def comparable(want: Array, got: Array) -> bool:
+    """Tell whether `deviation` has a meaning: the same shape, and numbers with numbers, text with text."""
+    kinds = [k if (k := dtype_name(array.dtype)) in ("string", "bool") else "number" for array in (want, got)]
+    return want.shape == got.shape and kinds[0] == kinds[1]
+
+
 def deviation(want: Array, got: Array) -> Array:
     """Give |want − got| per element in float64.
 
@@ -81,7 +87,8 @@ def ulps(want: Array, apart: Array, scale: float) -> Array:
         return np.zeros(want.shape)
     size = np.maximum(magnitude(want), max(scale, _TINY[kind]))
     exponent = np.frexp(np.where(np.isfinite(size), size, 1.0))[1]
-    return np.asarray(apart / np.ldexp(eps(kind), exponent - 1))
+    with np.errstate(over="ignore"):
+        return np.asarray(apart / np.ldexp(eps(kind), exponent - 1))
 
 
 def magnitude(want: Array) -> Array:

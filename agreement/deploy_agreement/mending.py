@@ -24,7 +24,8 @@ def mended_inputs(inputs: Tensors) -> Iterator[tuple[str, str, Tensors]]:
 
 def _images(name: str, array: Array, inputs: Tensors) -> Iterator[tuple[str, str, Tensors]]:
     for kind, said, change in _CHANGES:
-        changed = change(array)
+        with np.errstate(over="ignore"):
+            changed = change(array)
         if changed.shape == array.shape:
             yield kind, f"input {name!r}: {said}", {**inputs, name: np.ascontiguousarray(changed, array.dtype)}
 
