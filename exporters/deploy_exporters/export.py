@@ -165,7 +165,9 @@ def _reference(run: _Run) -> Artifact:
         path.parent.mkdir(exist_ok=True)
         os.link(run.files[name], path)
         return _artifact(run, name, path)
-    raise failures[0]
+    raise ExportError(
+        f"the source cannot be kept as a reference: {'; '.join(map(str, failures))}", hint=failures[-1].hint
+    )
 
 
 def _artifact(run: _Run, name: str, path: Path) -> Artifact:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from deploy_core.errors import DeployError, UsageError
+from deploy_core.errors import DeployError, ExportError, UsageError
 from deploy_core.signature import Signature, Tensors, TensorSpec
 from deploy_exporters.sources import Source, kind_of
 
@@ -90,7 +90,7 @@ def _model_and_example(source: Source) -> tuple[Any, object | None]:
         sys.path.insert(0, str(source.folder))
         found = pickle.loads(source.path.read_bytes())  # written by our own hand_over a moment ago
     if kind_of(found) is None and callable(found) and not isinstance(found, type):
-        found = found()
+        found = _called(source, found)
     model, example = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
     if kind_of(model) is None:
         raise UsageError(
@@ -100,6 +100,18 @@ def _model_and_example(source: Source) -> tuple[Any, object | None]:
     if example is None:
         example = next((e for e in _own_examples(model) if e is not None), None)
     return model, example
+
+
+def _called(source: Source, function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except DeployError:
+        raise
+    except Exception as error:
+        raise ExportError(
+            f"{source.location}: the function raised {type(error).__name__}: {error}",
+            hint="it is called without arguments and returns a model, or (model, example inputs)",
+        ) from error
 
 
 def _own_examples(model: object) -> list[object]:

@@ -23,6 +23,11 @@ class Program(torch.nn.Module):
         super().__init__()
         self.graph = program.module()
         self._structure = program.call_spec.in_spec
+        self.training = False
+
+    def train(self, mode: bool = True) -> Program:
+        """Stay as it was exported: a program has lost the other mode, and torch raises if it is asked for."""
+        return self
 
     def forward(self, *tensors: torch.Tensor) -> Any:
         """Answer one batch."""

@@ -133,7 +133,10 @@ class Workers:
         """Give the live worker of that kind, started if need be."""
         with self._lock:
             worker = self._workers.get(kind)
-            if worker is None or not worker.alive:
+            if worker is not None and not worker.alive:
+                worker.stop()
+                worker = None
+            if worker is None:
                 self._temporary = self._temporary or tempfile.TemporaryDirectory(prefix="deploy-workers-")
                 log = self._logs / f"worker-{kind}-{os.getpid()}.log"
                 worker = Worker(kind, log, self._temporary.name, **self._limits)

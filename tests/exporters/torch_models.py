@@ -71,6 +71,15 @@ class Branches(nn.Module):
         return x * 3
 
 
+class DropoutNet(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.dropout(x)
+
+
 class Nan(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.log(-torch.abs(x) - 1)
@@ -79,6 +88,13 @@ class Nan(nn.Module):
 class FrozenBatch(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.reshape(2, 6) + torch.ones(2, 6)
+
+
+class Cond(nn.Module):
+    """A choice by value, as torch.export takes it and TorchScript does not."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cond(x.sum() > 0, lambda x: x * 2, lambda x: x * 3, (x,))
 
 
 def _seeded(model: nn.Module) -> nn.Module:
@@ -124,3 +140,15 @@ def nan() -> tuple[nn.Module, torch.Tensor]:
 
 def frozen() -> tuple[nn.Module, torch.Tensor]:
     return FrozenBatch(), torch.ones(2, 6)
+
+
+def cond() -> tuple[nn.Module, torch.Tensor]:
+    return Cond(), torch.ones(2, 6)
+
+
+def dropout() -> tuple[nn.Module, dict[str, torch.Tensor]]:
+    return DropoutNet().train(), {"x": torch.ones(2, 6)}
+
+
+def raises() -> nn.Module:
+    raise ValueError("no weights today")

@@ -1,0 +1,138 @@
+"""Files outside the store: told apart, and refused in one sentence when they are damaged."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deploy_core.errors import DeployError, InputError, UsageError
+from deploy_exporters.formats import PUBLIC, adopt, format_of, hosted, load
+from deploy_exporters.worker import Workers
+
+
+@pytest.fixture(scope="module")
+def breakable(tmp_path_factory: pytest.TempPathFactory) -> Generator[Workers]:
+    """Workers of our own: a damaged file may crash them."""
+    with Workers(tmp_path_factory.mktemp("logs")) as workers:
+        workers.call("runtime", "os:getpid")
+        yield workers
+
+
+@pytest.mark.parametrize("format_", PUBLIC)
+def test_the_format_is_told_from_the_file(exported: Any, format_: str) -> None:
+    assert format_of(exported("torch-simple").artifacts[format_].path) == format_
+
+
+def test_a_tflite_is_known_by_its_bytes_too(exported: Any, tmp_path: Path) -> None:
+    shutil.copy(exported("torch-simple").artifacts["tflite"].path, tmp_path / "model.bin")
+    assert format_of(tmp_path / "model.bin") == "tflite"
+
+
+def test_what_is_no_model(tmp_path: Path) -> None:
+    import torch
+
+    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "cut.pt").write_bytes(b"PK\x03\x04")
+    torch.save({"weight": torch.ones(2)}, tmp_path / "state.pt")
+    for name, words in {
+        "nothing.onnx": "there is no file",
+        "notes.txt": "no model file that is known",
+        "empty": "no SavedModel",
+        "cut.pt": "is not a TorchScript file",
+        "state.pt": "holds pickled weights",
+    }.items():
+        with pytest.raises(UsageError, match=words):
+            format_of(tmp_path / name)
+
+
+def _damaged(path: Path, folder: Path, how: str) -> Path:
+    copy = folder / (path.name or "model")
+    if path.is_dir():
+        shutil.copytree(path, copy)
+        victim = copy / "saved_model.pb"
+    else:
+        shutil.copy(path, copy)
+        victim = copy
+    victim.chmod(0o644)
+    whole = victim.read_bytes()
+    random = np.random.default_rng(0)
+    body = {
+        "truncated": whole[: len(whole) // 2],
+        "empty": b"",
+        "garbage": random.bytes(len(whole)),
+        "flipped": whole[:200] + random.bytes(len(whole) - 400) + whole[-200:],
+    }[how]
+    victim.write_bytes(body)
+    return copy
+
+
+@pytest.mark.parametrize("how", ["truncated", "empty", "garbage", "flipped"])
+@pytest.mark.parametrize("format_", PUBLIC)
+def test_a_damaged_file_is_one_sentence(
+    breakable: Workers, exported: Any, tmp_path: Path, format_: str, how: str
+) -> None:
+    artifact = exported("torch-simple").artifacts[format_]
+    damaged = replace(artifact, path=_damaged(artifact.path, tmp_path, how))
+    with pytest.raises(DeployError, match="cannot be loaded as") as caught:
+        hosted(breakable, damaged)
+    assert caught.value.exit_code == 2
+    assert caught.value.hint
+    assert str(damaged.path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    breakable.call("runtime", "os:getpid")  # started again if it died
+
+
+def test_a_foreign_mar_is_not_run(breakable: Workers, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "foreign.mar", "w") as archive:
+        manifest = (
+            '{"model": {"modelName": "m", "handler": "evil.py", "serializedFile": "m.pt", "modelVersion": "1.0"}}'
+        )
+        archive.writestr("MAR-INF/MANIFEST.json", manifest)
+        archive.writestr("evil.py", "raise SystemExit('executed')")
+    with pytest.raises(UsageError, match="carries a handler that is not ours"):
+        adopt(breakable, tmp_path / "foreign.mar")
+
+
+def test_a_missing_file(breakable: Workers, exported: Any, tmp_path: Path) -> None:
+    artifact = replace(exported("torch-simple").artifacts["onnx"], path=tmp_path / "gone.onnx")
+    for loads in (load, lambda each: hosted(breakable, each)):
+        with pytest.raises(UsageError, match="there is no file"):
+            loads(artifact)
+
+
+@pytest.mark.parametrize("format_", ["onnx", "tflite", "torchscript", "mar"])
+def test_load_in_this_process(exported: Any, format_: str) -> None:
+    result = exported("torch-heads")
+    predictor = load(result.artifacts[format_], threads=1)
+    answer = result.answers[7]
+    got = predictor.predict(answer.inputs)
+    for name, want in answer.outputs.items():
+        np.testing.assert_allclose(got[name], want, rtol=1e-5, atol=1e-6)
+    predictor.close()
+    predictor.close()
+
+
+def test_inputs_are_checked_before_they_are_sent(workers: Workers, exported: Any) -> None:
+    predictor = hosted(workers, exported("torch-simple").artifacts["onnx"])
+    with pytest.raises(InputError, match=r"has shape \[2, 5\]"):
+        predictor.predict({"x": np.zeros((2, 5), np.float32)})
+    with pytest.raises(InputError, match="has dtype float64"):
+        predictor.predict({"x": np.zeros((2, 6))})
+    predictor.close()
+
+
+def test_a_predictor_of_a_dead_worker_says_so(exported: Any, tmp_path: Path) -> None:
+    with Workers(tmp_path) as workers:
+        predictor = hosted(workers, exported("torch-simple").artifacts["onnx"])
+        workers.close()
+        with pytest.raises(DeployError, match="the worker process"):
+            predictor.predict({"x": np.zeros((2, 6), np.float32)})
+        predictor.close()

@@ -1,0 +1,169 @@
+"""TorchServe archives: deterministic bytes, and a handler that answers each request of a batch apart."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from safetensors.numpy import load as read_safetensors
+from safetensors.numpy import save as write_safetensors
+
+from deploy_core.signature import Signature
+from deploy_exporters.formats import mar
+from deploy_exporters.steps.job import Job
+from deploy_exporters.steps.mar import HANDLER, mar_from_torchscript
+
+INPUT = {"x": np.linspace(-1, 1, 18, dtype=np.float32).reshape(3, 6)}
+
+
+@pytest.fixture
+def archive(exported: Any) -> Generator[mar.Archive]:
+    loaded = mar.load(exported("torch-simple").artifacts["mar"].path)
+    yield loaded
+    loaded.close()
+
+
+@pytest.fixture
+def want(exported: Any, archive: mar.Archive) -> np.ndarray:
+    return archive.predict(INPUT)["output"]
+
+
+def test_json_in_json_out(archive: mar.Archive, want: np.ndarray) -> None:
+    body = {"inputs": {"x": INPUT["x"].tolist()}}
+    for form in (body, json.dumps(body).encode(), bytearray(json.dumps(body, indent=4).encode())):
+        (answer,) = archive.handle([{"body": form}])
+        printed = json.loads(json.dumps(answer))["outputs"]["output"]
+        np.testing.assert_array_equal(np.asarray(printed, np.float32), want)
+    assert archive.context.statuses == {}
+
+
+def test_safetensors_in_safetensors_out(archive: mar.Archive, want: np.ndarray) -> None:
+    (answer,) = archive.handle([{"body": bytearray(write_safetensors(INPUT))}])
+    np.testing.assert_array_equal(read_safetensors(answer)["output"], want)
+    assert archive.context.content_types == {0: "application/octet-stream"}
+
+
+def test_describe(archive: mar.Archive) -> None:
+    (answer,) = archive.handle([{"body": {"describe": True}}])
+    assert Signature.from_json(answer["signature"]) == archive.signature
+    assert answer["version"] == "1.0"
+
+
+def test_a_batch_of_requests_is_answered_one_by_one(archive: mar.Archive, want: np.ndarray) -> None:
+    requests: list[dict[str, Any]] = [
+        {"body": {"inputs": {"x": INPUT["x"][row : row + 1].tolist()}}} for row in range(3)
+    ]
+    requests.insert(1, {"body": {"inputs": {"y": [[1]]}}})
+    requests.append({"body": bytearray(write_safetensors(INPUT))})
+    answers = archive.handle(requests)
+    assert archive.context.statuses == {1: 400}
+    assert answers[1] == {"error": "the inputs are x, not y"}
+    rows = [answers[index]["outputs"]["output"][0] for index in (0, 2, 3)]
+    np.testing.assert_allclose(np.asarray(rows, np.float32), want, rtol=1e-6)
+    np.testing.assert_array_equal(read_safetensors(answers[4])["output"], want)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (None, "send a body"),
+        (b"", "neither JSON nor safetensors"),
+        (b"\x01\x02\x03", "neither JSON nor safetensors"),
+        (b"\xff" * 40, "neither JSON nor safetensors"),
+        (b'{"inputs": ', "is not JSON"),
+        (b'{"inputs": {"x": ' + b"[" * 100_000, "is not JSON"),
+        (b"{}", 'has no "inputs"'),
+        ({"inputs": [1, 2]}, 'has no "inputs"'),
+        ({"inputs": {}}, "the inputs are x, not none"),
+        ({"inputs": {"x": [[1, 2, 3]]}}, "has shape [1, 3], not ['batch', 6]"),
+        ({"inputs": {"x": [1, 2, 3, 4, 5, 6]}}, "has shape [6]"),
+        ({"inputs": {"x": [[1, 2, 3, 4, 5, 6], [1]]}}, "cannot be read as float32"),
+        ({"inputs": {"x": [["1", 2, 3, 4, 5, 6]]}}, "cannot be read as float32"),
+        ({"inputs": {"x": [[None, 2, 3, 4, 5, 6]]}}, "cannot be read as float32"),
+        ({"inputs": {"x": [[True, False, True, True, True, True]]}}, "cannot be read as float32"),
+        (bytearray(write_safetensors({"x": np.zeros((2, 6))})), "has dtype float64, not float32"),
+        (bytearray(write_safetensors({"z": np.zeros((2, 6), np.float32)})), "the inputs are x, not z"),
+        (bytearray(write_safetensors(INPUT)[:-4]), "holds 68 bytes for a tensor of shape [3, 6]"),
+    ],
+)
+def test_a_bad_body_is_a_400_that_says_why(archive: mar.Archive, body: Any, words: str) -> None:
+    (answer,) = archive.handle([{"body": body}])
+    assert words in answer["error"]
+    assert archive.context.statuses == {0: 400}
+
+
+def test_numbers_that_do_not_fit_are_refused_and_not_wrapped(exported: Any) -> None:
+    loaded = mar.load(exported("torch-heads").artifacts["mar"].path)
+    weight = [[1.0]]
+    for tokens in ([[2**63] * 7], [[0.5] * 7], [[-(2**70)] * 7], [[True] * 7]):
+        (answer,) = loaded.handle([{"body": {"inputs": {"tokens": tokens, "weight": weight}}}])
+        assert "cannot be read as int64" in answer["error"]
+    (answer,) = loaded.handle([{"body": {"inputs": {"tokens": [[1] * 7] * 2, "weight": weight}}}])
+    assert "another input has 2" in answer["error"]
+    (answer,) = loaded.handle([{"body": {"inputs": {"tokens": [[99] * 7], "weight": weight}}}])
+    assert "error" in answer, "an index out of range is the request's fault"
+    loaded.close()
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+        *("float16", "float32", "float64", "complex64", ml_dtypes.bfloat16),
+    ],
+)
+def test_its_safetensors_are_everybodys(dtype: Any) -> None:
+    from safetensors.torch import load as read_as_torch
+
+    from deploy_exporters import deploy_handler
+    from deploy_exporters.torch_source import to_array
+
+    arrays = {
+        "matrix": np.arange(6).reshape(2, 3).astype(dtype),
+        "scalar": np.ones((), dtype),
+        "empty": np.zeros((0, 4), dtype),
+    }
+    tensors = deploy_handler.read_safetensors(write_safetensors(arrays))
+    written = read_as_torch(deploy_handler.write_safetensors(tensors))  # its numpy side knows no bfloat16
+    for name, array in arrays.items():
+        assert to_array(written[name]).dtype == array.dtype
+        np.testing.assert_array_equal(to_array(written[name]), array)
+        np.testing.assert_array_equal(to_array(tensors[name]), array)
+        np.testing.assert_array_equal(to_array(deploy_handler.to_tensor(array)), array)
+
+
+def test_the_same_model_gives_the_same_bytes(exported: Any, tmp_path: Path) -> None:
+    result = exported("torch-simple")
+    script, signature = result.artifacts["torchscript"].path, result.artifacts["mar"].signature
+    for name in ("one", "two"):
+        mar_from_torchscript(Job(script, tmp_path / name, signature, (), "net"))
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert (tmp_path / "one").read_bytes() == result.artifacts["mar"].path.read_bytes()
+
+
+def test_the_archive_is_what_torchserve_reads(exported: Any) -> None:
+    with zipfile.ZipFile(exported("torch-simple").artifacts["mar"].path) as archive:
+        assert archive.namelist() == ["MAR-INF/MANIFEST.json", "deploy_handler.py", "model.pt", "signature.json"]
+        manifest = json.loads(archive.read("MAR-INF/MANIFEST.json"))
+        assert archive.read("deploy_handler.py") == HANDLER.read_bytes()
+    assert manifest["model"] == {
+        "modelName": "net", "handler": "deploy_handler.py", "serializedFile": "model.pt", "modelVersion": "1.0",
+    }  # fmt: skip
+    assert manifest["runtime"] == "python"
+
+
+def test_the_handler_stands_alone() -> None:
+    imports = {
+        line.split()[1].partition(".")[0]
+        for line in HANDLER.read_text().splitlines()
+        if line.startswith(("import ", "from "))
+    }
+    assert imports <= {"__future__", "collections", "json", "numpy", "pathlib", "struct", "torch", "typing", "warnings"}
+    classes = [line for line in HANDLER.read_text().splitlines() if line.startswith("class ")]
+    assert classes == ["class DeployHandler:"], "TorchServe takes the only class of the module"
