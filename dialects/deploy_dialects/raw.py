@@ -23,7 +23,7 @@ def write_raw(array: Array) -> bytes:
 
 
 def read_raw(name: str, dtype: str, shape: Sequence[int], data: bytes | memoryview) -> Array:
-    """Read the bytes of a tensor, without copying them but for BYTES. Raises Malformed unless they fill the shape."""
+    """Read the bytes of a tensor, without copying them if they lie aligned. Raises Malformed unless they fill the shape."""
     if dtype == "string":
         return _read_bytes(name, shape, data)
     want = numpy_dtype(dtype).newbyteorder("<")
@@ -33,7 +33,9 @@ def read_raw(name: str, dtype: str, shape: Sequence[int], data: bytes | memoryvi
         )
     if dtype == "bool" and np.frombuffer(data, np.uint8).max(initial=0) > 1:
         raise Malformed(f"tensor {shown(name)} holds a byte that is neither 0 nor 1, which is no bool")
-    return np.frombuffer(data, want).astype(numpy_dtype(dtype), copy=False).reshape(shape)
+    array = np.frombuffer(data, want).astype(numpy_dtype(dtype), copy=False)
+    # Behind a JSON head tensors begin anywhere, and runtimes read through plain pointers.
+    return (array if array.flags.aligned else array.copy()).reshape(shape)
 
 
 def _read_bytes(name: str, shape: Sequence[int], data: bytes | memoryview) -> Array:
