@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from deploy_agreement.answers import Answer, ask, fits, form_problems, wanted
 from deploy_agreement.diagnose import Case, diagnose
 from deploy_agreement.figures import deviation, figures, spread
 from deploy_agreement.limits import Tolerance, tolerance
+from deploy_agreement.patterns import few_digits
 from deploy_agreement.report import Agreement, OutputAgreement, Problem
 from deploy_agreement.rounding import Noise
 from deploy_agreement.rows import Rows, rows_of
@@ -56,9 +57,15 @@ def compare(
         )
         for name, array in want.items()
     }
-    problems = form_problems(want, rows, answers, precision)
     outputs = tuple(_judge(name, want, rows, answers, limits[name], precision) for name in want)
+    problems = form_problems(want, rows, answers, precision)
     problems += [_nothing(output) for output in outputs if output.compared == 0]
+    if atol is None and rtol is None:
+        short = _short(want, answers[0])
+        problems += short
+        outputs = tuple(
+            replace(output, ok=output.ok and all(output.name != p.output for p in short)) for output in outputs
+        )
     if not all(output.ok for output in outputs):
         problems += diagnose(Case(predictor, inputs, want, rows, answers, limits, known or {}))
     sizes = tuple(dict.fromkeys(answer.size for answer in answers))
@@ -113,6 +120,16 @@ def _needed(want: Array, got: Array, limit: Tolerance) -> float:
     """Give the least value that would have passed beside the relative part."""
     beyond = deviation(want, got) - (limit.limit(want) - limit.value)
     return max(0.0, float(beyond.max()))
+
+
+def _short(want: Tensors, answer: Answer) -> list[Problem]:
+    """Numbers that lost digits as text are wrong even where noise would hide it."""
+    found = {name: few_digits(array, answer.got[name]) for name, array in want.items() if name in answer.got}
+    return [
+        Problem("few-digits", f"output {name!r} has values as printed with {digits} significant digits", name)
+        for name, digits in found.items()
+        if digits
+    ]
 
 
 def _nothing(output: OutputAgreement) -> Problem:

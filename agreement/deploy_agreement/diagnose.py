@@ -94,22 +94,20 @@ def _other_rows(case: Case, name: str, wrong: Sequence[Answer]) -> Problem | Non
     axis = case.rows.outputs.get(name)
     if axis is None:
         return None
-    for answer in wrong:
-        owners = _owners(case, name, answer, axis)
-        if owners is None:
-            continue
-        place = int(np.flatnonzero(owners != answer.index)[0])
-        if set(owners) <= set(answer.index):
-            said = "rows are mixed up within a batch"
-        else:
-            said = "rows are answers to other rows of the golden inputs"
-        message = f"output {name!r}: {said}; at batch size {answer.size}, "
-        return Problem(
-            "rows-mixed-up",
-            f"{message}row {place} should be golden row {answer.index[place]}, is {owners[place]}",
-            name,
-        )
-    return None
+    found = [(answer, _owners(case, name, answer, axis)) for answer in wrong]
+    explained = [(answer, owners) for answer, owners in found if owners is not None]
+    if len(explained) < len(found):
+        return None  # single rows can look like others by chance
+    answer, owners = max(explained, key=lambda pair: pair[0].size)
+    place = int(np.flatnonzero(owners != answer.index)[0])
+    inside = all(set(owners) <= set(answer.index) for answer, owners in explained)
+    said = "rows are mixed up within a batch" if inside else "rows are answers to other rows of the golden inputs"
+    return Problem(
+        "rows-mixed-up",
+        f"output {name!r}: {said}; at batch size {answer.size}, row {place} should be golden row "
+        f"{answer.index[place]}, is {owners[place]}",
+        name,
+    )
 
 
 def _owners(case: Case, name: str, answer: Answer, axis: int) -> Array | None:
@@ -122,7 +120,9 @@ def _owners(case: Case, name: str, answer: Answer, axis: int) -> Array | None:
         close = np.asarray((deviation(every, np.broadcast_to(row, every.shape)) <= limit).all(axis=1))
         if not close.any():
             return None
-        owners.append(asked if close[asked] else int(close.argmax()))
+        # Of equal rows the asked one is meant, else one of the same batch.
+        within = answer.index[close[answer.index]]
+        owners.append(asked if close[asked] else within[0] if within.size else int(close.argmax()))
     found = np.array(owners)
     return found if (found != answer.index).any() else None
 

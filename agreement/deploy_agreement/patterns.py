@@ -84,22 +84,39 @@ def _scaled(want: Array, got: Array, bound: float) -> Iterator[tuple[str, str]]:
         yield "scaled", f"is {scale:.6g} times the wanted values" + (f" {offset:+.6g}" if abs(offset) > bound else "")
 
 
+def few_digits(want: Array, got: Array) -> int | None:
+    """Give the number of digits that all of `got` were printed with on the way, if that is 6 or less.
+
+    Sixteen different values cannot all be short by chance, so this holds even where they lie within a tolerance.
+    """
+    if got.dtype not in (np.float32, np.float64) or want.dtype != got.dtype or not np.isfinite(got).all():
+        return None
+    seen, wanted = _sample(got), _sample(want)
+    if np.unique(seen[seen != np.round(seen)]).size < _ENOUGH:
+        return None
+    for digits in range(2, 7):
+        if _printed(seen, digits):
+            return None if _printed(wanted, digits) else digits
+    return None
+
+
 def _rounded(want: Array, got: Array) -> Iterator[tuple[str, str]]:
-    seen = got.ravel()[:512]
-    wanted = want.ravel()[:512]
+    seen, wanted = _sample(got), _sample(want)
     if seen.size < _ENOUGH or not seen.any():
         return
-    for digits in range(2, 7):
-        if _printed(seen, digits) and not _printed(wanted, digits):
-            yield "few-digits", f"has values as printed with {digits} significant digits"
-            return
     for dtype in (np.dtype(ml_dtypes.bfloat16), np.dtype(np.float16)):
-        with np.errstate(over="ignore"):
-            coarse = bool((seen.astype(dtype).astype(seen.dtype) == seen).all())
-            fine = bool((wanted.astype(dtype).astype(wanted.dtype) == wanted).all())
-        if coarse and not fine:
+        if _held_by(seen, dtype) and not _held_by(wanted, dtype):
             yield "half-precision", f"has values rounded to {dtype.name}"
             return
+
+
+def _sample(array: Array) -> Array:
+    return array.ravel()[:512]
+
+
+def _held_by(values: Array, dtype: np.dtype[np.generic]) -> bool:
+    with np.errstate(over="ignore"):
+        return bool((values.astype(dtype).astype(values.dtype) == values).all())
 
 
 def _printed(values: Array, digits: int) -> bool:
