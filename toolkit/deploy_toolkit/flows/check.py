@@ -96,7 +96,8 @@ def _stale(predictor: Predictor, wanted: _Wanted) -> Iterator[Problem]:
     endpoint, version = getattr(predictor, "endpoint", None), getattr(predictor, "version", None)
     if endpoint is None or wanted.version is None or version is None or endpoint.model != wanted.version.name:
         return
-    if version != str(wanted.version.number):
+    # An archive made for TorchServe has a version of its own, "1.0", that says nothing of ours.
+    if version.isdigit() and int(version) != wanted.version.number:
         yield Problem("stale", f"it serves version {version}, wanted is version {wanted.version.number}")
 
 

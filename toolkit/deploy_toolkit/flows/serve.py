@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from deploy_agreement import Noise, compare
+from deploy_core.endpoint import Endpoint
 from deploy_core.errors import UsageError
 from deploy_core.predictor import Predictor
 from deploy_model_store import Store, Version
 from deploy_servers import SERVERS
 from deploy_servers import launch as launching
 from deploy_servers.launch import Launch, Running
+from deploy_servers.settings import prepare
 from deploy_toolkit.output import OnEvent, silent
 
 START_SECONDS = 120.0
@@ -53,7 +55,6 @@ def serving(request: Request, *, store: Path, on_event: OnEvent = silent) -> Gen
     """
     served = versions(request.names, store)
     launch = _plan(request, served, store)
-    on_event(f"starting {request.server}")
     judge = _Judge(served)
     with launching.running(launch, accept=judge, timeout=START_SECONDS, on_event=on_event) as running:
         yield running
@@ -94,7 +95,7 @@ def running_json(running: Running) -> dict[str, Any]:
 
 def _plan(request: Request, served: tuple[Version, ...], store: Path) -> Launch:
     module = SERVERS.load(request.server)
-    settings = launching.prepare(
+    settings = prepare(
         request.server,
         store,
         http_port=request.http_port or None,
@@ -110,11 +111,16 @@ class _Judge:
     """Says what is wrong with an endpoint's golden predictions, None if nothing is."""
 
     def __init__(self, served: tuple[Version, ...]) -> None:
-        self._served = {version.name: version for version in served}
+        self._served = {(version.name, str(version.number)): version for version in served}
 
     def __call__(self, predictor: Predictor) -> str | None:
-        version = self._served[predictor.endpoint.model]  # type: ignore[attr-defined]  # running() judges clients
+        version = self._version_of(predictor.endpoint)  # type: ignore[attr-defined]  # running() judges clients
         golden = version.golden
         measured = Noise(golden.noise, golden.noise_origin)
         row = compare("endpoint", golden.outputs, predictor, golden.inputs, noise=measured)
         return None if row.ok else row.why
+
+    def _version_of(self, endpoint: Endpoint) -> Version:
+        if endpoint.version is not None:
+            return self._served[endpoint.model, endpoint.version]
+        return next(version for (name, _), version in self._served.items() if name == endpoint.model)

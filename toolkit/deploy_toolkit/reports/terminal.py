@@ -25,19 +25,25 @@ if TYPE_CHECKING:
 
 
 def agreement(report: Report, title: str = "") -> RenderableType:
-    """Give a row for every subject and output, what went wrong below it, and the verdict."""
-    table = _table(
-        title, "subject", "output", "max abs", "max rel", "max ULP", "tolerance", "origin of the tolerance", "verdict"
-    )
+    """Give a row for every subject and output, what is wrong below them, and how many disagree."""
+    columns = ("subject", "output", "max abs", "max rel", "max ULP", "tolerance", "its origin", "verdict")
+    table = _table(title, *columns)
     for row in report.rows:
-        for number, found in enumerate(row.outputs or (None,)):
-            figures = _figures(found) if found is not None else ["–"] * 6
-            first = number == 0
-            table.add_row(row.subject if first else "", *figures, _verdict(row.ok if found is None else found.ok))
-        if not row.ok:
-            table.add_row("", Text(row.why, style="red"))
-    told = f"{len(report.rows)} compared, {sum(not row.ok for row in report.rows)} disagree"
-    return Group(table, Text(told, style="green" if report.ok else "red"))
+        if not row.outputs:
+            table.add_row(row.subject, *["–"] * 6, _verdict(row.ok))
+        for number, found in enumerate(row.outputs):
+            # What is wrong may be no output's own fault, such as a damaged file: then no output of it agrees.
+            ok = found.ok and (row.ok or any(not output.ok for output in row.outputs))
+            table.add_row("" if number else row.subject, *_figures(found), _verdict(ok))
+    wrong = [Text(f"{row.subject}: {row.why}", style="red") for row in report.rows if not row.ok]
+    told = f"{len(report.rows)} compared, {len(wrong)} disagree"
+    return Group(table, *_origins(report), *wrong, Text(told, style="green" if report.ok else "red"))
+
+
+def _origins(report: Report) -> list[Text]:
+    """The rules behind the tolerances, each once: the table has only their first words."""
+    details = dict.fromkeys(found.tolerance.origin for row in report.rows for found in row.outputs)
+    return [Text(f"tolerance {detail}", style="dim") for detail in details if " (" in detail]
 
 
 def exported(result: Exported) -> RenderableType:
@@ -134,7 +140,7 @@ def demo(result: Demo) -> RenderableType:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title or None, box=box.SIMPLE, title_justify="left")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "subject")
     return table
 
 
@@ -145,7 +151,7 @@ def _figures(found: Any) -> list[str]:
         _number(found.max_rel),
         _number(found.max_ulp),
         _number(found.tolerance.value),
-        found.tolerance.origin,
+        found.tolerance.origin.partition(" (")[0],
     ]
 
 
