@@ -12,8 +12,9 @@ import numpy as np
 import onnx
 import tensorflow as tf
 
+from deploy_exporters.translation.layout import channels_first, moved_to_last
 from deploy_exporters.translation.model import arrays_of, attributes_of, shapes_of
-from deploy_exporters.translation.table import OPERATORS, RANDOM
+from deploy_exporters.translation.table import OPERATORS, POINTWISE, RANDOM
 from deploy_exporters.translation.values import Node, Value, as_array
 
 Operator = Callable[..., Value]
@@ -47,9 +48,15 @@ def apply(node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
     run = operator(node.op)
     if node.op in RANDOM or not all(value is None or isinstance(value, np.ndarray) for value in inputs):
         with tf.name_scope(_scope_name(node)):
-            return _as_tuple(run(node, *inputs))
+            return _as_tuple(_in_best_layout(run, node, inputs))
     with tf.init_scope():  # out of the graph that is being traced: computed now, once
         return tuple(_array(value) for value in _as_tuple(run(node, *inputs)))
+
+
+def _in_best_layout(run: Operator, node: Node, inputs: Sequence[Value]) -> Value:
+    """Run a pointwise operator between convolutions on channels-last tensors, where the transposes cancel."""
+    moved = moved_to_last(inputs) if node.op in POINTWISE and len(node.outputs) == 1 else None
+    return run(node, *inputs) if moved is None else channels_first(run(node, *moved))
 
 
 def _refine(value: Value, shape: tuple[int | None, ...] | None) -> None:

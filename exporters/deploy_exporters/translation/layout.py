@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from deploy_exporters.translation.values import Value, rank, static, tensor
@@ -37,6 +38,27 @@ def before_channels_first(x: Value) -> Any | None:
         return None
     order = static(x.op.inputs[1])
     return x.op.inputs[0] if order is not None and order.tolist() == first_order(rank(x)) else None
+
+
+def moved_to_last(inputs: Sequence[Value]) -> list[Value] | None:
+    """Give the inputs of a pointwise operator with channels last, if every tensor among them came from there.
+
+    So a chain of convolutions and activations is transposed once at its beginning and once at its end.
+    """
+    sources = [before_channels_first(value) for value in inputs if tf.is_tensor(value)]
+    if not sources or any(source is None for source in sources) or len({rank(source) for source in sources}) > 1:
+        return None
+    count, rest = rank(sources[0]), iter(sources)
+    if any(value is not None and not tf.is_tensor(value) and value.ndim > count for value in inputs):
+        return None
+    return [next(rest) if tf.is_tensor(value) else _array_to_last(value, count) for value in inputs]
+
+
+def _array_to_last(value: Value, dimensions: int) -> Value:
+    if value is None or value.ndim == 0:
+        return value
+    full = value.reshape([1] * (dimensions - value.ndim) + list(value.shape))
+    return np.ascontiguousarray(np.transpose(full, last_order(dimensions)))
 
 
 def padded(x: Any, pads: Sequence[tuple[Any, Any]], value: Any = 0) -> Any:

@@ -42,6 +42,8 @@ def gemm(node: Node, a: Value, b: Value, c: Value = None) -> Value:
         product = product * tf.cast(alpha, product.dtype)
     if c is None:
         return product
+    if rank(c) == 2 and dims(c)[0] == 1:
+        c = tf.reshape(c, [-1])  # oneDNN's fused product takes a bias of shape [1, n] and then fails
     addend = tensor(c) if beta == 1.0 else tensor(c) * tf.cast(beta, product.dtype)
     return product + addend
 

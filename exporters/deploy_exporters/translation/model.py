@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+from onnx import inliner, numpy_helper
 
 from deploy_core.errors import ExportError
 from deploy_core.signature import Array
 from deploy_exporters.translation.table import OPERATORS
 
 STANDARD = ("", "ai.onnx")
+_DEEPEST_BODY = 3  # bodies are made of operators that may have bodies
 
 
 def load(path: Path) -> onnx.ModelProto:
@@ -31,12 +32,38 @@ def load(path: Path) -> onnx.ModelProto:
 
 
 def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Put the bodies of the model's local functions in place of their calls."""
-    if not model.functions:
-        return model
-    from onnx import inliner
+    """Put bodies in place of calls: of local functions, and of operators that the standard defines by simpler ones."""
+    if model.functions:
+        model = inliner.inline_local_functions(model)
+    for _ in range(_DEEPEST_BODY):
+        for domain, name in sorted({(node.domain, node.op_type) for node in nodes_of(model.graph) if not _known(node)}):
+            model = _with_body(model, domain, name)
+    return model
 
-    return inliner.inline_local_functions(model)
+
+def _with_body(model: onnx.ModelProto, domain: str, name: str) -> onnx.ModelProto:
+    if not onnx.defs.has(name, domain):
+        return model
+    schema = onnx.defs.get_schema(name, domain)
+    if not (schema.has_function or schema.has_context_dependent_function):
+        return model
+    try:
+        complete = _with_defaults(model, domain, name)
+        return inliner.inline_selected_functions(complete, [(domain, name)], inline_schema_functions=True)
+    except RuntimeError:  # the body depends on types that the file does not state
+        return model
+
+
+def _with_defaults(model: onnx.ModelProto, domain: str, name: str) -> onnx.ModelProto:
+    """Write the default attributes out, of which the inliner knows nothing."""
+    complete = onnx.ModelProto()
+    complete.CopyFrom(model)
+    defaults = {a.name: a.default_value for a in onnx.defs.get_schema(name, domain).attributes.values()}
+    for node in nodes_of(complete.graph):
+        if (node.domain, node.op_type) == (domain, name):
+            given = {attribute.name for attribute in node.attribute}
+            node.attribute.extend(value for key, value in defaults.items() if value.name and key not in given)
+    return complete
 
 
 def opset_of(model: onnx.ModelProto) -> int:

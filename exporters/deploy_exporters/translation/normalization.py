@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from deploy_exporters.translation.layout import before_channels_first, channels_first
 from deploy_exporters.translation.values import Node, Value, axis_of, dims, dtype_of, rank, reshaped, static, tensor
 
 
@@ -20,15 +21,18 @@ def batch_normalization(node: Node, x: Value, *statistics: Value) -> Value:
     """Translate BatchNormalization at inference: one product and one sum, their factors computed in float64."""
     if node.get("training_mode", 0):
         raise node.error("it is in training mode", hint="call model.eval() before the export")
-    epsilon, x = node.get("epsilon", 1e-5), tensor(x)
+    epsilon, source = node.get("epsilon", 1e-5), before_channels_first(x)
     arrays = [static(value) for value in statistics[:4]]
     if any(array is None for array in arrays):
-        return _batch_normalization_at_run_time(x, statistics, epsilon)
+        return _batch_normalization_at_run_time(tensor(x), statistics, epsilon)
     scale, bias, mean, variance = (array.astype(np.float64) for array in arrays if array is not None)
     factor = scale / np.sqrt(variance + epsilon)
+    dtype = dtype_of(x).as_numpy_dtype
+    factors, addends = factor.astype(dtype), (bias - mean * factor).astype(dtype)
+    if source is not None:
+        return channels_first(source * factors + addends)
     shape = [-1] + [1] * (rank(x) - 2) if rank(x) > 1 else [-1]
-    dtype = x.dtype.as_numpy_dtype
-    return x * factor.astype(dtype).reshape(shape) + (bias - mean * factor).astype(dtype).reshape(shape)
+    return tensor(x) * factors.reshape(shape) + addends.reshape(shape)
 
 
 def _batch_normalization_at_run_time(x: Any, statistics: Sequence[Value], epsilon: float) -> Value:

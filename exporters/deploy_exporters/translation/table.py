@@ -113,6 +113,9 @@ _FUNCTIONS: dict[str, str] = {
 
 OPERATORS: dict[str, str] = {name: where for where, names in _FUNCTIONS.items() for name in names.split()}
 
+# Operators that treat each element by itself, so that the order of the axes is all the same to them.
+POINTWISE = frozenset(name for name, where in OPERATORS.items() if where.startswith("elementwise:"))
+
 # Operators that answer differently each time: never computed beforehand.
 RANDOM = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
