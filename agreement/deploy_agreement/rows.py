@@ -48,7 +48,7 @@ def batch_symbol(specs: Iterable[TensorSpec]) -> str | None:
 def take(tensors: Tensors, axes: Mapping[str, int], index: Array) -> dict[str, Array]:
     """Give the rows of that index, in its order."""
     return {
-        name: array[(slice(None),) * axes[name] + (index,)] if name in axes else array
+        name: np.ascontiguousarray(array[(slice(None),) * axes[name] + (index,)]) if name in axes else array
         for name, array in tensors.items()
     }
 

@@ -182,6 +182,25 @@ def test_a_batch_frozen_in_silence(against: Callable[..., Agreement]) -> None:
     assert "has 64 rows for a batch of 1" in found.problems[0].message
 
 
+def test_a_batch_frozen_in_the_signature(make: Make) -> None:
+    predictor = make("x:float32[64,6]", "y:float32[64,1]", _sum)
+
+    def conform(inputs: Tensors) -> dict[str, np.ndarray]:
+        return _sum(predictor.signature.conform(inputs))
+
+    predictor.answer = conform
+    found = compare("it", _sum(X), predictor, X, noise=QUIET)
+    assert _kinds(found) == {"frozen-batch"}
+    assert "answers batches of 64 rows, but not of 1" in found.why
+
+
+@pytest.mark.parametrize("spec", ["y:float32[rows,1]", "y:float32[]", "other:float32[batch,1]"])
+def test_outputs_that_are_described_otherwise_still_have_rows(make: Make, spec: str) -> None:
+    found = compare("it", _sum(X), make("x:float32[n,6]", spec, _sum), X, noise=QUIET)
+    assert found.ok
+    assert found.outputs[0].compared == 94
+
+
 def test_a_single_failure_is_not_called_frozen(make: Make) -> None:
     predictor = make("x:float32[batch,6]", "y:float32[batch,1]", _sum)
 

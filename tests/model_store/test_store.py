@@ -214,6 +214,19 @@ def test_extend_takes_a_new_artifact_for_an_old_one(store: Store, publish: Publi
     assert second.verify() == ()
 
 
+def test_extend_carries_files_that_no_artifact_names(
+    store: Store, fill: Callable[..., Record], golden_data: Golden
+) -> None:
+    with store.staging("net") as staged:
+        record = fill(staged)
+        (staged / "onnx" / "model.onnx.data").write_bytes(b"weights")
+        first = store.publish(staged, "net", record, golden_data)
+    with store.staging("net") as staged:
+        second = store.extend(staged, first)
+    assert (second.path / "onnx" / "model.onnx.data").read_bytes() == b"weights"
+    assert set(second.files) == set(first.files)
+
+
 def test_extend_refuses_damaged_files(store: Store, publish: Publish) -> None:
     first = publish()
     Path(first.artifact("mar").path).chmod(0o644)
