@@ -65,7 +65,7 @@ def _one(case: Case, name: str, wrong: Sequence[Answer]) -> list[Problem]:
     """The first explanation that holds; beside it, which batch sizes are concerned."""
     explanations = (_other_output(case, name, wrong), _other_rows(case, name, wrong), _pattern(case, name, wrong))
     surest = next((problem for problem in explanations if problem), None)
-    return [problem for problem in (surest, _some_sizes(case, name, wrong)) if problem]
+    return [problem for problem in (surest, _some_sizes(case, name, wrong, explained=surest is not None)) if problem]
 
 
 def _other_output(case: Case, name: str, wrong: Sequence[Answer]) -> Problem | None:
@@ -104,8 +104,8 @@ def _other_rows(case: Case, name: str, wrong: Sequence[Answer]) -> Problem | Non
     said = "rows are mixed up within a batch" if inside else "rows are answers to other rows of the golden inputs"
     return Problem(
         "rows-mixed-up",
-        f"output {name!r}: {said}; at batch size {answer.size}, row {place} should be golden row "
-        f"{answer.index[place]}, is {owners[place]}",
+        f"output {name!r}: {said}; at batch size {answer.size}, row {place} is the answer to golden row "
+        f"{owners[place]} instead of {answer.index[place]}",
         name,
     )
 
@@ -145,13 +145,13 @@ def _finite(*arrays: Array) -> bool:
     return all(np.isfinite(array.astype(np.complex128)).all() for array in arrays)
 
 
-def _some_sizes(case: Case, name: str, wrong: Sequence[Answer]) -> Problem | None:
+def _some_sizes(case: Case, name: str, wrong: Sequence[Answer], *, explained: bool) -> Problem | None:
     bad = sorted({answer.size for answer in wrong})
     good = sorted({a.size for a in case.answers if case.agrees(a, name)} - set(bad))
     if not good:
         return None
     message = f"output {name!r} agrees at batch size {_listed(good)}, but not at {_listed(bad)}"
-    leak = ": rows influence each other" if 1 in good else ""
+    leak = ": rows influence each other" if 1 in good and not explained else ""
     return Problem("batch-size", message + leak, name)
 
 
