@@ -92,7 +92,8 @@ class _Attempts:
         from deploy_clients import connect
 
         self._stage = "connect"
-        with closing(connect(str(self._endpoint))) as predictor:
+        left = max(1.0, self._deadline - time.monotonic())
+        with closing(connect(self._endpoint, timeout=left)) as predictor:
             self._stage = "predict"
             return self._accept(predictor)
 

@@ -147,7 +147,9 @@ def test_many_pipelined_requests_in_one_packet_are_no_large_head(toy_server: Any
 
 
 def test_an_upgrade_is_ignored(toy_server: Any) -> None:
-    answer = toy_server.ask(b"GET /echo HTTP/1.1\r\n" + HOST + b"Upgrade: h2c\r\nConnection: Upgrade\r\n\r\nPRI * HTTP/2.0")
+    answer = toy_server.ask(
+        b"GET /echo HTTP/1.1\r\n" + HOST + b"Upgrade: h2c\r\nConnection: Upgrade\r\n\r\nPRI * HTTP/2.0"
+    )
     assert statuses(answer) == [200]
     assert b"connection: close" in answer
 

@@ -1,0 +1,119 @@
+"""Plans are pure: the same versions and settings give the same launch, which is kept as a golden file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from deploy_core.errors import TamperedError, UnavailableError, UsageError
+from deploy_model_store import Store
+from deploy_servers import SERVERS
+from deploy_servers.launch import Settings, prepare
+from deploy_servers.settings import find_java
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def settings(store: Store, **changes: object) -> Settings:
+    fixed = Settings(
+        folder=Path("/run/deploy"),
+        store=store.root,
+        http_port=8501,
+        grpc_port=8500,
+        ports=(8081, 8082, 7071),
+        java="/usr/bin/java",
+    )
+    return replace(fixed, **changes)  # type: ignore[arg-type]
+
+
+def rendered(launch: object, store: Store) -> str:
+    spec = find_spec("ts")
+    assert spec is not None
+    assert spec.origin is not None
+    text = json.dumps(asdict(launch), indent=1, default=str) + "\n"  # type: ignore[call-overload]
+    places = {str(store.root): "STORE", sys.executable: "PYTHON", str(Path(spec.origin).parents[1]): "SITE"}
+    for path, name in places.items():
+        text = text.replace(path, name)
+    return text
+
+
+@pytest.mark.parametrize(
+    ("case", "server", "names", "options"),
+    [
+        ("embedded", "embedded", ["linear@1", "linear"], {}),
+        ("embedded-options", "embedded", ["linear@stable"], {"threads": "2", "grace": "0", "artifact": "onnx"}),
+        ("torchserve", "torchserve", ["archived"], {}),
+        ("torchserve-options", "torchserve", ["archived", "broken"], {"workers": "3", "heap_mb": "1024"}),
+    ],
+)
+def test_golden_plan(
+    store: Store, golden: Callable[[Path, str], None], case: str, server: str, names: list[str], options: dict[str, str]
+) -> None:
+    planned = SERVERS.load(server).plan([store.resolve(name) for name in names], settings(store, options=options))
+    golden(GOLDEN / f"{case}.json", rendered(planned, store))
+    assert planned.stop_grace > 0
+    assert not planned.folder.exists()
+
+
+def test_no_java_is_one_sentence(store: Store) -> None:
+    with pytest.raises(UnavailableError, match=r"^TorchServe needs Java, and there is none$") as raised:
+        SERVERS.load("torchserve").plan([store.resolve("archived")], settings(store, java=""))
+    assert raised.value.exit_code == 6
+    assert "install Java 17" in raised.value.hint
+
+
+def test_java_home_is_looked_at_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text("#!/bin/sh\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    assert find_java() == str(java)
+    monkeypatch.delenv("JAVA_HOME")
+    monkeypatch.setenv("PATH", "/absent")
+    assert find_java() == ""
+
+
+def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy_core.table.find_spec", lambda name: None)
+    with pytest.raises(UnavailableError, match="server torchserve needs ts, torch, yaml") as raised:
+        SERVERS.load("torchserve")
+    assert raised.value.hint == "pip install 'deploy-toolkit[torchserve]'"
+
+
+def test_torchserve_refuses_what_it_cannot_serve(store: Store) -> None:
+    module = SERVERS.load("torchserve")
+    with pytest.raises(UsageError, match="no artifact 'mar'"):
+        module.plan([store.resolve("linear")], settings(store))
+    archived = store.resolve("archived")
+    with pytest.raises(UsageError, match="2 versions of archived"):
+        module.plan([archived, archived], settings(store))
+    with pytest.raises(UsageError, match="no option 'worker'"):
+        module.plan([archived], settings(store, options={"worker": "1"}))
+    with pytest.raises(UnavailableError, match="too long for the sockets"):
+        module.plan([archived], settings(store, folder=Path("/run") / ("x" * 100)))
+
+
+def test_torchserve_refuses_a_damaged_archive(store: Store, tmp_path: Path) -> None:
+    import shutil
+
+    copy = Store(shutil.copytree(store.root, tmp_path / "store"))
+    archive = copy.resolve("archived").artifact("mar").path
+    archive.chmod(0o644)
+    archive.write_bytes(archive.read_bytes()[:-1])
+    with pytest.raises(TamperedError, match=r"archived\.mar is changed"):
+        SERVERS.load("torchserve").plan([copy.resolve("archived")], settings(copy))
+
+
+def test_prepare_gives_ports_that_differ_and_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    one = prepare("torchserve", tmp_path, http_port=8501, extra_ports=3)
+    assert one.http_port == 8501
+    assert len({one.grpc_port, *one.ports}) == 4
+    assert not one.folder.exists()
+    assert one.folder != prepare("torchserve", tmp_path).folder
