@@ -135,6 +135,8 @@ def _flat(array: Array, axis: int) -> Array:
 def _pattern(case: Case, name: str, wrong: Sequence[Answer]) -> Problem | None:
     """Whether the values follow from the wanted ones by something that was done to them."""
     pair = case.pair(wrong[0], name)
+    if _good_sizes(case, name, wrong):
+        return None  # what is done to values is done at every batch size
     if pair is None or not is_float(dtype_name(pair[0].dtype)) or not _finite(*pair):
         return None
     said = next(patterns(*pair, case.limits[name].value), None)
@@ -145,9 +147,13 @@ def _finite(*arrays: Array) -> bool:
     return all(np.isfinite(array.astype(np.complex128)).all() for array in arrays)
 
 
+def _good_sizes(case: Case, name: str, wrong: Sequence[Answer]) -> list[int]:
+    return sorted({a.size for a in case.answers if case.agrees(a, name)} - {a.size for a in wrong})
+
+
 def _some_sizes(case: Case, name: str, wrong: Sequence[Answer], *, explained: bool) -> Problem | None:
     bad = sorted({answer.size for answer in wrong})
-    good = sorted({a.size for a in case.answers if case.agrees(a, name)} - set(bad))
+    good = _good_sizes(case, name, wrong)
     if not good:
         return None
     message = f"output {name!r} agrees at batch size {_listed(good)}, but not at {_listed(bad)}"
