@@ -100,6 +100,11 @@ def _furnish(launch: Launch) -> None:
 
 def _end(launch: Launch, process: child.Child, kind: object, error: BaseException | None, trace: object) -> None:
     failed = process.returncode is not None or isinstance(error, UnavailableError)
-    process.stop(launch.stop_grace)
+    try:
+        process.stop(launch.stop_grace)
+    except BaseException:
+        # A second Ctrl-C: the user has no more patience, and the process must still go.
+        process.stop(0)
+        raise
     if not failed:
         process.log.unlink(missing_ok=True)

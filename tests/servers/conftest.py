@@ -216,6 +216,27 @@ def _write_onnx(path: Path, weights: Array) -> None:
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
 
 
+def _write_slow_onnx(path: Path) -> None:
+    """The first input of each row, after work of a second or so that depends on the input and so is not folded."""
+    from onnx import TensorProto, helper, save
+
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 1])
+    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [1800, 1800])
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [3, 1], [1, 0, 0])
+    zero = helper.make_tensor("zero", TensorProto.FLOAT, [], [0])
+    steps = [("MatMul", ["x", "w"], "first"), ("ReduceSum", ["first"], "sum"), ("Expand", ["sum", "shape"], "big0")]
+    steps += [("MatMul", [f"big{k}", "big0"], f"big{k + 1}") for k in range(3)]
+    steps += [("ReduceMean", ["big3"], "mean"), ("Mul", ["mean", "zero"], "none"), ("Add", ["first", "none"], "y")]
+    nodes = [
+        helper.make_node(op, inputs, [output], keepdims=0) if "Reduce" in op else helper.make_node(op, inputs, [output])
+        for op, inputs, output in steps
+    ]
+    graph = helper.make_graph(nodes, "slow", [x], [y], [shape, weights, zero])
+    path.parent.mkdir(parents=True)
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+
+
 def _write_mar(path: Path, handler: bytes, *others: tuple[str, bytes]) -> None:
     name = path.stem
     model = {"modelName": name, "handler": "handler.py", "serializedFile": "model.pt", "modelVersion": "1.0"}
@@ -256,13 +277,14 @@ def _publish(store: Store, name: str, format_: str, signature: Signature, weight
 
 
 def fill_store(root: Path) -> None:
-    """linear@1 (stable) and @2 with ONNX, archived@1 with a good .mar, broken@1 with one whose handler fails to load."""
+    """linear@1 (stable) and @2 and a slow@1 with ONNX, archived@1 with a good .mar, broken@1 with one whose handler fails to load."""
     import deploy_exporters
 
     store = Store(root)
     for weights in (WEIGHTS, 2 * WEIGHTS):
         _publish(store, "linear", "onnx", STORED, weights, partial(_write_onnx, weights=weights))
     store.set_alias("linear", "stable", 1)
+    _publish(store, "slow", "onnx", STORED, np.array([1, 0, 0], dtype=np.float32), _write_slow_onnx)
     handler = (Path(deploy_exporters.__file__).parent / "deploy_handler.py").read_bytes()
     files = (("model.pt", _torchscript(WEIGHTS)), ("signature.json", json.dumps(ARCHIVED.to_json()).encode()))
     _publish(store, "archived", "mar", ARCHIVED, WEIGHTS, lambda path: _write_mar(path, handler, *files))

@@ -118,6 +118,20 @@ def test_sigterm_ends_it_with_exit_code_0(store: Store, judge: Judge) -> None:
     assert log.exists()  # it ended by itself: that is worth a look
 
 
+@pytest.mark.parametrize("transport", ["rest", "grpc"])
+def test_sigterm_lets_a_slow_request_be_answered(store: Store, transport: str) -> None:
+    with running(plan(store, "slow"), accept=lambda client: None, timeout=60) as server, ThreadPoolExecutor(1) as pool:
+        with connect(Endpoint("oip", transport, "127.0.0.1", ports(server)[transport], "slow")) as client:
+            before = child.cpu_seconds(server.process.pid)
+            answer = pool.submit(client.predict, {"x": np.array([[1, 2, 3]], dtype=np.float32)})
+            while child.cpu_seconds(server.process.pid) < before + 0.1:  # the model has begun to work
+                assert server.process.wait(0.01) is None
+            os.kill(server.process.pid, signal.SIGTERM)
+            assert not answer.done()
+            assert answer.result()["y"].tolist() == [[1.0]]
+        assert server.process.wait(20) == 0
+
+
 def test_the_server_goes_with_a_parent_that_is_killed(store: Store, tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(

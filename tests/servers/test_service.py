@@ -153,6 +153,13 @@ def test_a_taken_port_is_an_error(start: Any, which: str) -> None:
             pass
 
 
+@pytest.mark.parametrize("which", ["http", "grpc"])
+def test_two_servers_never_share_a_port(start: Any, toy_server: Any, which: str) -> None:
+    port = getattr(toy_server, which)
+    with pytest.raises(UnavailableError, match=str(port)), start(**{f"{which}_port": port}):
+        pass
+
+
 def test_requests_are_merged_only_if_the_signature_says_that_rows_are_apart() -> None:
     def spec(*shape: int | str) -> tuple[TensorSpec, ...]:
         return (TensorSpec("t", "float32", shape),)

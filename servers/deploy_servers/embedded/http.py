@@ -136,13 +136,12 @@ class Connection(asyncio.Protocol):
 
     def _complete(self, slot: _Slot, reply: HttpReply) -> None:
         slot.reply = reply
-        if not self._slots or self._slots[0] is not slot or self._transport.is_closing():
-            return
         out = []
         while self._slots and self._slots[0].reply is not None:
             out.append(self._encoded(self._slots.popleft()))
-        self._transport.write(b"".join(out))
-        self._settle()
+        if out and not self._transport.is_closing():
+            self._transport.write(b"".join(out))
+            self._settle()
 
     def _encoded(self, slot: _Slot) -> bytes:
         assert slot.reply is not None
