@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -13,8 +13,8 @@ import onnx
 import tensorflow as tf
 
 from deploy_exporters.translation.layout import channels_first, moved_to_last
-from deploy_exporters.translation.model import arrays_of, attributes_of, shapes_of
-from deploy_exporters.translation.table import OPERATORS, POINTWISE, RANDOM
+from deploy_exporters.translation.model import arrays_of, attributes_of, dtype_of_tensor_type, shape_of_type, shapes_of
+from deploy_exporters.translation.table import LIVE, OPERATORS, POINTWISE
 from deploy_exporters.translation.values import Node, Value, as_array
 
 Operator = Callable[..., Value]
@@ -46,7 +46,7 @@ def evaluate(graph: onnx.GraphProto, opset: int, values: Mapping[str, Value]) ->
 def apply(node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
     """Run one operator; where every input is an array the results are arrays too."""
     run = operator(node.op)
-    if node.op in RANDOM or not all(value is None or isinstance(value, np.ndarray) for value in inputs):
+    if node.op in LIVE or not all(value is None or isinstance(value, np.ndarray) for value in inputs):
         with tf.name_scope(_scope_name(node)):
             return _as_tuple(_in_best_layout(run, node, inputs))
     with tf.init_scope():  # out of the graph that is being traced: computed now, once
@@ -82,19 +82,25 @@ def _trimmed(names: Sequence[str]) -> list[str]:
 
 def _node(proto: onnx.NodeProto, opset: int, scope: Mapping[str, Value]) -> Node:
     attributes = {
-        name: _subgraph(value, opset, scope) if isinstance(value, onnx.GraphProto) else value
+        name: Subgraph(value, opset, scope) if isinstance(value, onnx.GraphProto) else value
         for name, value in attributes_of(proto).items()
     }
     return Node(proto.op_type, opset, attributes, proto.name, tuple(proto.output))
 
 
-def _subgraph(graph: onnx.GraphProto, opset: int, scope: Mapping[str, Value]) -> Callable[..., list[Value]]:
-    return partial(_call, graph, opset, scope)
+class Subgraph:
+    """A graph among the attributes of a node: called with its inputs, it gives its outputs; it sees the outer values."""
 
+    def __init__(self, graph: onnx.GraphProto, opset: int, scope: Mapping[str, Value]) -> None:
+        self._graph, self._opset, self._scope = graph, opset, scope
+        types = [value.type.tensor_type for value in graph.output]
+        self.output_dtypes = [tf.as_dtype(dtype_of_tensor_type(kind.elem_type)) for kind in types]
+        self.output_shapes = [shape_of_type(kind) for kind in types]
 
-def _call(graph: onnx.GraphProto, opset: int, scope: Mapping[str, Value], *inputs: Value) -> list[Value]:
-    named = zip((value.name for value in graph.input), inputs, strict=True)
-    return list(evaluate(graph, opset, {**scope, **dict(named)}).values())
+    def __call__(self, *inputs: Value) -> list[Value]:
+        """Run the graph on its own inputs."""
+        named = zip((value.name for value in self._graph.input), inputs, strict=True)
+        return list(evaluate(self._graph, self._opset, {**self._scope, **dict(named)}).values())
 
 
 def _scope_name(node: Node) -> str:

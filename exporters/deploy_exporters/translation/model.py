@@ -102,11 +102,15 @@ def arrays_of(graph: onnx.GraphProto) -> dict[str, Array]:
 
 def shapes_of(graph: onnx.GraphProto) -> dict[str, tuple[int | None, ...]]:
     """Give the shapes of intermediate values that the file states; a symbol is None."""
-    return {
-        value.name: tuple(d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim)
-        for value in graph.value_info
-        if value.type.tensor_type.HasField("shape")
-    }
+    shapes = {value.name: shape_of_type(value.type.tensor_type) for value in graph.value_info}
+    return {name: shape for name, shape in shapes.items() if shape is not None}
+
+
+def shape_of_type(kind: onnx.TypeProto.Tensor) -> tuple[int | None, ...] | None:
+    """Give the shape that a tensor type states; a symbol is None."""
+    if not kind.HasField("shape"):
+        return None
+    return tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
 
 
 def attributes_of(node: onnx.NodeProto) -> Mapping[str, Any]:

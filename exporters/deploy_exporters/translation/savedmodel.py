@@ -8,11 +8,11 @@ from typing import Any
 
 import onnx
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
 from deploy_core.dtypes import numpy_dtype
 from deploy_core.errors import ExportError
 from deploy_core.signature import Signature, TensorSpec
+from deploy_exporters.exact_names import argument_name, rename_inputs
 from deploy_exporters.translation.graph import model_outputs
 from deploy_exporters.translation.model import load, opset_of, unknown_operators
 from deploy_exporters.translation.values import WEIGHTS, Value, Weights, tensor
@@ -39,7 +39,7 @@ def write(onnx_path: Path, folder: Path, signature: Signature) -> None:
     module.weights = weights.variables
     module.function = function
     tf.saved_model.save(module, str(folder), signatures={SIGNATURE: function})
-    _rename_inputs(folder / "saved_model.pb", {argument_name(spec.name): spec.name for spec in signature.inputs})
+    rename_inputs(folder / "saved_model.pb", {argument_name(spec.name): spec.name for spec in signature.inputs})
 
 
 def _check_names(model: onnx.ModelProto, signature: Signature) -> None:
@@ -59,31 +59,6 @@ def _check_names(model: onnx.ModelProto, signature: Signature) -> None:
                 hint="rename one of them so that they differ in ASCII letters or digits",
             )
         arguments[argument] = spec.name
-
-
-def argument_name(name: str) -> str:
-    """Give the argument name that TensorFlow, too, makes of a tensor name when a signature is called with it."""
-    cleaned = "".join(letter if letter.isalnum() else "_" for letter in name)
-    return cleaned if cleaned[:1].isalpha() else f"arg_{cleaned}"
-
-
-def _rename_inputs(path: Path, exact: Mapping[str, str]) -> None:
-    """Put the exact tensor names where TensorFlow keeps those of the arguments, which have to be identifiers."""
-    if all(argument == name for argument, name in exact.items()):
-        return
-    file = saved_model_pb2.SavedModel()
-    file.ParseFromString(path.read_bytes())
-    (graph,) = file.meta_graphs
-    inputs = graph.signature_def[SIGNATURE].inputs
-    infos = {exact[argument]: info.SerializeToString() for argument, info in inputs.items()}
-    inputs.clear()
-    for name, info in infos.items():
-        inputs[name].ParseFromString(info)
-    for node in graph.object_graph_def.nodes:
-        if node.WhichOneof("kind") == "bare_concrete_function":
-            keywords = node.bare_concrete_function.argument_keywords
-            keywords[:] = [exact.get(keyword, keyword) for keyword in keywords]
-    path.write_bytes(file.SerializeToString(deterministic=True))
 
 
 def _outputs(model: onnx.ModelProto) -> list[str]:

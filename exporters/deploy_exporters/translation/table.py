@@ -77,6 +77,10 @@ _FUNCTIONS: dict[str, str] = {
     ),
     "reduction:softmax": "LogSoftmax Softmax",
     "reduction:top_k": "TopK",
+    # graphs within the graph
+    "control:branch": "If",
+    "control:loop": "Loop",
+    "control:scan": "Scan",
     # pictures
     "resize:resize": "Resize Upsample",
     # shapes and indices
@@ -116,7 +120,6 @@ OPERATORS: dict[str, str] = {name: where for where, names in _FUNCTIONS.items() 
 # Operators that treat each element by itself, so that the order of the axes is all the same to them.
 POINTWISE = frozenset(name for name, where in OPERATORS.items() if where.startswith("elementwise:"))
 
-# Operators that answer differently each time: never computed beforehand.
-RANDOM = frozenset(
-    {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
-)
+# Operators never computed beforehand: they answer differently each time, or read tensors that are not their inputs.
+_RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
+LIVE = frozenset({"If", "Loop", "Scan", *_RANDOM})
