@@ -72,7 +72,7 @@ def _finish(reply: Any, answer: Callable[[Tensors], Tensors]) -> Any:
     return reply.render(answer(reply.inputs)) if isinstance(reply, Ask) else reply
 
 
-def sample(dtype: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+def sample_of(dtype: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
     """Give values of a dtype with its extremes among them; deterministic."""
     count = int(np.prod(shape))
     if dtype == "string":
@@ -120,6 +120,7 @@ class Road:
     def __init__(self, dialect: str, transport: str) -> None:
         self.module = import_module(f"deploy_dialects.{dialect}.{transport}")
         self.endpoint = Endpoint(dialect, transport, "127.0.0.1", 1, "m")
+        self.has_binary = (dialect, transport) != ("tfserving", "rest")
 
     def travel(
         self, plane: MemoryPlane, inputs: Tensors, answer: Callable[[Tensors], Tensors], *, binary: bool = False
@@ -142,5 +143,11 @@ def dialects() -> Any:
     import types
 
     return types.SimpleNamespace(
-        plane_of=plane_of, run=run, sample=sample, same=same, Road=Road, MemoryPlane=MemoryPlane
+        plane_of=plane_of, run=run, sample=sample_of, same=same, Road=Road, MemoryPlane=MemoryPlane
     )
+
+
+@pytest.fixture(scope="session")
+def sample() -> Callable[..., Any]:
+    """Give values of a dtype: `sample(dtype, shape)`."""
+    return sample_of

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 import safetensors
 from safetensors.numpy import save
 
@@ -49,7 +50,7 @@ def write_binary(tensors: Tensors) -> bytes:
                 f"{name}:{dtype_name(array.dtype)} cannot travel as safetensors", hint="use JSON over rest"
             )
     # safetensors writes strided arrays wrong without a word, and ascontiguousarray would make scalars one-dimensional.
-    return bytes(save({name: array.copy(order="C") for name, array in tensors.items()}))
+    return bytes(save({name: np.array(array, order="C") for name, array in tensors.items()}))
 
 
 def read_binary(data: bytes) -> dict[str, Array]:
