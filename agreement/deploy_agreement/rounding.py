@@ -15,8 +15,9 @@ from deploy_core.predictor import HasFloat64, Predictor
 from deploy_core.signature import Array, Tensors
 
 FLOAT64 = "|float32 − float64|"
-BATCHES = "spread over batch sizes"
+BATCHES = "spread over batch sizes and inputs one ULP away"
 _SIZES = (1, 2, 7)
+_NUDGES = 4
 
 
 @dataclass(frozen=True)
@@ -28,19 +29,21 @@ class Noise:
 
 
 def noise(predictor: Predictor, inputs: Tensors) -> Noise:
-    """Measure the noise: against float64 where the predictor can, else the spread over batch sizes; 0 for non-floats.
+    """Measure the noise of each output; 0 for non-floats.
 
-    Raises ExportError for a model whose own output is NaN.
+    Against float64 where the predictor can. Else the greater of two spreads: over batch sizes, which shows sums in
+    another order where the runtime makes them, and over inputs moved at random to the next float, which shows how a
+    rounding at the entrance grows on its way. Raises ExportError for a model whose own output is NaN.
     """
     outputs = predictor.predict(inputs)
     require_numbers(outputs)
     count = rows_of(predictor.signature, inputs, outputs).count
     if not isinstance(predictor, HasFloat64):
-        return Noise(_over_batches(predictor, inputs, outputs), f"{BATCHES}, {count} rows")
+        return Noise(_spread(predictor, inputs, outputs), f"{BATCHES}, {count} rows")
     try:
         exact = predictor.predict_float64(inputs)
     except DeployError as error:
-        return Noise(_over_batches(predictor, inputs, outputs), f"{BATCHES}, {count} rows (no float64: {error})")
+        return Noise(_spread(predictor, inputs, outputs), f"{BATCHES}, {count} rows (no float64: {error})")
     return Noise({name: _apart(outputs[name], exact[name]) for name in outputs}, f"{FLOAT64}, {count} rows")
 
 
@@ -52,6 +55,22 @@ def require_numbers(outputs: Tensors) -> None:
                 f"the model's own output {name!r} is NaN in {count} of {array.size} values",
                 hint="give an example from the data it was trained on, or train it again",
             )
+
+
+def _spread(predictor: Predictor, inputs: Tensors, outputs: Tensors) -> dict[str, float]:
+    found = _over_batches(predictor, inputs, outputs)
+    random = np.random.default_rng(0)
+    for _ in range(_NUDGES):
+        nudged = predictor.predict({name: _nudged(array, random) for name, array in inputs.items()})
+        found = {name: max(value, _apart(nudged[name], outputs[name])) for name, value in found.items()}
+    return found
+
+
+def _nudged(array: Array, random: np.random.Generator) -> Array:
+    if array.dtype.kind != "f":
+        return array
+    away = np.where(random.random(array.shape) < 0.5, -np.inf, np.inf).astype(array.dtype)
+    return np.where(np.isfinite(array), np.nextafter(array, away), array)
 
 
 def _over_batches(predictor: Predictor, inputs: Tensors, outputs: Tensors) -> dict[str, float]:

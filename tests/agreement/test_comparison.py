@@ -332,7 +332,7 @@ def test_noise_by_batch_sizes(make: Make) -> None:
     found = noise(make(*spec, leaking), X)
     assert found.values["y"] == pytest.approx(63e-6, rel=1e-2)
     assert found.values["n"] == 0.0
-    assert found.origin == "spread over batch sizes, 64 rows"
+    assert found.origin == "spread over batch sizes and inputs one ULP away, 64 rows"
 
     def refuse(inputs: Tensors) -> dict[str, np.ndarray]:
         raise UnavailableError("no such operator")

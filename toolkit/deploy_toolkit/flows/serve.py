@@ -44,6 +44,7 @@ def versions(names: tuple[str, ...], store: Path) -> tuple[Version, ...]:
 
 def plan(request: Request, *, store: Path) -> Launch:
     """Say what would be started; starts nothing."""
+    SERVERS.load(request.server)
     return _plan(request, versions(request.names, store), store)
 
 
@@ -53,6 +54,7 @@ def serving(request: Request, *, store: Path, on_event: OnEvent = silent) -> Gen
 
     Raises UnavailableError if it never gets there, TamperedError if a stored file is not what was published.
     """
+    SERVERS.load(request.server)  # a wrong name is told before the store is read
     served = versions(request.names, store)
     launch = _plan(request, served, store)
     judge = _Judge(served)
