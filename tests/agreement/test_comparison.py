@@ -339,7 +339,7 @@ def test_noise_by_batch_sizes(make: Make) -> None:
 
     fallen = noise(make(*spec, leaking, refuse), X)
     assert fallen.values == found.values
-    assert fallen.origin == "spread over batch sizes, 64 rows (no float64: no such operator)"
+    assert fallen.origin == "spread over batch sizes and inputs one ULP away, 64 rows (no float64: no such operator)"
 
 
 def test_noise_refuses_nan(make: Make) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from deploy_agreement import Agreement, Noise, Problem, Report, compare, noise
+from deploy_agreement import Agreement, Noise, Problem, Report, compare, noise, same_inputs
 from deploy_core import state
 from deploy_core.errors import DeployError, UsageError
 from deploy_core.predictor import Predictor
@@ -43,6 +43,7 @@ class _Wanted:
     outputs: Tensors
     noise: Noise
     version: Version | None = None
+    known: Mapping[str, Tensors] = field(default_factory=dict)
 
 
 def check(request: Request, *, store: Path, on_event: OnEvent = silent) -> Report:
@@ -80,6 +81,7 @@ def _row(subject: Subject, wanted: _Wanted, request: Request) -> Agreement:
             noise=wanted.noise,
             atol=request.atol,
             rtol=request.rtol,
+            known=wanted.known,
         )
         found = (*_damaged(subject), *_stale(predictor, wanted))
         return dataclasses.replace(row, problems=(*found, *row.problems))
@@ -108,13 +110,20 @@ def _wanted(request: Request, named: list[Named], shelf: Store, workers: Workers
         return _answers_of(next(subjects.expand(chosen[0], workers)), request.inputs)
     if request.inputs is None:
         golden = version.golden
-        return _Wanted(
-            "golden outputs", golden.inputs, golden.outputs, Noise(golden.noise, golden.noise_origin), version
-        )
+        measured = Noise(golden.noise, golden.noise_origin)
+        return _Wanted("golden outputs", golden.inputs, golden.outputs, measured, version, _known(version, shelf))
     if version.reference is None:
         raise UsageError(f"{version} keeps no reference", hint="check it without --inputs")
     reference = Subject(f"{version}/reference", partial(hosted, workers, version.reference), version=version)
     return _answers_of(reference, request.inputs)
+
+
+def _known(version: Version, shelf: Store) -> dict[str, Tensors]:
+    """What other versions of the model answer to the same inputs: wrong values are often those of one of them."""
+    others = (shelf.version(version.name, n) for n in shelf.versions(version.name) if n != version.number)
+    return {
+        str(other): other.golden.outputs for other in others if same_inputs(other.golden.inputs, version.golden.inputs)
+    }
 
 
 def _answers_of(subject: Subject, inputs: Tensors | None) -> _Wanted:
