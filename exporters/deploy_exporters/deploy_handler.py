@@ -9,6 +9,8 @@ One request carries one batch, as one of
 from __future__ import annotations
 
 import json
+import keyword
+import re
 import struct
 import warnings
 from collections.abc import Mapping
@@ -51,11 +53,15 @@ class DeployHandler:
         return [self._answer(index, request, context) for index, request in enumerate(data)]
 
     def _answer(self, index: int, request: Mapping[str, Any], context: Any) -> Any:
+        context.set_response_content_type(index, "application/json")
         try:
             return self._respond(index, request.get("body", request.get("data")), context)
+        except torch.OutOfMemoryError:
+            raise  # TorchServe has a status for it
         except (ValueError, RuntimeError) as error:
             context.set_response_status(code=400, phrase="Bad Request", idx=index)
-            return {"error": str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            return {"error": lines[-1]}  # TorchScript says what happened in the last line
 
     def _respond(self, index: int, body: Any, context: Any) -> Any:
         document = _document(body)
@@ -78,7 +84,7 @@ class DeployHandler:
         for spec in self.signature["inputs"]:
             _check(spec, inputs[spec["name"]], sizes)
         with torch.inference_mode():
-            value = self.model(**{name: tensor.to(self.device) for name, tensor in inputs.items()})
+            value = self.model(**{argument(name): tensor.to(self.device) for name, tensor in inputs.items()})
         names = [spec["name"] for spec in self.signature["outputs"]]
         return {name: tensor.cpu() for name, (_, tensor) in zip(names, flatten(value), strict=True)}
 
@@ -113,6 +119,12 @@ def flatten(value: Any) -> list[tuple[str, torch.Tensor]]:
         if item is not None and not isinstance(item, torch.Tensor):
             raise ValueError(f"output {name!r} of the model is {type(item).__name__}, not a tensor")
     return [(str(name), item) for name, item in pairs if item is not None]
+
+
+def argument(name: str) -> str:
+    """Give the argument of a TorchScript program that takes the input of that name; mostly the name itself."""
+    text = re.sub(r"\W", "_", name, flags=re.ASCII)
+    return f"input_{text}" if not text or text[0].isdigit() or keyword.iskeyword(text) else text
 
 
 def to_tensor(array: np.ndarray[Any, Any]) -> torch.Tensor:
@@ -174,8 +186,8 @@ def _tensor(spec: Mapping[str, Any], value: Any) -> torch.Tensor:
         plain = np.asarray(value)
         if plain.size and not _fits(plain, spec["dtype"]):
             raise ValueError("the numbers do not fit")
-        return torch.tensor(value, dtype=dtype)
-    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        return torch.from_numpy(plain).to(dtype)
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"input {spec['name']!r} cannot be read as {spec['dtype']}: {error}") from error
 
 

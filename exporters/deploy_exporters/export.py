@@ -138,7 +138,7 @@ def _run_step(run: _Run, name: str) -> None:
     job = Job(reads, writes, run.opened.signature, run.proofs, run.name, run.options.get(step.writes, {}))
     number = None if step.reads else run.opened.number
     how, tools = _worker(run, step.worker).call(
-        "deploy_exporters.hosting:run_step", step.function, number, job, step.packages
+        "deploy_exporters.hosting:run_step", step.function, number, job, step.packages, step=name
     )
     run.files[step.writes] = writes
     run.routes[step.writes] = (*run.routes.get(step.reads, ()), f"{name} ({how})" if how else name)

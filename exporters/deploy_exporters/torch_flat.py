@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from deploy_core.errors import UsageError
-from deploy_exporters.deploy_handler import flatten
+from deploy_exporters.deploy_handler import argument, flatten
 
 _FIXED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -29,12 +29,15 @@ class Flat(torch.nn.Module):
 
 def flat(model: torch.nn.Module, names: Sequence[str]) -> Flat:
     """Give a Flat whose `forward` names its arguments, which is where tracing and torch.export look for names."""
+    arguments = [argument(name) for name in names]
+    if len(set(arguments)) < len(arguments):
+        raise UsageError(f"to torch the inputs {', '.join(names)} have equal names", hint="rename one of them")
 
     def forward(self: Flat, *tensors: torch.Tensor, **named: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return Flat.forward(self, *tensors, *(named[name] for name in names if name in named))
+        return Flat.forward(self, *tensors, *(named[name] for name in arguments if name in named))
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    parameters = [inspect.Parameter(name, kind) for name in ("self", *names)]
+    parameters = [inspect.Parameter(name, kind) for name in ("self", *arguments)]
     forward.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     kind_of_flat = type("Flat", (Flat,), {"forward": forward})
     instance: Flat = kind_of_flat(model, names)

@@ -120,6 +120,9 @@ def _example(model: torch.nn.Module, example: object | None, inputs: Sequence[Te
         )
     examples.check_batch(inputs)
     named = examples.from_specs(inputs) if example is None else named_example(model, example)
+    for name, array in named.items():
+        if array.dtype.name not in DTYPES:
+            raise UsageError(f"input {name!r} has dtype {array.dtype}", hint=f"torch takes {', '.join(DTYPES)}")
     check_arguments(model, list(named))
     return examples.at_least_two_rows(named)
 
@@ -148,8 +151,4 @@ def _array(value: object) -> Array:
     if isinstance(value, np.ndarray):
         return value
     array = np.asarray(value)
-    if array.dtype == np.float64:
-        return array.astype(np.float32)  # as torch.tensor does with Python's floats
-    if array.dtype.name not in DTYPES:
-        raise UsageError(f"an example input is {type(value).__name__}, not numbers", hint="give arrays or tensors")
-    return array
+    return array.astype(np.float32) if array.dtype == np.float64 else array  # as torch.tensor does with Python's floats

@@ -60,23 +60,24 @@ class Worker:
         """Whether it can still be called."""
         return self._connection.fileno() != -1 and self.child.returncode is None
 
-    def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
-        """Run `module:function` there and give what it returns. Raises its DeployError, or ExportError."""
+    def call(self, function: str, *args: Any, step: str = "", **kwargs: Any) -> Any:
+        """Run `module:function` there and give what it returns. Raises its DeployError, or ExportError naming `step`."""
         packed = messages.pack((function, args, kwargs))
+        step = step or function.rpartition(":")[2]
         with self._lock:
             if not self.alive:
-                raise self._dead(function)
-            outcome, value, self.loaded = self._exchange(function, packed)
+                raise self._dead(step)
+            outcome, value, self.loaded = self._exchange(step, packed)
         if outcome == "value":
             return value
-        raise value if outcome == "refused" else self._failed(function, *value)
+        raise value if outcome == "refused" else self._failed(step, *value)
 
     def stop(self) -> None:
         """End the process; may be called twice."""
+        self.child.stop(grace=0.5)  # first: a thread that waits for an answer sees the end of the other side
         self._connection.close()
-        self.child.stop(grace=0.5)
 
-    def _exchange(self, function: str, packed: bytes) -> Any:
+    def _exchange(self, step: str, packed: bytes) -> Any:
         cpu, wall = self._limits
         self.child.allow_cpu(cpu)
         try:
@@ -84,23 +85,23 @@ class Worker:
             return messages.receive(self._connection, seconds=wall)
         except TimeoutError:
             self.stop()
-            raise ExportError(f"{_step(function)} did not end within {wall:g} seconds", hint=self._hint()) from None
+            raise ExportError(f"{step} did not end within {wall:g} seconds", hint=self._hint()) from None
         except (EOFError, ConnectionError):
             self.child.wait(5)
-            error = self._dead(function)
+            error = self._dead(step)
             self.stop()
             raise error from None
         except BaseException:
             self.stop()  # The answer to this call would be taken for the answer to the next.
             raise
 
-    def _failed(self, function: str, kind: str, text: str) -> DeployError:
+    def _failed(self, step: str, kind: str, text: str) -> DeployError:
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         reason = f"{kind}: {lines[0][:300]}" if lines else kind
-        return ExportError(f"{_step(function)} failed: {reason}", hint=f"the whole story is in {self.child.log}")
+        return ExportError(f"{step} failed: {reason}", hint=f"the whole story is in {self.child.log}")
 
-    def _dead(self, function: str) -> DeployError:
-        return ExportError(f"{_step(function)}: the worker process {self.child.death()}", hint=self._hint())
+    def _dead(self, step: str) -> DeployError:
+        return ExportError(f"{step}: the worker process {self.child.death()}", hint=self._hint())
 
     def _hint(self) -> str:
         last = [line.strip() for line in self.child.log_tail(5).splitlines() if line.strip()][-1:]
@@ -163,7 +164,3 @@ class Workers:
             if self._temporary is not None:
                 self._temporary.cleanup()
                 self._temporary = None
-
-
-def _step(function: str) -> str:
-    return function.rpartition(":")[2]

@@ -29,10 +29,12 @@ def _block(x: keras.KerasTensor, width: int) -> keras.KerasTensor:
 
 
 def cnn() -> keras.Model:
-    image = keras.Input((16, 16, 3), name="image")
+    image = keras.Input((16, 16, 3), name="input image.1")  # no identifier
     x = layers.Conv2D(8, 3, strides=2)(layers.ZeroPadding2D(1)(image))
     x = _block(_block(x, 8), 8)
-    return _seeded(keras.Model(image, layers.Dense(4, name="classes")(layers.GlobalAveragePooling2D()(x)), name="cnn"))
+    return _seeded(
+        keras.Model(image, layers.Dense(4, name="class-scores")(layers.GlobalAveragePooling2D()(x)), name="cnn")
+    )
 
 
 def heads() -> keras.Model:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import zipfile
 from collections.abc import Generator
 from pathlib import Path
@@ -19,6 +21,33 @@ from deploy_exporters.formats import mar
 from deploy_exporters.steps.job import Job
 from deploy_exporters.steps.mar import HANDLER, mar_from_torchscript
 
+# TorchServe's own Python side, without its Java side. It leaves files open, which our warnings would not let pass.
+TORCHSERVE = """
+import json, struct, sys
+folder = sys.argv[1]
+sys.path.insert(0, folder)
+from ts.model_loader import TsModelLoader
+
+class Metrics:
+    request_ids = None
+    def add_time(self, *args): pass
+
+service = TsModelLoader().load("net", folder, "deploy_handler.py", None, 2, None)
+service.context.metrics = Metrics()
+service.set_cl_socket(None)
+
+def request(number, body):
+    parameter = {"name": "body", "contentType": "application/json", "value": json.dumps(body).encode()}
+    return {"requestId": number, "headers": [], "parameters": [parameter]}
+
+row = [1, 2, 3, 4, 5, 6]
+reply = bytes(service.predict([request(b"a", {"inputs": {"x": [row, row]}}), request(b"b", {"inputs": {"x": [[1]]}})]))
+assert struct.unpack("!i", reply[:4])[0] == 200, reply
+assert reply.count(b"application/json") == 4, reply  # as content type and among the headers, of both
+assert b'"outputs"' in reply, reply
+assert b"has shape [1, 1], not ['batch', 6]" in reply, reply
+assert struct.pack("!i", 400) in reply, reply
+"""
 INPUT = {"x": np.linspace(-1, 1, 18, dtype=np.float32).reshape(3, 6)}
 
 
@@ -98,6 +127,12 @@ def test_a_bad_body_is_a_400_that_says_why(archive: mar.Archive, body: Any, word
     assert archive.context.statuses == {0: 400}
 
 
+def test_torchserve_itself_loads_and_asks_the_handler(exported: Any, tmp_path: Path) -> None:
+    with zipfile.ZipFile(exported("torch-simple").artifacts["mar"].path) as archive:
+        archive.extractall(tmp_path)
+    subprocess.run([sys.executable, "-c", TORCHSERVE, str(tmp_path)], check=True, timeout=120)
+
+
 def test_numbers_that_do_not_fit_are_refused_and_not_wrapped(exported: Any) -> None:
     loaded = mar.load(exported("torch-heads").artifacts["mar"].path)
     weight = [[1.0]]
@@ -164,6 +199,18 @@ def test_the_handler_stands_alone() -> None:
         for line in HANDLER.read_text().splitlines()
         if line.startswith(("import ", "from "))
     }
-    assert imports <= {"__future__", "collections", "json", "numpy", "pathlib", "struct", "torch", "typing", "warnings"}
+    assert imports <= {
+        "__future__",
+        "collections",
+        "json",
+        "keyword",
+        "re",
+        "numpy",
+        "pathlib",
+        "struct",
+        "torch",
+        "typing",
+        "warnings",
+    }
     classes = [line for line in HANDLER.read_text().splitlines() if line.startswith("class ")]
     assert classes == ["class DeployHandler:"], "TorchServe takes the only class of the module"

@@ -20,7 +20,7 @@ SIGNATURES = {
     "torch-cnn": "image:float32[batch,3,16,16] -> output:float32[batch,4]",
     "torch-heads": "tokens:int64[batch,7] weight:float32[batch,1] -> scores:float32[batch,4] pooled:float32[batch,5]",
     "keras-simple": "x:float32[batch,6] -> y:float32[batch,1]",
-    "keras-cnn": "image:float32[batch,16,16,3] -> classes:float32[batch,4]",
+    "keras-cnn": "input image.1:float32[batch,16,16,3] -> class-scores:float32[batch,4]",
     "keras-heads": "tokens:int32[batch,7] weight:float32[batch,1] -> scores:float32[batch,4] pooled:float32[batch,5]",
 }
 

@@ -13,7 +13,9 @@ from deploy_core.signature import BATCH, Array, Dim, Signature, Tensors, TensorS
 
 FILE = "model.onnx"
 LIBRARY = "onnxruntime"
-OPTIONS: Mapping[str, str] = {"opset": "version of the ONNX operator set, 18 to 23 (default 20)"}
+OPTIONS: Mapping[str, str] = {
+    "opset": "version of the operator set: from torch 18 to 23 (20 without it), from Keras 13 to 18 (18)"
+}
 _DTYPES = {"float": "float32", "double": "float64"}
 
 

@@ -25,10 +25,10 @@ class Script:
         """Answer one batch."""
         import torch
 
-        from deploy_exporters.deploy_handler import flatten, to_tensor
+        from deploy_exporters.deploy_handler import argument, flatten, to_tensor
         from deploy_exporters.torch_source import to_array
 
-        tensors = {name: to_tensor(array) for name, array in self.signature.conform(inputs).items()}
+        tensors = {argument(name): to_tensor(array) for name, array in self.signature.conform(inputs).items()}
         with torch.inference_mode():
             values = flatten(self._model(**tensors))
         return {spec.name: to_array(value) for spec, (_, value) in zip(self.signature.outputs, values, strict=True)}

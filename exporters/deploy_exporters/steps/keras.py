@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from deploy_core.signature import TensorSpec
+from deploy_exporters.exact_names import argument_name, rename_inputs
 from deploy_exporters.formats.savedmodel import SIGNATURE
 from deploy_exporters.keras_source import KerasSource
 from deploy_exporters.steps.job import Job
@@ -27,6 +28,8 @@ def savedmodel_from_keras(source: KerasSource, job: Job) -> str:
     specs = [_tensor_spec(spec) for spec in job.signature.inputs]
     archive.add_endpoint(SIGNATURE, _serving(source, job), input_signature=specs)
     archive.write_out(str(job.writes), verbose=False)
+    exact = {argument_name(spec.name): spec.name for spec in job.signature.inputs}
+    rename_inputs(job.writes / "saved_model.pb", exact)
     return ""
 
 
@@ -37,11 +40,11 @@ def _serving(source: KerasSource, job: Job) -> Callable[..., dict[str, Any]]:
     def serve(*tensors: Any) -> dict[str, Any]:
         values = source.call(dict(zip(names, tensors, strict=True)))
         # An identity of its own: two outputs that are one tensor would become one.
-        return {name: tf.identity(value, name=None) for name, value in zip(outputs, values, strict=True)}
+        return {name: tf.identity(value) for name, value in zip(outputs, values, strict=True)}
 
     return serve
 
 
 def _tensor_spec(spec: TensorSpec) -> Any:
     shape = [dim if isinstance(dim, int) else None for dim in spec.shape]
-    return tf.TensorSpec(shape, tf.as_dtype(spec.dtype), name=spec.name)
+    return tf.TensorSpec(shape, tf.as_dtype(spec.dtype), name=argument_name(spec.name))

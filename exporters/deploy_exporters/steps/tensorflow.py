@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import tensorflow as tf
+import re
 
+import tensorflow as tf
+from tensorflow.lite.python.convert_phase import ConverterError
+
+from deploy_core.errors import ExportError
 from deploy_exporters import translation
 from deploy_exporters.formats.savedmodel import SIGNATURE
 from deploy_exporters.steps.job import Job
+
+_OPERATOR = re.compile(r"\btf\.([A-Z]\w+)")
 
 
 def savedmodel_from_onnx(job: Job) -> str:
@@ -18,5 +24,12 @@ def savedmodel_from_onnx(job: Job) -> str:
 def tflite_from_savedmodel(job: Job) -> str:
     """Write a .tflite."""
     converter = tf.lite.TFLiteConverter.from_saved_model(str(job.read), signature_keys=[SIGNATURE])
-    job.writes.write_bytes(converter.convert())
+    try:
+        job.writes.write_bytes(converter.convert())
+    except ConverterError as error:
+        names = ", ".join(sorted(set(_OPERATOR.findall(str(error))))) or "some"
+        raise ExportError(
+            f"TFLite has no operators of its own for {names}",
+            hint="recurrent Keras layers convert with unroll=True; otherwise deploy the SavedModel or ONNX",
+        ) from error
     return ""

@@ -12,6 +12,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from deploy_core.errors import ExportError, UsageError
 from deploy_core.signature import Signature
+from deploy_exporters.exact_names import argument_name
 from deploy_exporters.formats.savedmodel import SIGNATURE
 from deploy_exporters.steps import onnx_file
 from deploy_exporters.steps.job import Job
@@ -25,7 +26,10 @@ def onnx_from_savedmodel(job: Job) -> str:
     if not opset.isdigit() or int(opset) not in OPSETS:
         raise UsageError(f"onnx.opset is {opset!r}", hint=f"from Keras it is a number from {OPSETS[0]} to {OPSETS[-1]}")
     loaded = tf.saved_model.load(str(job.read))
-    frozen = convert_variables_to_constants_v2(loaded.signatures[SIGNATURE])
+    # Loops stay whole: tf2onnx knows While, but not the pieces that it is lowered to.
+    frozen = convert_variables_to_constants_v2(
+        loaded.signatures[SIGNATURE], lower_control_flow=False, aggressive_inlining=True
+    )
     inputs = _inputs(frozen, job.signature)
     outputs = _outputs(frozen, loaded.signatures[SIGNATURE], job.signature)
     model, _ = tf2onnx.convert.from_graph_def(
@@ -44,11 +48,14 @@ def onnx_from_savedmodel(job: Job) -> str:
 
 
 def _inputs(frozen: Any, signature: Signature) -> dict[str, str]:
-    by_name = {tensor.name.partition(":")[0]: tensor.name for tensor in frozen.inputs}
-    missing = [spec.name for spec in signature.inputs if spec.name not in by_name]
+    by_argument = {tensor.name.partition(":")[0].lower(): tensor.name for tensor in frozen.inputs}
+    arguments = {spec.name: argument_name(spec.name).lower() for spec in signature.inputs}
+    missing = [name for name, argument in arguments.items() if argument not in by_argument]
     if missing:
-        raise ExportError(f"the frozen graph has no input {', '.join(missing)}", hint=f"it has {', '.join(by_name)}")
-    return {spec.name: by_name[spec.name] for spec in signature.inputs}
+        raise ExportError(
+            f"the frozen graph has no input {', '.join(missing)}", hint=f"it has {', '.join(by_argument)}"
+        )
+    return {name: by_argument[argument] for name, argument in arguments.items()}
 
 
 def _outputs(frozen: Any, function: Any, signature: Signature) -> dict[str, str]:
