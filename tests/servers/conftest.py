@@ -27,7 +27,7 @@ from deploy_model_store import Golden, Record, Store, Version
 from deploy_servers.embedded.batching import Runnable
 from deploy_servers.embedded.parse import Limits
 from deploy_servers.embedded.rest import RestTable
-from deploy_servers.embedded.service import Model, Settings, Tables, serve
+from deploy_servers.embedded.service import Model, ServeOptions, Tables, serve
 
 WEIGHTS = np.array([1.0, 10.0, 100.0], dtype=np.float32)
 SIGNATURE = Signature(
@@ -114,7 +114,7 @@ def toy_tables(asked: list[int]) -> Tables:
 class Running:
     """A toy that is served on a thread of this process: its ports, and how to talk to it and to stop it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ServeOptions) -> None:
         self.toy = Toy()
         self.asked: list[int] = []
         self.http = self.grpc = 0
@@ -176,7 +176,7 @@ class Running:
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[Running]:
+def serving(settings: ServeOptions) -> Iterator[Running]:
     running = Running(settings)
     running.start()
     try:
@@ -194,7 +194,7 @@ def limits() -> Limits:
 @pytest.fixture(scope="module")
 def toy_server(limits: Limits) -> Iterator[Running]:
     """One server for all tests of a module that leave it as it was."""
-    with serving(Settings(limits=limits)) as running:
+    with serving(ServeOptions(limits=limits)) as running:
         running.toy.gate.set()
         yield running
 
@@ -202,7 +202,7 @@ def toy_server(limits: Limits) -> Iterator[Running]:
 @pytest.fixture
 def start(limits: Limits) -> Callable[..., Any]:
     """Start a server of one's own: `with start(grace=…) as running`; its gate is shut."""
-    return lambda **changes: serving(Settings(**{"limits": limits, **changes}))
+    return lambda **changes: serving(ServeOptions(**{"limits": limits, **changes}))
 
 
 def _write_onnx(path: Path, weights: Array) -> None:
@@ -276,8 +276,13 @@ def _publish(store: Store, name: str, format_: str, signature: Signature, weight
         return store.publish(staged, name, record, golden)
 
 
+def _write(path: Path, body: bytes) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(body)
+
+
 def fill_store(root: Path) -> None:
-    """linear@1 (stable) and @2 and a slow@1 with ONNX, archived@1 with a good .mar, broken@1 with one whose handler fails to load."""
+    """linear@1 (stable) and @2 and a slow@1 with ONNX, scripted@1 with TorchScript, archived@1 with a good .mar, broken@1 with one whose handler fails to load."""
     import deploy_exporters
 
     store = Store(root)
@@ -287,6 +292,8 @@ def fill_store(root: Path) -> None:
     _publish(store, "slow", "onnx", STORED, np.array([1, 0, 0], dtype=np.float32), _write_slow_onnx)
     handler = (Path(deploy_exporters.__file__).parent / "deploy_handler.py").read_bytes()
     files = (("model.pt", _torchscript(WEIGHTS)), ("signature.json", json.dumps(ARCHIVED.to_json()).encode()))
+    script = files[0][1]
+    _publish(store, "scripted", "torchscript", ARCHIVED, WEIGHTS, lambda path: _write(path, script))
     _publish(store, "archived", "mar", ARCHIVED, WEIGHTS, lambda path: _write_mar(path, handler, *files))
     broken = b"class Handler:\n    def initialize(self, context):\n        raise RuntimeError('no weights here')\n\n    def handle(self, data, context):\n        return data\n"
     _publish(store, "broken", "mar", ARCHIVED, WEIGHTS, lambda path: _write_mar(path, broken))

@@ -25,6 +25,7 @@ from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError, TamperedError, UnavailableError, UsageError
 from deploy_model_store import Store, Version
 from deploy_servers import SERVERS
+from deploy_servers.embedded.runtimes import choose
 from deploy_servers.launch import Launch, Running, prepare, running
 
 Judge = Callable[[Version], Callable[[Any], str | None]]
@@ -201,6 +202,21 @@ def test_a_tampered_file_is_refused_by_the_plan_and_by_the_program(store: Store,
     assert code == 4
     assert "linear.onnx is changed" in said
     plan(copy, "linear@2")
+
+
+def test_without_onnx_another_runtime_serves(store: Store, judge: Judge) -> None:
+    with running(plan(store, "scripted"), accept=judge_all(store, judge), timeout=120) as server:
+        url = f"http://127.0.0.1:{ports(server)['rest']}/v2/models/scripted"
+        assert urllib3.request("GET", url, retries=False).json()["platform"] == "pytorch_torchscript"
+
+
+def test_a_missing_runtime_is_passed_over_or_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = store.resolve("linear")
+    assert choose(version)[1].needs == "onnxruntime"
+    monkeypatch.setattr("deploy_servers.embedded.runtimes.find_spec", lambda name: None)
+    with pytest.raises(UnavailableError, match="linear@2 needs onnxruntime") as raised:
+        choose(version)
+    assert raised.value.hint == "pip install 'deploy-toolkit[onnx]'"
 
 
 def test_unknown_options_and_artifacts_are_refused(store: Store) -> None:

@@ -9,9 +9,12 @@ import re
 import socket
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+
+from deploy_servers.embedded.parse import Limits
 
 HOST = b"Host: localhost\r\n"
 
@@ -212,6 +215,45 @@ def test_a_slow_client_does_not_block_others(toy_server: Any) -> None:
         assert quick.recv(65536).endswith(b"quick")
         slow.sendall(b"x")
         assert statuses(slow.recv(65536)) == [200]
+
+
+def test_large_answers_reach_a_client_that_reads_late(toy_server: Any) -> None:
+    body = bytes(range(256)) * 3000
+    with toy_server.connect() as client, ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(client.sendall, post(b"/echo", body) * 20)  # more than all buffers on the way hold
+        answer = b""
+        while answer.count(body) < 20:
+            piece = client.recv(1 << 20)
+            assert piece
+            answer += piece
+        sent.result()
+    assert statuses(answer) == [200] * 20
+
+
+def test_100_continue_waits_for_the_earlier_answers(start: Any) -> None:
+    expecting = post(b"/echo", b"", b"Expect: 100-continue").replace(b"Content-Length: 0", b"Content-Length: 5")
+    with start() as running, running.connect() as client:
+        client.sendall(predict([[1, 1, 1]]) + expecting)
+        assert running.toy.entered.wait(20)
+        running.toy.gate.set()
+        answer = b""
+        while b"100 Continue\r\n\r\n" not in answer:
+            answer += client.recv(65536)
+        assert statuses(answer) == [200, 100]
+        client.sendall(b"hello")
+        assert client.recv(65536).endswith(b"hello")
+
+
+def test_an_idle_connection_is_closed_in_time_but_not_one_that_waits_for_its_answer(start: Any) -> None:
+    with (
+        start(limits=Limits(idle=0.3, receive=0.3)) as running,
+        running.connect() as idle,
+        running.connect() as waiting,
+    ):
+        waiting.sendall(predict([[1, 1, 1]]))
+        assert idle.recv(100) == b""
+        running.toy.gate.set()
+        assert statuses(waiting.recv(65536)) == [200]
 
 
 def test_a_client_that_never_reads_costs_bounded_memory_and_is_dropped(toy_server: Any) -> None:

@@ -14,7 +14,7 @@ import uvloop
 from deploy_core.errors import DeployError
 from deploy_servers.embedded import models, tables
 from deploy_servers.embedded.parse import Limits
-from deploy_servers.embedded.service import Model, Settings, serve, stop_on_signals
+from deploy_servers.embedded.service import Model, ServeOptions, serve, stop_on_signals
 
 
 def main() -> int:
@@ -36,7 +36,7 @@ def main() -> int:
 
 
 async def _serve(loaded: list[Model], arguments: argparse.Namespace) -> bool:
-    settings = Settings(
+    settings = ServeOptions(
         host=arguments.host,
         http_port=arguments.http_port,
         grpc_port=arguments.grpc_port,

@@ -37,7 +37,7 @@ class Tables:
 
 
 @dataclass(frozen=True)
-class Settings:
+class ServeOptions:
     """Where to listen and how long to wait; port 0 lets the system choose."""
 
     host: str = "127.0.0.1"
@@ -51,7 +51,7 @@ class Settings:
 async def serve(
     models: Sequence[Model],
     tables: Tables,
-    settings: Settings,
+    settings: ServeOptions,
     *,
     ready: Callable[[int, int], None],
     stop: asyncio.Event,
@@ -82,7 +82,9 @@ def _on_signal(number: signal.Signals, stop: asyncio.Event, announce: Callable[[
     stop.set()
 
 
-async def _listen(http: HttpListener, desk: Desk, tables: Tables, settings: Settings) -> tuple[int, rpc.Server, int]:
+async def _listen(
+    http: HttpListener, desk: Desk, tables: Tables, settings: ServeOptions
+) -> tuple[int, rpc.Server, int]:
     try:
         http_port = await http.start(settings.http_port)
     except OSError as error:
