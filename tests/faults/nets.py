@@ -41,6 +41,11 @@ def probe(seed: int = 0) -> tuple[nn.Module, np.ndarray]:
     return model.eval(), images
 
 
+def retrained() -> tuple[nn.Module, np.ndarray]:
+    """The same architecture and images, other weights."""
+    return probe(seed=1)[0], probe()[1]
+
+
 def _edited(edit: Callable[[Probe], None]) -> nn.Module:
     model = copy.deepcopy(probe()[0])
     assert isinstance(model, Probe)

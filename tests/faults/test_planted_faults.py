@@ -119,14 +119,17 @@ def test_numpy_finds_the_same(nets: ModuleType) -> None:
 
 def test_a_stale_version_is_found(store: Path) -> None:
     export.export(export.Request(SOURCE, ("onnx",), name="stale"), store=store)
-    export.export(export.Request(SOURCE, ("onnx",), name="stale"), store=store)
+    export.export(export.Request(SOURCE.replace(":probe", ":retrained"), ("onnx",), name="stale"), store=store)
     with serve.serving(serve.Request(("stale@1",)), store=store) as running:
         urls = [str(endpoint) for endpoint in running.endpoints]
         found = check.check(check.Request(("stale", *urls)), store=store)
         good = check.check(check.Request(("stale@1", *urls)), store=store)
     by_endpoint = [row for row in found.rows if row.subject in urls]
     assert by_endpoint
-    assert all("version 1" in row.why for row in by_endpoint if not row.subject.startswith("torchserve"))
+    for row in by_endpoint:
+        assert "it serves version 1, wanted is version 2" in row.why
+        assert "holds the values of stale@1" in row.why
+    assert all(row.ok for row in found.rows if row.subject not in urls)
     assert found.exit_code == 4
     assert good.ok
 

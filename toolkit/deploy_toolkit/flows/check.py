@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from deploy_agreement import Agreement, Noise, Problem, Report, compare, noise, same_inputs
 from deploy_core import state
-from deploy_core.errors import DeployError, UsageError
+from deploy_core.errors import DeployError, TamperedError, UsageError
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Tensors
 from deploy_exporters.formats import hosted
@@ -120,10 +120,13 @@ def _wanted(request: Request, named: list[Named], shelf: Store, workers: Workers
 
 def _known(version: Version, shelf: Store) -> dict[str, Tensors]:
     """What other versions of the model answer to the same inputs: wrong values are often those of one of them."""
-    others = (shelf.version(version.name, n) for n in shelf.versions(version.name) if n != version.number)
-    return {
-        str(other): other.golden.outputs for other in others if same_inputs(other.golden.inputs, version.golden.inputs)
-    }
+    found = {}
+    for number in shelf.versions(version.name):
+        with suppress(TamperedError):  # a damaged neighbour is its own check's affair
+            other = shelf.version(version.name, number)
+            if number != version.number and same_inputs(other.golden.inputs, version.golden.inputs):
+                found[str(other)] = other.golden.outputs
+    return found
 
 
 def _answers_of(subject: Subject, inputs: Tensors | None) -> _Wanted:
