@@ -93,9 +93,16 @@ class Subgraph:
 
     def __init__(self, graph: onnx.GraphProto, opset: int, scope: Mapping[str, Value]) -> None:
         self._graph, self._opset, self._scope = graph, opset, scope
-        types = [value.type.tensor_type for value in graph.output]
-        self.output_dtypes = [tf.as_dtype(dtype_of_tensor_type(kind.elem_type)) for kind in types]
-        self.output_shapes = [shape_of_type(kind) for kind in types]
+
+    @property
+    def output_dtypes(self) -> list[Any]:
+        """The dtypes that the file states for the outputs."""
+        return [tf.as_dtype(dtype_of_tensor_type(v.type.tensor_type.elem_type)) for v in self._graph.output]
+
+    @property
+    def output_shapes(self) -> list[tuple[int | None, ...] | None]:
+        """The shapes that the file states for the outputs."""
+        return [shape_of_type(value.type.tensor_type) for value in self._graph.output]
 
     def __call__(self, *inputs: Value) -> list[Value]:
         """Run the graph on its own inputs."""

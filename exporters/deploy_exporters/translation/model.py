@@ -130,5 +130,7 @@ def _plain(value: Any) -> Any:
 
 def dtype_of_tensor_type(number: int) -> np.dtype[Any]:
     """Give numpy's dtype for ONNX's number of an element type."""
+    if number not in onnx.helper.get_all_tensor_dtypes():
+        raise ExportError(f"{number!r} is no element type of ONNX", hint="export the model again")
     dtype: np.dtype[Any] = onnx.helper.tensor_dtype_to_np_dtype(number)
     return dtype

@@ -82,7 +82,17 @@ _FUNCTIONS: dict[str, str] = {
     "control:loop": "Loop",
     "control:scan": "Scan",
     # pictures
+    "regions:col2im": "Col2Im",
+    "regions:max_unpool": "MaxUnpool",
+    "regions:non_max_suppression": "NonMaxSuppression",
+    "regions:tensor_scatter": "TensorScatter",
     "resize:resize": "Resize Upsample",
+    "sampling:affine_grid": "AffineGrid",
+    "sampling:grid_sample": "GridSample",
+    # signals
+    "signals:dft": "DFT",
+    "signals:mel_weight_matrix": "MelWeightMatrix",
+    "signals:stft": "STFT",
     # shapes and indices
     "indexing:compress": "Compress",
     "indexing:gather": "Gather",
