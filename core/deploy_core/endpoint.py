@@ -43,7 +43,8 @@ class Endpoint:
     @property
     def label(self) -> str | None:
         """The version if it is a label, else None."""
-        return self.version if self.version and not self.version.isdigit() else None
+        number = self.version is None or (self.version.isascii() and self.version.isdigit())
+        return None if number else self.version
 
     @classmethod
     def parse(cls, url: str) -> Endpoint:

@@ -71,7 +71,8 @@ def _fill_spec(spec: Any, endpoint: Endpoint) -> None:
         spec.version_label = endpoint.label
     elif endpoint.version is not None:
         # Beyond int64 there is no version; the largest one is as absent as any.
-        spec.version.value = min(int(endpoint.version), 2**63 - 1)
+        digits = endpoint.version.lstrip("0") or "0"
+        spec.version.value = min(int(digits[:20]), 2**63 - 1)
 
 
 def _specs(infos: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
