@@ -2,6 +2,8 @@
 
 A server is a module with
     OPTIONS                                                  option → one line of help, for `--set SERVER.OPTION=VALUE`
+    SERVES, SPEAKS                                           formats of which it serves one; dialects, each over REST and gRPC
+    PROGRAMS                                                 what must be on the PATH
     PORTS                                                    how many ports it needs besides HTTP and gRPC
     plan(versions: Sequence[Version], settings: Settings) -> Launch     what would be started; nothing happens
 and `deploy_servers.launch.running` is the one function that starts what a plan says.

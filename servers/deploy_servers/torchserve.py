@@ -14,6 +14,9 @@ from deploy_model_store import Version
 from deploy_servers.launch import Launch
 from deploy_servers.settings import Settings, check_options, number_option
 
+SERVES = ("mar",)
+SPEAKS = ("torchserve",)
+PROGRAMS = ("java",)
 PORTS = 3  # management and metrics over HTTP, management over gRPC
 OPTIONS: Mapping[str, str] = {
     "workers": "how many worker processes each model gets (default 1)",

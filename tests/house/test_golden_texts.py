@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -37,14 +38,28 @@ def test_golden_readme_table(golden: Golden) -> None:
 def _table() -> str:
     from deploy_toolkit.flows import formats
 
-    lines = ["| from | to | by |", "|---|---|---|"]
-    lines += [f"| {cell.kind} | {cell.format} | {' → '.join(cell.route)} |" for cell in formats.formats()]
-    lines += ["", "| server | serves | speaks | over |", "|---|---|---|---|"]
-    lines += [
-        f"| {row.server} | {', '.join(row.formats)} | {', '.join(row.dialects)} | REST, gRPC |"
-        for row in formats.servers()
-    ]
+    cells = formats.formats()
+    wanted = list(dict.fromkeys(cell.format for cell in cells))
+    servers = formats.servers()
+    lines = [f"| | {' | '.join(wanted)} |", f"|---|{'---|' * len(wanted)}"]
+    for kind in dict.fromkeys(cell.kind for cell in cells):
+        routes = {cell.format: cell.route for cell in cells if cell.kind == kind}
+        lines.append(f"| from {kind} | {' | '.join(_via(routes.get(name)) for name in wanted)} |")
+    for row in servers:
+        lines.append(
+            f"| {row.server} | {' | '.join(_speaks(row) if name in row.formats else '–' for name in wanted)} |"
+        )
     return "\n" + "\n".join(lines) + "\n\n"
+
+
+def _via(route: tuple[str, ...] | None) -> str:
+    if route is None:
+        return "–"
+    return "yes" if len(route) == 1 else f"yes, via {', '.join(step.split('_from_')[0] for step in route[:-1])}"
+
+
+def _speaks(row: Any) -> str:
+    return f"{', '.join(row.dialects)} × {', '.join(row.transports)}"
 
 
 def _walk(command: click.Command, path: str) -> list[tuple[str, click.Command]]:

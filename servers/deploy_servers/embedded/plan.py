@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from deploy_core.endpoint import DIALECTS, TRANSPORTS, Endpoint
 from deploy_model_store import Version
-from deploy_servers.embedded.runtimes import choose
+from deploy_servers.embedded.runtimes import RUNTIMES, choose
 from deploy_servers.launch import Launch
 from deploy_servers.settings import Settings, check_options, number_option
 
+SERVES = tuple(runtime.format for runtime in RUNTIMES)
+SPEAKS = DIALECTS
+PROGRAMS = ()
 PORTS = 0
 OPTIONS: Mapping[str, str] = {
     "artifact": "which artifact of each version is served, e.g. onnx-dynamic-int8 (default: the fastest that can run)",

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import Any
 
+from deploy_core.endpoint import TRANSPORTS
 from deploy_exporters.routes import Cell, matrix
 from deploy_servers import SERVERS
 
 
 @dataclass(frozen=True)
 class ServerRow:
-    """One server; `missing` names what is not installed."""
+    """One server; `missing` names modules and programs that are not installed, `extra` brings the modules."""
 
     server: str
+    formats: tuple[str, ...]
+    dialects: tuple[str, ...]
+    transports: tuple[str, ...]
     missing: tuple[str, ...]
     extra: str
 
@@ -43,7 +49,14 @@ def formats_json(cells: Sequence[Cell]) -> dict[str, Any]:
 
 def servers() -> tuple[ServerRow, ...]:
     """Give every server of the table."""
-    return tuple(ServerRow(name, row.missing, row.extra) for name, row in SERVERS.items())
+    return tuple(_server(name) for name in SERVERS)
+
+
+def _server(name: str) -> ServerRow:
+    row = SERVERS[name]
+    module = import_module(row.module)  # a plan needs nothing of what it launches
+    programs = tuple(program for program in module.PROGRAMS if not shutil.which(program))
+    return ServerRow(name, module.SERVES, module.SPEAKS, TRANSPORTS, (*row.missing, *programs), row.extra)
 
 
 def servers_json(rows: Sequence[ServerRow]) -> dict[str, Any]:

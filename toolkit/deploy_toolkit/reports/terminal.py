@@ -125,9 +125,10 @@ def formats(rows: Sequence[Cell]) -> RenderableType:
 
 def servers(rows: Sequence[ServerRow]) -> RenderableType:
     """Give which servers can run here."""
-    table = _table("", "server", "here")
+    table = _table("", "server", "serves", "speaks", "over", "here")
     for row in rows:
-        table.add_row(row.server, _here(row.missing, row.extra))
+        lists = [", ".join(names) for names in (row.formats, row.dialects, row.transports)]
+        table.add_row(row.server, *lists, _here(row.missing, row.extra))
     return table
 
 
