@@ -145,6 +145,15 @@ def test_draining_is_bounded(start: Any) -> None:
             answer.result()
 
 
+def test_a_request_that_is_never_finished_is_cut_and_owed_nothing(start: Any) -> None:
+    with start(grace=0.3) as running, running.connect() as client:
+        client.sendall(b"POST /toy/toy HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf")
+        assert ask(running.http, [[1, 2]])[0] == 400  # by now the half request has been read, too
+        running.stop()
+        assert client.recv(100) == b""
+        assert running.drained()
+
+
 @pytest.mark.parametrize("which", ["http_port", "grpc_port"])
 def test_a_taken_port_is_an_error(start: Any, which: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from typing import cast
@@ -47,6 +48,11 @@ class Connection(asyncio.Protocol):
         self._blocked = False  # the client does not read what we write
         self._draining = False
         self.deadline = _NEVER
+
+    @property
+    def owes_answers(self) -> bool:
+        """Whether a whole request has no answer yet."""
+        return bool(self._slots)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin (called by the loop)."""
@@ -203,16 +209,15 @@ class HttpListener:
         self._empty.clear()
         for connection in list(self.connections):
             connection.drain()
-        try:
+        with suppress(TimeoutError):
             if self.connections:
                 await asyncio.wait_for(self._empty.wait(), grace)
-        except TimeoutError:
-            return False
-        finally:
-            self._sweeper.cancel()
-            for connection in list(self.connections):
-                connection.abort()
-        return True
+        self._sweeper.cancel()
+        left = list(self.connections)
+        answered = not any(connection.owes_answers for connection in left)
+        for connection in left:
+            connection.abort()
+        return answered
 
     def lost(self, connection: Connection) -> None:
         """Forget a connection."""
