@@ -1,7 +1,7 @@
 """From a stored version to a live endpoint.
 
 A server is a module with
-    OPTIONS                                                  option → one line of help, for `--set SERVER.OPTION=VALUE`
+    OPTIONS                                                  option → one line of help, for `--set OPTION=VALUE`
     SERVES, SPEAKS                                           formats of which it serves one; dialects, each over REST and gRPC
     PROGRAMS                                                 what must be on the PATH
     PORTS                                                    how many ports it needs besides HTTP and gRPC

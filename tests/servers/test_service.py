@@ -226,6 +226,44 @@ def test_only_equal_shapes_are_merged_and_batches_are_bounded() -> None:
     assert predictor.shapes == [(3, 4), (1, 5), (201, 4), (100, 4)]
 
 
+class _Together(_Tokens):
+    """Answers only when two of its predictions run at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.barrier = threading.Barrier(2)
+
+    def predict(self, inputs: Tensors) -> Tensors:
+        self.barrier.wait(0.5)
+        return super().predict(inputs)
+
+
+@pytest.mark.parametrize(("parallel", "kind"), [(2, dict), (1, threading.BrokenBarrierError)])
+def test_as_many_predictions_run_at_once_as_the_runtime_allows(parallel: int, kind: type) -> None:
+    async def main() -> list[Any]:
+        loop = asyncio.get_running_loop()
+        batcher = Batcher({("m", 1): Runnable(_Together(), parallel)}, threads=2)
+        answers = [loop.create_future() for _ in range(2)]
+        for length, answer in enumerate(answers):  # of different lengths, so that they are not one batch
+            batcher.submit(("m", 1), {"t": np.zeros((1, length), dtype=np.int64)}, answer.set_result)
+        try:
+            return await asyncio.wait_for(asyncio.gather(*answers), 20)
+        finally:
+            batcher.close()
+
+    assert [type(outcome) for outcome in asyncio.run(main())] == [kind, kind]
+
+
+def test_a_slow_prediction_does_not_hold_up_other_requests(start: Any) -> None:
+    with start() as running, ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(ask, running.http, [[1, 2, 3]])
+        assert running.toy.entered.wait(20)
+        assert b"200 OK" in running.ask(b"GET /echo HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert not slow.done()
+        running.toy.gate.set()
+        assert slow.result()[0] == 200
+
+
 def test_the_plane_finds_versions_and_labels() -> None:
     signature = Signature((), ())
     models = ServedModels(Served("m", v, signature, "p", ("old",) if v == 2 else ()) for v in (10, 2, 9))
