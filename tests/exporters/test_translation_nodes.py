@@ -18,8 +18,9 @@ from deploy_core.dtypes import dtype_name
 from deploy_core.errors import ExportError
 from deploy_core.signature import Signature, TensorSpec
 from deploy_exporters.translation import savedmodel_from_onnx, unsupported
+from deploy_exporters.translation.bodies import inlined
 from deploy_exporters.translation.graph import model_outputs
-from deploy_exporters.translation.model import inlined, opset_of
+from deploy_exporters.translation.model import opset_of
 from deploy_exporters.translation.table import OPERATORS
 
 Arrays = dict[str, np.ndarray[Any, Any]]

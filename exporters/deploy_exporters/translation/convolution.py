@@ -20,7 +20,7 @@ class Window:
     kernel: tuple[int, ...]
     strides: tuple[int, ...]
     dilations: tuple[int, ...]
-    pads: tuple[tuple[int, int], ...]
+    pads: tuple[tuple[Value, Value], ...]  # tensors where they follow from a dynamic size
 
     @property
     def reach(self) -> tuple[int, ...]:

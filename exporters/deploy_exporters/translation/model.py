@@ -1,21 +1,18 @@
-"""Reading an ONNX model: its operators, opsets, initialisers and local functions."""
+"""Reading an ONNX model: its operators, opset, initialisers, attributes and shapes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import inliner, numpy_helper
+from onnx import numpy_helper
 
 from deploy_core.errors import ExportError
 from deploy_core.signature import Array
-from deploy_exporters.translation.table import OPERATORS
-
-STANDARD = ("", "ai.onnx")
-_DEEPEST_BODY = 3  # bodies are made of operators that may have bodies
+from deploy_exporters.translation.bodies import STANDARD, inlined, is_known, nodes_of
 
 
 def load(path: Path) -> onnx.ModelProto:
@@ -31,62 +28,14 @@ def load(path: Path) -> onnx.ModelProto:
         raise ExportError(f"{path.name} is no ONNX file: {error}", hint="export the model again") from error
 
 
-def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Put bodies in place of calls: of local functions, and of operators that the standard defines by simpler ones."""
-    if model.functions:
-        model = inliner.inline_local_functions(model)
-    for _ in range(_DEEPEST_BODY):
-        for domain, name in sorted({(node.domain, node.op_type) for node in nodes_of(model.graph) if not _known(node)}):
-            model = _with_body(model, domain, name)
-    return model
-
-
-def _with_body(model: onnx.ModelProto, domain: str, name: str) -> onnx.ModelProto:
-    if not onnx.defs.has(name, domain):
-        return model
-    schema = onnx.defs.get_schema(name, domain)
-    if not (schema.has_function or schema.has_context_dependent_function):
-        return model
-    try:
-        complete = _with_defaults(model, domain, name)
-        return inliner.inline_selected_functions(complete, [(domain, name)], inline_schema_functions=True)
-    except RuntimeError:  # the body depends on types that the file does not state
-        return model
-
-
-def _with_defaults(model: onnx.ModelProto, domain: str, name: str) -> onnx.ModelProto:
-    """Write the default attributes out, of which the inliner knows nothing."""
-    complete = onnx.ModelProto()
-    complete.CopyFrom(model)
-    defaults = {a.name: a.default_value for a in onnx.defs.get_schema(name, domain).attributes.values()}
-    for node in nodes_of(complete.graph):
-        if (node.domain, node.op_type) == (domain, name):
-            given = {attribute.name for attribute in node.attribute}
-            node.attribute.extend(value for key, value in defaults.items() if value.name and key not in given)
-    return complete
-
-
 def opset_of(model: onnx.ModelProto) -> int:
     """Give the version of the standard operator set that the model is written in."""
     return next((int(o.version) for o in model.opset_import if o.domain in STANDARD), 1)
 
 
-def nodes_of(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """Give the nodes of a graph and of all graphs within it."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                yield from nodes_of(inner)
-
-
 def unknown_operators(model: onnx.ModelProto) -> tuple[str, ...]:
     """Name every operator without a translation, sorted; one of another domain as `domain::name`."""
-    return tuple(sorted({_full_name(node) for node in nodes_of(inlined(model).graph) if not _known(node)}))
-
-
-def _known(node: onnx.NodeProto) -> bool:
-    return node.domain in STANDARD and node.op_type in OPERATORS
+    return tuple(sorted({_full_name(node) for node in nodes_of(inlined(model).graph) if not is_known(node)}))
 
 
 def _full_name(node: onnx.NodeProto) -> str:

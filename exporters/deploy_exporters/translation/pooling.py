@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ def _padded_for_max(wide: Any, window: Window) -> Any:
     A pad of -inf or the lowest number would stretch the range that int8 quantisation has to cover.
     """
     mirror = all(
-        not tf.is_tensor(p) and 2 * p <= k for k, pads in zip(window.kernel, window.pads, strict=True) for p in pads
+        isinstance(p, int) and 2 * p <= k for k, pads in zip(window.kernel, window.pads, strict=True) for p in pads
     )
     if mirror and max(window.dilations) == 1:
         pairs = [[0, 0], *[list(pair) for pair in window.pads], [0, 0]]
@@ -56,70 +56,65 @@ def _padded_for_max(wide: Any, window: Window) -> Any:
     return padded(wide, window.pads, tf.constant(-np.inf, wide.dtype))
 
 
-def _pooled(x: Value, window: Window, kind: str, pad: Any) -> Any:
+def _pooled(x: Value, window: Window, kind: str, pad: Callable[[Any], Any]) -> Any:
     """Pool the channels-last form of x by TensorFlow's own pooling."""
-    wide = channels_last(x)
-    same = is_same(window, dims(x)[2:]) and (kind == "MAX" or max(window.dilations) == 1)
-    wide = wide if same else pad(wide)
-    flat = len(window.kernel) == 1
-    wide = tf.expand_dims(wide, 1) if flat else wide
+    wide, flat = channels_last(x), len(window.kernel) == 1
     lead = [1] if flat else []
-    result = tf.nn.pool(
-        wide,
-        [*lead, *window.kernel],
-        kind,
-        strides=_strides(lead, window),
-        padding="SAME" if same and max(window.dilations) == 1 else "VALID",
-        dilations=[*lead, *window.dilations],
-    ) if max(window.dilations) == 1 else _dilated(wide if not same else pad(wide), window, kind, lead)  # fmt: skip
+    same = max(window.dilations) == 1 and is_same(window, dims(x)[2:])
+    wide = wide if same else pad(wide)
+    wide = tf.expand_dims(wide, 1) if flat else wide
+    if max(window.dilations) > 1:
+        result = _dilated(wide, window, kind, lead)
+    else:
+        strides, padding = [*lead, *window.strides], "SAME" if same else "VALID"
+        result = tf.nn.pool(wide, [*lead, *window.kernel], kind, strides=strides, padding=padding)
     return channels_first(tf.squeeze(result, 1) if flat else result)
-
-
-def _strides(lead: list[int], window: Window) -> list[int]:
-    return [*lead, *window.strides]
 
 
 def _dilated(wide: Any, window: Window, kind: str, lead: list[int]) -> Any:
     """TensorFlow pools with dilation at stride 1 only: pool everywhere and keep every stride-th."""
     dense = tf.nn.pool(wide, [*lead, *window.kernel], kind, padding="VALID", dilations=[*lead, *window.dilations])
-    return dense[(slice(None), *(slice(None, None, s) for s in _strides(lead, window)))]
+    return dense[(slice(None), *(slice(None, None, s) for s in [*lead, *window.strides]))]
 
 
 def average_pool(node: Node, x: Value) -> Value:
     """Translate AveragePool: a sum over the window divided by how many elements count."""
     window = _window(node, x)
-    sizes = dims(x)[2:]
     sparse = any(s > k for s, k in zip(window.strides, window.kernel, strict=True))
     if len(window.kernel) > 2 or max(window.dilations) > 1 or dtype_of(x) == tf.float64 or sparse:
         return _average_of_windows(node, x, window)
-    plain = not any(p for pads in window.pads for p in pads if not tf.is_tensor(p))
-    if plain or (is_same(window, sizes) and not node.get("count_include_pad", 0)):
+    plain = all(isinstance(p, int) and p == 0 for pads in window.pads for p in pads)
+    if plain or (is_same(window, dims(x)[2:]) and not node.get("count_include_pad", 0)):
         return _pooled(x, window, "AVG", lambda wide: wide)
+    inside = Window(window.kernel, window.strides, window.dilations, ((0, 0),) * len(window.kernel))
+    total = _pooled(channels_first(padded(channels_last(x), window.pads)), inside, "AVG", lambda wide: wide)
     if node.get("count_include_pad", 0) and not node.get("ceil_mode", 0):
-        return _pooled(_outer_padded(x, window), _unpadded(window), "AVG", lambda wide: wide)
-    return _average_of_windows(node, x, window)
+        return total
+    ones, rest = _counted(node, x, window)
+    counts = channels_first(padded(channels_last(ones), rest))
+    return total / _pooled(counts, inside, "AVG", lambda wide: wide)
 
 
-def _outer_padded(x: Value, window: Window) -> Any:
-    return channels_first(padded(channels_last(x), window.pads))
+def _counted(node: Node, x: Value, window: Window) -> tuple[Any, tuple[tuple[Value, Value], ...]]:
+    """Give ones for the elements that count, and the pads still to come, which do not."""
+    ones = tf.ones_like(tensor(x)[:1, :1])
+    if not node.get("count_include_pad", 0):
+        return ones, window.pads
+    wanted = window_of(node, window.kernel, dims(x)[2:]).pads
+    declared = [(b, _smaller(e, have)) for (b, e), (_, have) in zip(wanted, window.pads, strict=True)]
+    ones = tf.pad(ones, [[0, 0], [0, 0], *[list(pair) for pair in declared]], constant_values=1)
+    return ones, tuple((0, have[1] - want[1]) for have, want in zip(window.pads, declared, strict=True))
 
 
-def _unpadded(window: Window) -> Window:
-    return Window(window.kernel, window.strides, window.dilations, ((0, 0),) * len(window.kernel))
+def _smaller(a: Value, b: Value) -> Value:
+    return min(a, b) if isinstance(a, int) and isinstance(b, int) else tf.minimum(a, b)
 
 
 def _average_of_windows(node: Node, x: Value, window: Window) -> Any:
     axes = _inner_axes(window)
-    ones = tf.ones_like(tensor(x)[:1, :1])
-    counted = window
-    if node.get("count_include_pad", 0):
-        wanted = window_of(node, window.kernel, dims(x)[2:]).pads
-        declared = [(b, tf.minimum(e, have)) for (b, e), (_, have) in zip(wanted, window.pads, strict=True)]
-        ones = tf.pad(ones, [[0, 0], [0, 0], *[list(pair) for pair in declared]], constant_values=1)
-        rest = [(0, have[1] - want[1]) for have, want in zip(window.pads, declared, strict=True)]
-        counted = Window(window.kernel, window.strides, window.dilations, tuple(rest))
-    total = tf.reduce_sum(_windows(x, window, 0), axis=axes)
-    return total / tf.reduce_sum(_windows(ones, counted, 0), axis=axes)
+    ones, rest = _counted(node, x, window)
+    counts = _windows(ones, Window(window.kernel, window.strides, window.dilations, rest), 0)
+    return tf.reduce_sum(_windows(x, window, 0), axis=axes) / tf.reduce_sum(counts, axis=axes)
 
 
 def lp_pool(node: Node, x: Value) -> Value:

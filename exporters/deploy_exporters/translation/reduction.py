@@ -20,6 +20,7 @@ from deploy_exporters.translation.values import (
     reshaped,
     static,
     tensor,
+    vector,
 )
 
 _REDUCTIONS: dict[str, Callable[..., Any]] = {
@@ -90,7 +91,7 @@ def _along(node: Node, x: Value, function: Callable[[Any, int], Any]) -> Value:
     outer: Value = 1
     for size in sizes[:axis]:
         outer = outer * size
-    return reshaped(function(reshaped(x, [outer, -1]), 1), sizes) if axis else function(tf.reshape(x, [1, -1]), 1)
+    return reshaped(function(tf.reshape(x, vector([outer, -1])), 1), sizes)
 
 
 def cumulative(node: Node, x: Value, axis: Value) -> Value:

@@ -53,10 +53,12 @@ def _check_names(model: onnx.ModelProto, signature: Signature) -> None:
     arguments: dict[str, str] = {}
     for spec in signature.inputs:
         argument = argument_name(spec.name)
-        if argument in arguments or not argument.isascii():
+        if not argument.isascii():
+            raise ExportError(f"TensorFlow takes no input named {spec.name!r}", hint="rename it in ASCII letters")
+        if argument in arguments:
             raise ExportError(
-                f"to TensorFlow the inputs {arguments.get(argument, argument)!r} and {spec.name!r} have the same name",
-                hint="rename one of them so that they differ in ASCII letters or digits",
+                f"to TensorFlow the inputs {arguments[argument]!r} and {spec.name!r} have the same name",
+                hint="rename one of them so that they differ in letters or digits",
             )
         arguments[argument] = spec.name
 
