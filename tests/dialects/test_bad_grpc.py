@@ -128,6 +128,24 @@ def test_outputs_that_are_not_the_models(call: Call, outputs: list[str]) -> None
     refused(call, "oip", INFER, other)
 
 
+def test_only_the_outputs_asked_for_are_answered(dialects: Any) -> None:
+    plane = dialects.plane_of("x:float32[batch,2]", "y:float32[batch,2] z:float32[batch]")
+    answer = {"y": np.zeros((1, 2), np.float32), "z": np.zeros(1, np.float32)}
+    request, other = predict(), infer()
+    request.output_filter.append("z")
+    other.outputs.add(name="z")
+    for dialect, method, asked, kind in (
+        ("tfserving", PREDICT, request, tfs("PredictResponse")),
+        ("oip", INFER, other, message("oip", "inference.ModelInferResponse")()),
+    ):
+        module = dialects.Road(dialect, "grpc").module
+        kind.ParseFromString(
+            dialects.run(module, plane, RpcRequest(method, asked.SerializeToString()), lambda got: answer)
+        )
+        names = list(kind.outputs) if dialect == "tfserving" else [output.name for output in kind.outputs]
+        assert names == ["z"]
+
+
 @pytest.mark.parametrize("field", [[], ["other"], ["signature_def", "other"]])
 def test_metadata_fields(call: Call, field: list[str]) -> None:
     refused(

@@ -74,9 +74,6 @@ def test_honest_requests_are_answered(ask: Ask, dialect: str) -> None:
 GARBAGE = {
     "nothing": b"",
     "no JSON": b"hello",
-    "a list": b"[]",
-    "null": b"null",
-    "a number": b"12",
     "cut off": b'{"inputs": [',
     "trailing garbage": b"{} x",
     "two documents": b"{}{}",
@@ -88,19 +85,31 @@ GARBAGE = {
     "depth": b'{"a": ' + b"[" * DEEP + b"]" * DEEP + b"}",
     "depth of objects": b'{"a": ' + b'{"a":' * DEEP + b"1" + b"}" * DEEP + b"}",
     "depth and NaN": b'{"b": NaN, "a": ' + b"[" * DEEP + b"]" * DEEP + b"}",
-    "depth just below the reader's": b'{"a": ' + b'{"a":' * 990 + b"1" + b"}" * 990 + b"}",
     "never closed": b"[" * DEEP,
     "number beyond float64": b'{"a": 1e400}',
     "number beyond float64 and NaN": b'{"a": 1e400, "b": NaN}',
     "number of 10 000 digits": b'{"a": ' + b"1" * 10_000 + b"}",
     "comment": b"{/* */}",
+}
+
+
+NO_REQUEST = {
+    "a list": b"[]",
+    "null": b"null",
+    "a number": b"12",
+    "depth just below the reader's": b'{"a": ' + b'{"a":' * 990 + b"1" + b"}" * 990 + b"}",
     "no inputs": b"{}",
 }
 
 
 @pytest.mark.parametrize("name", GARBAGE)
 def test_garbage(ask: Ask, dialect: str, name: str) -> None:
-    refused(ask(dialect, GARBAGE[name]))
+    assert "not valid JSON" in refused(ask(dialect, GARBAGE[name]))
+
+
+@pytest.mark.parametrize("name", NO_REQUEST)
+def test_documents_that_are_no_request(ask: Ask, dialect: str, name: str) -> None:
+    refused(ask(dialect, NO_REQUEST[name]))
 
 
 @pytest.mark.parametrize("where", ["start", "end"])
@@ -339,6 +348,7 @@ def test_binary_sizes(ask: Ask, head: bytes, tail: int) -> None:
         b"\1\0\0",
         b"\1\0\0\0",
         b"\xff\xff\xff\x7fa",
+        b"\1\0\0\0a\xff\xff\xff\x7fb",
         b"\1\0\0\0a",
         b"\1\0\0\0a\1\0\0\0b\1\0\0\0c",
         b"\1\0\0\0a\1\0\0\0b\0",
@@ -393,6 +403,8 @@ def test_base64(ask: Ask) -> None:
     for bad in ("%%%", "Yg", "Y g=="):
         body = json.dumps({"instances": [["a", {"b64": bad}]]}).encode()
         assert "base64" in refused(ask("tfserving", body, "string"))
+    for value in ({"b64": "Yg==", "x": 1}, {"b64": 1}, {"b64": None}):
+        refused(ask("tfserving", json.dumps({"instances": [["a", value]]}).encode(), "string"))
 
 
 @pytest.mark.parametrize("count", [2, 1_000_000])
