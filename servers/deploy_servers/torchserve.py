@@ -165,6 +165,7 @@ def _properties(settings: Settings) -> str:
         "metrics_mode": "prometheus",
         # No models can be loaded or removed over the network: what is served is what was launched.
         "enable_model_api": "false",
+        "allowed_urls": "none",  # a pattern that no URL matches; the default is every URL, and every local file
         # Only this machine can connect, and a key that expires after an hour would end a client's work.
         "disable_token_authorization": "true",
     }
