@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from deploy_core.dtypes import dtype_name, is_float, numpy_dtype
 from deploy_core.errors import ExportError, UsageError
-from deploy_core.signature import BATCH, Array, Dim, Tensors, TensorSpec
-
-_SYMBOL_SIZE = 8
+from deploy_core.signature import BATCH, Array, Tensors, TensorSpec
 
 
-def from_specs(specs: Sequence[TensorSpec], *, rows: int = 2) -> dict[str, Array]:
-    """Make fixed pseudo-random inputs; a symbol other than the batch becomes 8."""
+@dataclass(frozen=True)
+class Probes:
+    """Two example inputs between which every symbol changes; `symbols` tells it by its two sizes."""
+
+    first: dict[str, Array]
+    second: dict[str, Array]
+    symbols: Mapping[tuple[int, int], str]
+
+
+def probes(specs: Sequence[TensorSpec], example: Tensors) -> Probes:
+    """Make two inputs of 2 and of 3 rows: of the example, unless it has one size where the specs have a symbol."""
+    small, grown = sizes(specs), sizes(specs, grown=True)
+    symbols = {(small[symbol], grown[symbol]): symbol for symbol in small}
+    if len(symbols) == 1:
+        return Probes(rows(example, 2), rows(example, 3), symbols)
+    return Probes(from_specs(specs), from_specs(specs, grown=True), symbols)
+
+
+def sizes(specs: Sequence[TensorSpec], *, grown: bool = False) -> dict[str, int]:
+    """Give each symbol a size of its own: 2 to the batch, 8 to the next, …; one more if `grown`."""
+    symbols = dict.fromkeys(dim for spec in specs for dim in spec.shape if isinstance(dim, str))
+    others = [symbol for symbol in symbols if symbol != BATCH]
+    return {BATCH: 2 + grown, **{symbol: 8 + 3 * index + grown for index, symbol in enumerate(others)}}
+
+
+def from_specs(specs: Sequence[TensorSpec], *, grown: bool = False) -> dict[str, Array]:
+    """Make fixed pseudo-random inputs; symbols become what `sizes` gives."""
     random = np.random.default_rng(0)
-    return {spec.name: _random(spec, rows, random) for spec in specs}
+    chosen = sizes(specs, grown=grown)
+    return {spec.name: _random(spec, chosen, random) for spec in specs}
 
 
 def rows(example: Tensors, count: int) -> dict[str, Array]:
@@ -35,8 +60,10 @@ def at_least_two_rows(example: Tensors) -> dict[str, Array]:
     return rows(example, max(2, *lengths)) if len(set(lengths)) == 1 else dict(example)
 
 
-def output_specs(two: Tensors, three: Tensors, names: Sequence[str]) -> tuple[TensorSpec, ...]:
-    """Tell outputs' specs from the answers to 2 and to 3 rows; `names` override the model's own."""
+def output_specs(
+    two: Tensors, three: Tensors, names: Sequence[str], symbols: Mapping[tuple[int, int], str]
+) -> tuple[TensorSpec, ...]:
+    """Tell outputs' specs from the answers to two probes; `names` override the model's own."""
     if names and len(names) != len(two):
         raise UsageError(
             f"{len(names)} output names are given, the model has {len(two)} outputs",
@@ -45,7 +72,7 @@ def output_specs(two: Tensors, three: Tensors, names: Sequence[str]) -> tuple[Te
     if list(two) != list(three):
         raise ExportError("the model's outputs depend on the size of the batch", hint="return the same outputs always")
     chosen = tuple(names) or tuple(two)
-    return tuple(_spec(name, two[own], three[own]) for name, own in zip(chosen, two, strict=True))
+    return tuple(_spec(name, two[own], three[own], symbols) for name, own in zip(chosen, two, strict=True))
 
 
 def check_numbers(outputs: Tensors) -> None:
@@ -58,9 +85,9 @@ def check_numbers(outputs: Tensors) -> None:
             )
 
 
-def shown(array: Array) -> str:
-    """Give dtype and shape for a message."""
-    return f"{array.dtype}{list(array.shape)}"
+def shown(arrays: Tensors) -> str:
+    """Give names, dtypes and shapes for a message."""
+    return ", ".join(f"{name}:{array.dtype}{list(array.shape)}" for name, array in arrays.items())
 
 
 def check_batch(specs: Sequence[TensorSpec]) -> None:
@@ -73,8 +100,8 @@ def check_batch(specs: Sequence[TensorSpec]) -> None:
             )
 
 
-def _random(spec: TensorSpec, rows: int, random: np.random.Generator) -> Array:
-    shape = [_size(dim, rows) for dim in spec.shape]
+def _random(spec: TensorSpec, sizes: Mapping[str, int], random: np.random.Generator) -> Array:
+    shape = [sizes[dim] if isinstance(dim, str) else dim for dim in spec.shape]
     if is_float(spec.dtype):
         return random.standard_normal(shape).astype(numpy_dtype(spec.dtype))
     if spec.dtype == "string":
@@ -82,15 +109,9 @@ def _random(spec: TensorSpec, rows: int, random: np.random.Generator) -> Array:
     return random.integers(0, 2, shape).astype(numpy_dtype(spec.dtype))
 
 
-def _size(dim: Dim, rows: int) -> int:
-    if isinstance(dim, int):
-        return dim
-    return rows if dim == BATCH else _SYMBOL_SIZE
-
-
-def _spec(name: str, two: Array, three: Array) -> TensorSpec:
+def _spec(name: str, two: Array, three: Array, symbols: Mapping[tuple[int, int], str]) -> TensorSpec:
     if two.ndim != three.ndim:
         raise ExportError(f"output {name!r} has {two.ndim} dimensions for 2 rows and {three.ndim} for 3")
     pairs = enumerate(zip(two.shape, three.shape, strict=True))
-    shape = tuple(a if a == b else (BATCH if (a, b) == (2, 3) else f"{name}_{axis}") for axis, (a, b) in pairs)
+    shape = tuple(a if a == b else symbols.get((a, b), f"{name}_{axis}") for axis, (a, b) in pairs)
     return TensorSpec(name, dtype_name(two.dtype), shape)

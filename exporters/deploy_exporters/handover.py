@@ -14,16 +14,19 @@ from deploy_exporters.torch_source import named_example, open_torch
 
 def torch_model(model: Any, folder: Path, example: object | None) -> sources.Source:
     """Write a torch model to `folder`; the caller's model is left as it is."""
-    if example is None or isinstance(model, torch.export.ExportedProgram):
+    what = f"{type(model).__module__}.{type(model).__qualname__}"
+    path = folder / "model.pt2"
+    if isinstance(model, torch.export.ExportedProgram):
+        torch.export.save(model, str(path))
+        return sources.Source(what, folder, path=path, note="handed over as .pt2", example=example)
+    if example is None:
         return sources.pickled(model, folder, example)
     own = copy.deepcopy(model).cpu().eval()
     named = examples.at_least_two_rows(named_example(own, example))
-    path = folder / "model.pt2"
     try:
         source = open_torch(own, named, (), ())
         program = pt2.program(source)
     except Exception as error:
         return sources.pickled(model, folder, named, why=f"torch.export: {type(error).__name__}")
     pt2.save(program, path, source.signature)
-    what = f"{type(model).__module__}.{type(model).__qualname__}"
     return sources.Source(what, folder, path=path, note="handed over as .pt2", example=named)

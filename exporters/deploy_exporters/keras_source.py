@@ -74,8 +74,9 @@ def open_keras(model: Any, example: object | None, inputs: Sequence[TensorSpec],
     source = KerasSource(model, Signature(specs, ()), Signature(specs, ()).conform(named))
     source.example = examples.at_least_two_rows(source.example)
     names = output_names(model)
-    two, three = (_probe(source, names, rows) for rows in (2, 3))
-    source.signature = Signature(specs, examples.output_specs(two, three, outputs))
+    probes = examples.probes(specs, source.example)
+    first, second = _probe(source, names, probes.first), _probe(source, names, probes.second)
+    source.signature = Signature(specs, examples.output_specs(first, second, outputs, probes.symbols))
     examples.check_numbers(source.predict(source.example))
     return source
 
@@ -138,13 +139,12 @@ def _call(model: Any, tensors: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
-def _probe(source: KerasSource, names: Sequence[str], rows: int) -> dict[str, Array]:
-    arrays = examples.rows(source.example, rows)
+def _probe(source: KerasSource, names: Sequence[str], arrays: Tensors) -> dict[str, Array]:
     try:
         values = source.call({name: keras.ops.convert_to_tensor(array) for name, array in arrays.items()})
     except Exception as error:
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
-        raise ExportError(f"the model cannot answer a batch of {rows} rows: {reason}") from error
+        raise ExportError(f"the model cannot answer {examples.shown(arrays)}: {reason}") from error
     return {name: np.asarray(keras.ops.convert_to_numpy(value)) for name, value in zip(names, values, strict=True)}
 
 

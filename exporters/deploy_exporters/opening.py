@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
@@ -38,10 +38,9 @@ def open_source(
     source: Source, example: Tensors | None, inputs: Sequence[TensorSpec], outputs: Sequence[str]
 ) -> Opened:
     """Open a source. Raises UsageError if there is no model, ExportError if it cannot answer."""
-    if source.path is not None and source.path.suffix == ".pt2":
-        return _open_pt2(source, example, inputs, outputs)
-    if source.path is not None and source.path.suffix == ".keras":
-        model, own = _load_keras(source.path), source.example
+    suffix = source.path.suffix if source.path is not None else ""
+    if suffix in _READERS and source.path is not None:
+        model, own = _READERS[suffix](source.path), source.example
     else:
         model, own = _model_and_example(source)
     given = example if example is not None else own
@@ -49,23 +48,35 @@ def open_source(
         from deploy_exporters.keras_source import open_keras
 
         return open_keras(model, given, inputs, outputs)
-    from deploy_exporters.torch_source import open_torch
+    from torch.export import ExportedProgram
 
-    return open_torch(model, given, inputs, outputs)
-
-
-def _open_pt2(source: Source, example: Tensors | None, inputs: Sequence[TensorSpec], outputs: Sequence[str]) -> Opened:
     from deploy_exporters import pt2
     from deploy_exporters.torch_source import open_torch
 
-    assert source.path is not None
+    if not isinstance(model, ExportedProgram):
+        return open_torch(model, given, inputs, outputs)
+    told = pt2.told(model)
+    specs = tuple(inputs) or told.inputs
+    _require_free_batch(source, specs)
+    return open_torch(pt2.Program(model), given, specs, outputs or [spec.name for spec in told.outputs])
+
+
+def _require_free_batch(source: Source, specs: Sequence[TensorSpec]) -> None:
+    for spec in specs:
+        if spec.shape and isinstance(spec.shape[0], int):
+            raise ExportError(
+                f"the batch of {source.location} is frozen: it takes {spec}",
+                hint="export it with dynamic_shapes=({0: torch.export.Dim.DYNAMIC}, …)",
+            )
+
+
+def _read_pt2(path: Path) -> Any:
+    from deploy_exporters import pt2
+
     try:
-        model, told, exported = pt2.load(source.path)
+        return pt2.load(path)
     except Exception as error:
-        raise unreadable(source.path, "a torch.export program", error) from error
-    specs = tuple(inputs) or (told.inputs if told else pt2.input_specs(exported))
-    given = example if example is not None else source.example
-    return open_torch(model, given, specs, outputs or ([spec.name for spec in told.outputs] if told else ()))
+        raise unreadable(path, "a torch.export program", error) from error
 
 
 def unreadable(path: Path, what: str, error: Exception) -> UsageError:
@@ -74,13 +85,16 @@ def unreadable(path: Path, what: str, error: Exception) -> UsageError:
     return UsageError(f"{path} cannot be read as {what}: {reason}", hint="it may be truncated; write it again")
 
 
-def _load_keras(path: Path) -> Any:
+def _read_keras(path: Path) -> Any:
     import keras
 
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:
         raise unreadable(path, "a Keras model", error) from error
+
+
+_READERS: Mapping[str, Callable[[Path], Any]] = {".pt2": _read_pt2, ".keras": _read_keras}
 
 
 def _model_and_example(source: Source) -> tuple[Any, object | None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.export import ExportedProgram
 from torch.utils import _pytree
 
 from deploy_core.signature import BATCH, Signature, TensorSpec
@@ -19,7 +20,7 @@ _EXTRA = "signature.json"
 class Program(torch.nn.Module):
     """A torch.export program that is called with its inputs by position, whatever their structure was."""
 
-    def __init__(self, program: torch.export.ExportedProgram) -> None:
+    def __init__(self, program: ExportedProgram) -> None:
         super().__init__()
         self.graph = program.module()
         self._structure = program.call_spec.in_spec
@@ -35,7 +36,7 @@ class Program(torch.nn.Module):
         return self.graph(*args, **kwargs)
 
 
-def program(source: TorchSource) -> torch.export.ExportedProgram:
+def program(source: TorchSource) -> ExportedProgram:
     """Export a source model with its symbols dynamic."""
     dynamic = dynamic_axes(source.signature, torch.export.Dim.DYNAMIC)
     return torch.export.export(source.flat, source.tensors(2), dynamic_shapes=dynamic)
@@ -49,25 +50,29 @@ def dynamic_axes(signature: Signature, dynamic: object = None) -> tuple[dict[int
     )
 
 
-def save(exported: torch.export.ExportedProgram, path: Path, signature: Signature) -> None:
+def save(exported: ExportedProgram, path: Path, signature: Signature) -> None:
     """Write a .pt2 that tells its own signature."""
     torch.export.save(exported, str(path), extra_files={_EXTRA: json.dumps(signature.to_json())})
 
 
-def load(path: Path) -> tuple[Program, Signature | None, torch.export.ExportedProgram]:
-    """Read a .pt2, and its signature if it tells one."""
+def load(path: Path) -> ExportedProgram:
+    """Read a .pt2; `told` finds in it what `save` wrote."""
     extra: dict[str, Any] = {_EXTRA: ""}
     exported = torch.export.load(str(path), extra_files=extra)
-    told = extra[_EXTRA]
-    return Program(exported), Signature.from_json(json.loads(told)) if told else None, exported
+    exported.graph_module.meta[_EXTRA] = extra[_EXTRA]
+    return exported
 
 
-def input_specs(exported: torch.export.ExportedProgram) -> tuple[TensorSpec, ...]:
-    """Tell the inputs of a program that was written by someone else."""
+def told(exported: ExportedProgram) -> Signature:
+    """Give the signature that a program tells: the one that `save` wrote, else its inputs, and no names of outputs."""
+    text = exported.graph_module.meta.get(_EXTRA, "")
+    if text:
+        return Signature.from_json(json.loads(text))
     values: Mapping[str, Any] = {
         node.name: node.meta["val"] for node in exported.graph.nodes if node.op == "placeholder"
     }
-    return tuple(_spec(name, values[name]) for name in exported.graph_signature.user_inputs if name in values)
+    inputs = tuple(_spec(name, values[name]) for name in exported.graph_signature.user_inputs if name in values)
+    return Signature(inputs, ())
 
 
 def _spec(name: str, value: Any) -> TensorSpec:

@@ -77,8 +77,9 @@ def open_torch(
     named = _example(model, example, inputs)
     specs = tuple(inputs) or tuple(TensorSpec.of(name, array) for name, array in named.items())
     source = TorchSource(model, Signature(specs, ()), Signature(specs, ()).conform(named))
-    first, second = (_probe(source, rows) for rows in (2, 3))
-    source.signature = Signature(specs, examples.output_specs(first, second, outputs))
+    probes = examples.probes(specs, source.example)
+    first, second = _probe(source, probes.first), _probe(source, probes.second, after=probes.first)
+    source.signature = Signature(specs, examples.output_specs(first, second, outputs, probes.symbols))
     examples.check_numbers(source.predict(source.example))
     return source
 
@@ -127,21 +128,21 @@ def _example(model: torch.nn.Module, example: object | None, inputs: Sequence[Te
     return examples.at_least_two_rows(named)
 
 
-def _probe(source: TorchSource, rows: int) -> dict[str, Array]:
-    tensors = dict(zip(source.example, source.tensors(rows), strict=True))
-    shown = ", ".join(f"{name}:{examples.shown(to_array(tensor))}" for name, tensor in tensors.items())
+def _probe(source: TorchSource, arrays: Tensors, *, after: Tensors | None = None) -> dict[str, Array]:
+    tensors = {name: to_tensor(array) for name, array in arrays.items()}
     try:
         with torch.no_grad():
             return {name: to_array(tensor) for name, tensor in flatten(call(source.model, tensors))}
     except Exception as error:
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
-        if rows == 3:
+        if after is not None:
             raise ExportError(
-                f"the model answers a batch of 2 rows but not one of 3: {reason}",
-                hint="its batch is frozen: a size is written into its forward",
+                f"the model answers {examples.shown(after)} but not {examples.shown(arrays)}: {reason}",
+                hint="a size that should be free, such as the batch, is written into its forward",
             ) from error
         raise UsageError(
-            f"the model cannot run on the example inputs ({shown}): {reason}", hint="check their shapes and dtypes"
+            f"the model cannot run on the example inputs {examples.shown(arrays)}: {reason}",
+            hint="check their shapes and dtypes",
         ) from error
 
 

@@ -53,7 +53,8 @@ def test_a_converter_that_fails(
     workers, opened = failing
     step = replace(routes.STEPS["onnx_from_torch"], function=f"bad_steps:{how}")
     monkeypatch.setitem(routes.STEPS, "onnx_from_torch", step)  # type: ignore[arg-type]
-    monkeypatch.setattr(opened.worker, "_limits", (1, 2))
+    limits = {"burns": (1, 120), "waits": (60, 2)}.get(how, (60, 120))
+    monkeypatch.setattr(opened.worker, "_limits", limits)
     with pytest.raises(ExportError, match=words) as caught:
         export(workers, opened, ["onnx"], folder=tmp_path / "files", name="net")
     assert caught.value.exit_code == 3

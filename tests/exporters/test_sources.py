@@ -72,7 +72,8 @@ def test_find_reads_scripts_modules_and_files(tmp_path: Path) -> None:
         (f"{TORCH}:SimpleNet", "the class SimpleNet, which is no model", 2),
         (f"{TORCH}:simple", "does not say what inputs it takes", 2),
         (f"{TORCH}:nan", "output 'output' of the source model is NaN", 3),
-        (f"{TORCH}:frozen", "answers a batch of 2 rows but not one of 3", 3),
+        (f"{TORCH}:frozen", r"answers x:float32\[2, 6\] but not x:float32\[3, 6\]", 3),
+        (f"{TORCH}:frozen_program", r"is frozen: it takes x:float32\[2,6\]", 3),
         (f"{TORCH}:raises", "the function raised ValueError: no weights today", 3),
         ("there_is_no_such_module:net", "there is no module 'there_is_no_such_module'", 2),
     ],
@@ -96,8 +97,8 @@ def test_a_script_that_cannot_be_imported(opener: Workers, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("example", "words"),
     [
-        ({"x": np.zeros((2, 5), np.float32)}, r"cannot run on the example inputs \(x:float32\[2, 5\]\)"),
-        ({"x": np.zeros((2, 6))}, r"cannot run on the example inputs \(x:float64\[2, 6\]\)"),
+        ({"x": np.zeros((2, 5), np.float32)}, r"cannot run on the example inputs x:float32\[2, 5\]"),
+        ({"x": np.zeros((2, 6))}, r"cannot run on the example inputs x:float64\[2, 6\]"),
         ({"y": np.zeros((2, 6), np.float32)}, "unknown y; missing x"),
         ({"x": np.zeros((0, 6), np.float32)}, "the example inputs are empty"),
     ],
@@ -157,6 +158,33 @@ def test_a_pt2_is_the_reference_where_torchscript_fails(opener: Workers, tmp_pat
             inputs = {"x": np.full((5, 6), sign, np.float32)}
             want = source.predict(inputs)["output"]
             np.testing.assert_allclose(predictor.predict(inputs)["output"], want, rtol=1e-6)
+        predictor.close()
+
+
+def test_a_program_of_torch_export_knows_its_inputs(opener: Workers, tmp_path: Path) -> None:
+    source = opened(opener, f"{TORCH}:program")
+    specs = "tokens:int64[batch,7] weight:float32[batch,1]"
+    assert " ".join(map(str, source.signature.inputs)) == specs
+    assert [str(s) for s in source.signature.outputs] == ["scores:float32[batch,4]", "pooled:float32[batch,5]"]
+    save = f"import torch, torch_models as m; torch.export.save(m.program(), {str(tmp_path / 'net.pt2')!r})"
+    opener.call("source", "builtins:exec", save)
+    again = opened(opener, str(tmp_path / "net.pt2"), outputs=("a", "b"))
+    assert " ".join(map(str, again.signature.inputs)) == specs
+    inputs = {"weight": np.ones((3, 1), np.float32), "tokens": np.arange(21).reshape(3, 7) % 11}
+    np.testing.assert_array_equal(again.predict(inputs)["b"], source.predict(inputs)["pooled"])
+
+
+def test_symbols_beside_the_batch_keep_their_names(opener: Workers, tmp_path: Path) -> None:
+    specs = (TensorSpec.parse("x:float32[batch,steps,6]"),)
+    source = opened(opener, f"{TORCH}:simple", inputs=specs)
+    assert [str(spec) for spec in source.signature.outputs] == ["output:float32[batch,steps,1]"]
+    written = export(opener, source, ["torchscript", "onnx"], folder=tmp_path, name="net")
+    for artifact in written.artifacts:
+        predictor = hosted(opener, artifact)
+        for rows, steps in ((1, 1), (2, 8), (5, 13)):
+            inputs = {"x": np.random.default_rng(0).standard_normal((rows, steps, 6)).astype(np.float32)}
+            want = source.predict(inputs)["output"]
+            np.testing.assert_allclose(predictor.predict(inputs)["output"], want, rtol=1e-5, atol=1e-6)
         predictor.close()
 
 

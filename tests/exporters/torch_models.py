@@ -152,3 +152,12 @@ def dropout() -> tuple[nn.Module, dict[str, torch.Tensor]]:
 
 def raises() -> nn.Module:
     raise ValueError("no weights today")
+
+
+def program() -> torch.export.ExportedProgram:
+    dynamic = ({0: torch.export.Dim.DYNAMIC}, {0: torch.export.Dim.DYNAMIC})
+    return torch.export.export(heads, heads_with_example()[1], dynamic_shapes=dynamic)
+
+
+def frozen_program() -> torch.export.ExportedProgram:
+    return torch.export.export(simple, (torch.ones(2, 6),))

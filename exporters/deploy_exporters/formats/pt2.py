@@ -24,8 +24,8 @@ def load(path: Path, signature: Signature | None = None, *, threads: int | None 
 
     if threads is not None:
         torch.set_num_threads(threads)
-    model, told, _ = pt2.load(path)
-    known = signature or told
-    if known is None:
+    exported = pt2.load(path)
+    known = signature or pt2.told(exported)
+    if not known.outputs:
         raise UsageError(f"{path} does not tell the names of its outputs", hint="a .pt2 of ours does")
-    return TorchSource(model, known, examples.from_specs(known.inputs))
+    return TorchSource(pt2.Program(exported), known, examples.from_specs(known.inputs))
