@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
@@ -91,6 +92,11 @@ def _read_keras(path: Path) -> Any:
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:
+        if unknown := re.search(r"Could not locate class '(\w+)'", str(error)):
+            raise UsageError(
+                f"{path} needs the class {unknown[1]}, which a .keras file does not contain",
+                hint="name the model as FILE.py:ATTRIBUTE, where its classes are defined",
+            ) from error
         raise unreadable(path, "a Keras model", error) from error
 
 

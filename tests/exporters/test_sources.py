@@ -204,6 +204,11 @@ models = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(models)
 source = sources.hand_over(models.simple(), pathlib.Path({str(tmp_path)!r}), None)
 assert "torch" not in sys.modules
+import keras
+class Twice(keras.layers.Layer):
+    def call(self, x): return x * 2
+own = keras.Sequential([keras.Input((6,), name="x"), Twice()])
+assert sources.hand_over(own, pathlib.Path({str(tmp_path / "own")!r}), None).path.exists()
 pathlib.Path({str(tmp_path / "source.pkl")!r}).write_bytes(pickle.dumps(source))
 """
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -212,6 +217,9 @@ pathlib.Path({str(tmp_path / "source.pkl")!r}).write_bytes(pickle.dumps(source))
         source = open_source(workers, pickle.loads((tmp_path / "source.pkl").read_bytes()))
         assert source.kind == "keras"
         assert [str(spec) for spec in source.signature.inputs] == ["x:float32[batch,6]"]
+        with pytest.raises(UsageError, match="needs the class Twice") as caught:
+            opened(workers, str(tmp_path / "own" / "model.keras"))
+        assert "FILE.py:ATTRIBUTE" in caught.value.hint
 
 
 def test_what_is_no_model_is_refused_also_when_handed_over(opener: Workers, tmp_path: Path) -> None:
