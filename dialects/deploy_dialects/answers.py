@@ -47,9 +47,14 @@ def object_of(endpoint: Endpoint, reply: HttpReply) -> dict[str, Any]:
     body = body_of(endpoint, reply)
     with doubting(endpoint):
         answer = read_object(body)
-        if set(answer) == {"error"}:
-            raise Malformed(f"an error under HTTP 200: {shown(answer['error'])}")
+        check_no_error(answer)
     return answer
+
+
+def check_no_error(answer: Mapping[str, Any]) -> None:
+    """Raise Malformed for an error that came under HTTP 200."""
+    if set(answer) == {"error"}:
+        raise Malformed(f"an error under HTTP 200: {shown(answer['error'])}")
 
 
 def member(data: object, key: str, kind: type) -> Any:

@@ -228,3 +228,15 @@ def test_a_binary_answer_that_lies(size: int, tail: int, length: str | None) -> 
 def test_metadata_that_are_none(answer: Any) -> None:
     with pytest.raises(EndpointError):
         rest.read_description(ENDPOINT, HttpReply(200, {}, json.dumps(answer).encode()))
+
+
+@pytest.mark.parametrize("dialect", ["tfserving", "oip", "torchserve"])
+def test_an_error_under_status_200(dialects: Any, dialect: str) -> None:
+    road = dialects.Road(dialect, "rest")
+    reply = HttpReply(200, {}, b'{"error": "out of memory"}')
+    for read in (
+        lambda: road.module.read_description(road.endpoint, reply),
+        lambda: road.module.decode(road.endpoint, SIGNATURE, reply),
+    ):
+        with pytest.raises(EndpointError, match="out of memory"):
+            read()

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import InputError
 from deploy_core.signature import Signature, Tensors, TensorSpec
-from deploy_dialects.answers import body_of, checked, member, object_of, spec_named
+from deploy_dialects.answers import body_of, check_no_error, checked, member, object_of, spec_named
 from deploy_dialects.codes import status_of
 from deploy_dialects.json_text import write_json
 from deploy_dialects.malformed import Malformed, ask, doubting, refusing
@@ -57,6 +57,7 @@ def decode(endpoint: Endpoint, signature: Signature, reply: HttpReply) -> Tensor
     body = body_of(endpoint, reply)
     with doubting(endpoint):
         head, tail = split(reply.headers, body)
+        check_no_error(head)
         outputs: dict[str, Any] = {}
         for tensor in member(head, "outputs", list):
             spec = spec_named(signature.outputs, member(tensor, "name", str))

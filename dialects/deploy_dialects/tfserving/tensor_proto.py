@@ -29,6 +29,8 @@ _FIELDS = {
     "bfloat16": "half_val",
     **dict.fromkeys(("int8", "int16", "int32", "uint8", "uint16"), "int_val"),
 }
+# The fields of these hold nothing that could not fit.
+_PARTS = {"float32": np.float32, "float64": np.float64, "complex64": np.float32, "complex128": np.float64}
 # A few bytes may stand for any number of equal values; no honest request fills more than this.
 _MAX_FILL = 2**24
 
@@ -86,7 +88,7 @@ def _read_values(name: str, dtype: str, shape: tuple[int, ...], values: Any) -> 
         raise Malformed(f"tensor {shown(name)} of shape {list(shape)} needs {count} values, got {given}")
     if given < count and count > _MAX_FILL:
         raise Malformed(f"tensor {shown(name)} of shape {list(shape)} needs {count} values, got only {given}")
-    flat = _flat(name, dtype, list(values))
+    flat = _flat(name, dtype, values)
     if given == count:
         return flat.reshape(shape)
     # TensorFlow repeats the last value; without any, all are zero.
@@ -95,13 +97,12 @@ def _read_values(name: str, dtype: str, shape: tuple[int, ...], values: Any) -> 
     return full.reshape(shape)
 
 
-def _flat(name: str, dtype: str, values: list[Any]) -> Array:
+def _flat(name: str, dtype: str, values: Any) -> Array:
     if dtype in ("float16", "bfloat16"):
-        return flat_array(name, "uint16", values).view(numpy_dtype(dtype))
-    if dtype.startswith("complex"):
-        parts = np.array(values, np.float32 if dtype == "complex64" else np.float64)
-        return parts.view(numpy_dtype(dtype))
-    return flat_array(name, dtype, values)
+        return flat_array(name, "uint16", list(values)).view(numpy_dtype(dtype))
+    if dtype in _PARTS:
+        return np.fromiter(values, _PARTS[dtype], len(values)).view(numpy_dtype(dtype))
+    return flat_array(name, dtype, list(values))
 
 
 def _zero(dtype: str) -> Any:

@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from deploy_core.dtypes import dtype_name, numpy_dtype
 from deploy_core.errors import InputError
 from deploy_core.signature import Array, Signature, Tensors, TensorSpec
-from deploy_dialects.answers import member
+from deploy_dialects.answers import check_no_error, member
 from deploy_dialects.json_tensors import array_of, lists_of
 from deploy_dialects.json_text import read_object, write_json
 from deploy_dialects.malformed import Malformed, shown
@@ -92,7 +92,9 @@ def read_outputs(body: bytes, signature: Signature) -> dict[str, Array]:
     """Read an answer of either form. Raises Malformed."""
     if is_binary(body):
         return read_binary(body)
-    return read_lists(member(read_object(body), "outputs", dict), signature.outputs)
+    answer = read_object(body)
+    check_no_error(answer)
+    return read_lists(member(answer, "outputs", dict), signature.outputs)
 
 
 def description_json(signature: Signature, version: str) -> bytes:
@@ -103,6 +105,7 @@ def description_json(signature: Signature, version: str) -> bytes:
 def read_description(body: bytes) -> Description:
     """Read the answer to `{"describe": true}`. Raises Malformed."""
     answer = read_object(body)
+    check_no_error(answer)
     data = member(answer, "signature", dict)
     try:
         signature = Signature.from_json(data)
