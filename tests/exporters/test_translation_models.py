@@ -243,3 +243,63 @@ def test_signature_has_exact_names_dtypes_and_shapes(exported: Exported) -> None
             name: (tf.as_dtype(info.dtype).name, [dim.size for dim in info.tensor_shape.dim])
             for name, info in infos.items()
         } == {spec.name: (spec.dtype, [d if isinstance(d, int) else -1 for d in spec.shape]) for spec in specs}
+
+
+class FullyConvolutional(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, stride=2, padding=1)
+        self.up, self.pool = nn.ConvTranspose2d(8, 4, 2, stride=2), nn.AvgPool2d(3, 2, 1, count_include_pad=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a = torch.relu(self.first(x))
+        b = nn.functional.interpolate(torch.relu(self.second(a)), scale_factor=2, mode="bilinear")
+        return self.up(self.pool(nn.functional.max_pool2d(a + b, 2, ceil_mode=True)))
+
+
+# model, the example's shape, the dynamic axes, other shapes; torch states the example's length for what an LSTM gives
+OPEN_CASES = {
+    "pictures": (FullyConvolutional, (2, 3, 32, 48), (0, 2, 3), ((1, 3, 16, 32), (3, 3, 64, 16))),
+    "sequences": (
+        lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 4, 32, batch_first=True), 1),
+        (2, 9, 16),
+        (0, 1),
+        ((1, 4, 16), (7, 13, 16)),
+    ),
+    "steps": (lambda: Recurrent(nn.LSTM), (2, 9, 5), (0, 1), ((1, 4, 5), (7, 13, 5))),
+}
+
+
+@pytest.mark.parametrize("name", OPEN_CASES)
+def test_sizes_other_than_the_batch_may_be_dynamic_too(tmp_path: Path, name: str) -> None:
+    make, shape, axes, others = OPEN_CASES[name]
+    torch.manual_seed(5)
+    model = make().eval()
+    dynamic = (dict.fromkeys(axes, torch.export.Dim.DYNAMIC),)
+    path, folder = tmp_path / "model.onnx", tmp_path / "savedmodel"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            model, (torch.randn(shape),), path, dynamo=True, input_names=["x"], output_names=["y"],
+            dynamic_shapes=dynamic, external_data=False, verbose=False,
+        )  # fmt: skip
+    (output,) = onnx.load(path).graph.output
+    sizes = [dim.dim_value or f"size_{i}" for i, dim in enumerate(output.type.tensor_type.shape.dim)]
+    spec = TensorSpec("x", "float32", tuple(f"in_{i}" if i in axes else size for i, size in enumerate(shape)))
+    savedmodel_from_onnx(path, folder, Signature((spec,), (TensorSpec("y", "float32", tuple(sizes)),)))
+    loaded = tf.saved_model.load(str(folder))
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
+    if name == "steps":  # a loop over an open number of steps needs tensor lists, which TFLite has not
+        with pytest.raises(Exception, match="TensorListReserve"):
+            converter.convert()
+        runner = None
+    else:
+        runner = Interpreter(model_content=converter.convert()).get_signature_runner("serving_default")
+    for other in (shape, *others):
+        x = torch.randn(other)
+        want = model(x).detach().numpy()
+        got = [loaded.signatures["serving_default"](x=tf.constant(x.numpy()))["y"].numpy()]
+        got += [] if runner is None else [runner(x=x.numpy())["y"]]
+        for array in got:
+            assert array.shape == want.shape
+            np.testing.assert_allclose(array, want, rtol=0, atol=ATOL)

@@ -28,8 +28,8 @@ def loop(node: Node, limit: Value = None, condition: Value = None, *initial: Val
     kinds = body.output_dtypes[1 + count :]
     arrays = [tf.TensorArray(kind, 0, dynamic_size=True, infer_shape=False, element_shape=None) for kind in kinds]
 
-    def turn(i: Any, _: Any, state: tuple[Any, ...], collected: list[Any]) -> tuple[Any, ...]:
-        again, *rest = body(i, tensor(_), *state)
+    def turn(i: Any, going: Any, state: tuple[Any, ...], collected: list[Any]) -> tuple[Any, ...]:
+        again, *rest = body(i, going, *state)
         after, yielded = rest[:count], rest[count:]
         written = [ta.write(tf.cast(i, tf.int32), tensor(y)) for ta, y in zip(collected, yielded, strict=True)]
         return i + 1, tf.reshape(tensor(again), []), tuple(map(tensor, after)), written
@@ -40,17 +40,7 @@ def loop(node: Node, limit: Value = None, condition: Value = None, *initial: Val
     _, _, final, collected = tf.while_loop(
         lambda i, again, *_: tf.logical_and(i < most, again), turn, start, shape_invariants=invariants
     )
-    return (
-        *final,
-        *(_stacked(ta, shape) for ta, shape in zip(collected, body.output_shapes[1 + count :], strict=True)),
-    )
-
-
-def _stacked(array: Any, shape: tuple[int | None, ...] | None) -> Any:
-    result = array.stack()
-    if shape is not None:
-        result.set_shape([None, *shape])
-    return result
+    return (*final, *(array.stack() for array in collected))
 
 
 def scan(node: Node, *inputs: Value) -> tuple[Value, ...]:

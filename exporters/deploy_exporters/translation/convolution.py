@@ -53,7 +53,7 @@ def _same_pads(node: Node, window: Window, sizes: Sequence[Value], lower: bool) 
 def is_same(window: Window, sizes: Sequence[Value]) -> bool:
     """Tell whether TensorFlow's SAME would pad just like this."""
     for size, stride, reach, pads in zip(sizes, window.strides, window.reach, window.pads, strict=True):
-        if stride != 1 and not isinstance(size, int):
+        if (stride != 1 and not isinstance(size, int)) or any(not isinstance(p, int) for p in pads):
             return False
         total = reach - 1 if stride == 1 else max((-(-size // stride) - 1) * stride + reach - size, 0)
         if pads != (total // 2, total - total // 2):

@@ -76,7 +76,7 @@ def _cropped(node: Node, full: Any, sizes: Sequence[Value], reach: Sequence[int]
     if any(beyond):  # the output reaches beyond what any input touches
         full = tf.pad(full, [[0, 0], *[[0, b] for b in beyond], [0, 0]])
     stops = [w + e - end for w, e, end in zip(whole, extra, ends, strict=True)]
-    if not any(isinstance(b, int) and b for b in begins) and stops == whole:
+    if all(isinstance(v, int) and v == 0 for v in (*begins, *ends, *extra)):
         return full
     return full[(slice(None), *(slice(b, stop) for b, stop in zip(begins, stops, strict=True)))]
 

@@ -13,7 +13,7 @@ import onnx
 import tensorflow as tf
 
 from deploy_exporters.translation.layout import channels_first, moved_to_last
-from deploy_exporters.translation.model import arrays_of, attributes_of, dtype_of_tensor_type, shape_of_type, shapes_of
+from deploy_exporters.translation.model import arrays_of, attributes_of, dtype_of_tensor_type
 from deploy_exporters.translation.table import LIVE, OPERATORS, POINTWISE
 from deploy_exporters.translation.values import Node, Value, as_array
 
@@ -31,13 +31,11 @@ def operator(name: str) -> Operator:
 def evaluate(graph: onnx.GraphProto, opset: int, values: Mapping[str, Value]) -> dict[str, Value]:
     """Give the outputs of a graph by name; `values` holds its inputs, and for a subgraph all it can see."""
     scope = {"": None, **values, **{name: a for name, a in arrays_of(graph).items() if name not in values}}
-    uses, shapes = _last_uses(graph), shapes_of(graph)
+    uses = _last_uses(graph)
     for index, proto in enumerate(graph.node):
         node = _node(proto, opset, scope)
         results = apply(node, [scope[name] for name in _trimmed(proto.input)])
-        for name, value in zip(proto.output, results, strict=False):
-            scope[name] = value
-            _refine(value, shapes.get(name))
+        scope.update(zip(proto.output, results, strict=False))
         for name in uses.get(index, ()):
             scope[name] = None
     return {output.name: scope[output.name] for output in graph.output}
@@ -57,12 +55,6 @@ def _in_best_layout(run: Operator, node: Node, inputs: Sequence[Value]) -> Value
     """Run a pointwise operator between convolutions on channels-last tensors, where the transposes cancel."""
     moved = moved_to_last(inputs) if node.op in POINTWISE and len(node.outputs) == 1 else None
     return run(node, *inputs) if moved is None else channels_first(run(node, *moved))
-
-
-def _refine(value: Value, shape: tuple[int | None, ...] | None) -> None:
-    """Tell TensorFlow what it could not work out of a shape, but the ONNX file says."""
-    if shape is not None and tf.is_tensor(value) and not value.shape.is_fully_defined():
-        value.set_shape(shape)
 
 
 def _array(value: Value) -> Value:
@@ -98,11 +90,6 @@ class Subgraph:
     def output_dtypes(self) -> list[Any]:
         """The dtypes that the file states for the outputs."""
         return [tf.as_dtype(dtype_of_tensor_type(v.type.tensor_type.elem_type)) for v in self._graph.output]
-
-    @property
-    def output_shapes(self) -> list[tuple[int | None, ...] | None]:
-        """The shapes that the file states for the outputs."""
-        return [shape_of_type(value.type.tensor_type) for value in self._graph.output]
 
     def __call__(self, *inputs: Value) -> list[Value]:
         """Run the graph on its own inputs."""

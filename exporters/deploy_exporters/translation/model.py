@@ -49,19 +49,6 @@ def arrays_of(graph: onnx.GraphProto) -> dict[str, Array]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
 
 
-def shapes_of(graph: onnx.GraphProto) -> dict[str, tuple[int | None, ...]]:
-    """Give the shapes of intermediate values that the file states; a symbol is None."""
-    shapes = {value.name: shape_of_type(value.type.tensor_type) for value in graph.value_info}
-    return {name: shape for name, shape in shapes.items() if shape is not None}
-
-
-def shape_of_type(kind: onnx.TypeProto.Tensor) -> tuple[int | None, ...] | None:
-    """Give the shape that a tensor type states; a symbol is None."""
-    if not kind.HasField("shape"):
-        return None
-    return tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
-
-
 def attributes_of(node: onnx.NodeProto) -> Mapping[str, Any]:
     """Give the attributes of a node as Python values; a tensor as an array, text as str."""
     return {attribute.name: _plain(onnx.helper.get_attribute_value(attribute)) for attribute in node.attribute}

@@ -32,11 +32,13 @@ def _window(node: Node, x: Value) -> Window:
 
 def _ceiled(window: Window, sizes: Sequence[Value]) -> Window:
     """Pad the end so far that the last, partly filled window counts, if it begins inside."""
-    pads = []
+    pads: list[tuple[Value, Value]] = []
     for size, stride, reach, (begin, end) in zip(sizes, window.strides, window.reach, window.pads, strict=True):
+        if not isinstance(size, int):
+            size = tf.cast(size, tf.int32)  # TFLite divides no int64
         count = -((size + begin + end - reach) // -stride) + 1
-        if isinstance(count, int) and (count - 1) * stride >= size + begin:
-            count -= 1
+        beyond = (count - 1) * stride >= size + begin
+        count = count - (int(beyond) if isinstance(size, int) else tf.cast(beyond, tf.int32))
         rest = (count - 1) * stride + reach - size - begin
         pads.append((begin, max(rest, 0) if isinstance(rest, int) else tf.maximum(rest, 0)))
     return Window(window.kernel, window.strides, window.dilations, tuple(pads))

@@ -65,7 +65,7 @@ def _run(
 ) -> tuple[Any, State]:
     count = dims(x)[0]
     if not isinstance(count, int):
-        raise node.error("its number of time steps is dynamic", hint="export with a fixed sequence length")
+        return _looped(x, step, state, lengths, backward)
     parts = tf.unstack(x, num=count)
     ys: list[Any] = [None] * count
     for t in reversed(range(count)) if backward else range(count):
@@ -77,6 +77,30 @@ def _run(
         state = tuple(tf.where(alive, new, old) for new, old in zip(after, state, strict=True))
         ys[t] = tf.where(alive, after[0], tf.zeros_like(after[0]))
     return tf.stack(ys), state
+
+
+def _looped(
+    x: Any, step: Callable[[Any, State], State], state: State, lengths: Value, backward: bool
+) -> tuple[Any, State]:
+    """Run over a time axis of any length; only here the graph has a loop."""
+    count = tf.shape(x)[0]
+    ys = tf.TensorArray(x.dtype, count, element_shape=tf.TensorShape([None, state[0].shape[-1]]))
+
+    def turn(i: Any, ys: Any, before: State) -> tuple[Any, Any, State]:
+        t = count - 1 - i if backward else i
+        after = step(x[t], before)
+        out = after[0]
+        if lengths is not None:
+            alive = tf.cast(lengths, tf.int32)[:, tf.newaxis] > t
+            out = tf.where(alive, out, tf.zeros_like(out))
+            after = tuple(tf.where(alive, new, old) for new, old in zip(after, before, strict=True))
+        return i + 1, ys.write(t, out), after
+
+    shapes = tuple(tf.TensorShape([None, value.shape[-1]]) for value in state)
+    invariants = (tf.TensorShape([]), tf.TensorShape(None), shapes)
+    start = (tf.constant(0), ys, state)
+    _, ys, final = tf.while_loop(lambda i, *_: i < count, turn, start, shape_invariants=invariants)
+    return ys.stack(), final
 
 
 def _step(node: Node, direction: int, directions: int, weights: Sequence[Value]) -> Callable[[Any, State], State]:
