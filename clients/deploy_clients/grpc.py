@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from deploy_clients.headers import Secret
+from deploy_clients.headers import Secret, checked_metadata
 from deploy_clients.limits import MAX_ANSWER
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError
@@ -43,18 +43,18 @@ class GrpcTransport:
 
     def __init__(self, endpoint: Endpoint, headers: Secret) -> None:
         self._endpoint = endpoint
-        self._metadata = headers
+        self._metadata = checked_metadata(headers)
         self._channel = _channel(endpoint)
 
     def send(self, request: RpcRequest, timeout: float) -> bytes:
         """Give the answer's bytes. Raises EndpointError with the gRPC code if there is none in time."""
         call = self._channel.unary_unary(request.method)
         try:
-            return bytes(call(request.body, timeout=max(timeout, 0.001), metadata=tuple(self._metadata.items())))
+            return bytes(call(request.body, timeout=max(timeout, 0.001), metadata=self._metadata))
         except grpc.RpcError as error:
             raise self._failure(error, timeout) from error
-        except ValueError as error:  # what grpc raises on a closed channel
-            raise EndpointError(f"{self._endpoint}: {error}", hint="connect again") from error
+        except ValueError:  # what grpc raises on a closed channel; its text is not to be trusted with the metadata
+            raise EndpointError(f"the connection to {self._endpoint} is closed", hint="connect again") from None
 
     def close(self) -> None:
         """Close the channel; may be called twice."""

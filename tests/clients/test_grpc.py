@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from deploy_clients import connect
-from deploy_core.errors import EndpointError, InputError
+from deploy_core.errors import EndpointError, InputError, UsageError
 from deploy_core.signature import Signature
 from deploy_dialects.messages import message
 
@@ -168,6 +168,13 @@ def test_secrets_are_sent_and_never_shown(rpc: Start, signature: Signature) -> N
     assert "s3cret" not in repr(client) + repr(caught.value) + str(caught.value) + caught.value.hint
 
 
+@pytest.mark.parametrize("name", ["x-bin", "grpc-timeout", "x!", "x y", "x\r\n"])
+def test_a_header_that_cannot_be_sent(signature: Signature, name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        _client(1, signature, headers={name: "s3cret"})
+    assert "s3cret" not in str(caught.value) + caught.value.hint
+
+
 def test_proxies_of_the_environment_are_ignored(
     rpc: Start, signature: Signature, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,5 +190,5 @@ def test_close_twice_and_use_after(rpc: Start, signature: Signature) -> None:
     client = _client(server.port, signature)
     client.close()
     client.close()
-    with pytest.raises(EndpointError):
+    with pytest.raises(EndpointError, match="is closed"):
         client.predict(X)

@@ -146,6 +146,13 @@ def test_an_endless_answer_is_cut(
         client.predict(X)
 
 
+@pytest.mark.parametrize("headers", [{"x": "y" * 100_000}, {f"x{i}": "y" for i in range(1000)}], ids=["long", "many"])
+def test_absurd_headers(http: Start, canned: Any, signature: Signature, headers: dict[str, str]) -> None:
+    server = http(canned(body=GOOD, headers=headers))
+    with _client(server.port, signature) as client, pytest.raises(EndpointError, match="broke off"):
+        client.predict(X)
+
+
 def test_a_truncated_answer(http: Start, canned: Any, signature: Signature) -> None:
     server = http(canned(body=GOOD, length=len(GOOD) + 10))
     with _client(server.port, signature) as client, pytest.raises(EndpointError, match="broke off"):
