@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -266,3 +267,21 @@ def test_readiness_of_an_unknown_model_is_an_answer(call: Call) -> None:
 def test_torchserve_inputs(call: Call, entries: dict[str, bytes]) -> None:
     kind = message("torchserve", "org.pytorch.serve.grpc.inference.PredictionsRequest")
     refused(call, "torchserve", PREDICTIONS, kind(model_name="m", input=entries))
+
+
+def test_health_and_server_metadata(call: Call) -> None:
+    def answer(method: str) -> Any:
+        kind = message("oip", f"inference.{method}Response")
+        return kind.FromString(call("oip", f"/inference.GRPCInferenceService/{method}", b""))
+
+    assert answer("ServerLive").live
+    assert answer("ServerReady").ready
+    assert list(answer("ServerMetadata").extensions) == ["binary_tensor_data"]
+    raw = call("torchserve", "/org.pytorch.serve.grpc.inference.InferenceAPIsService/Ping", b"")
+    health = message("torchserve", "org.pytorch.serve.grpc.inference.TorchServeHealthResponse").FromString(raw)
+    assert json.loads(health.health) == {"status": "Healthy"}
+
+
+def test_reloading_the_configuration_is_not_there(call: Call) -> None:
+    method = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
+    assert "publish" in refused(call, "tfserving", method, b"", code="UNIMPLEMENTED")
