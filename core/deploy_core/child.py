@@ -78,7 +78,9 @@ class Child:
         return f"was killed by {signal.Signals(-code).name}"
 
     def log_tail(self, lines: int = 20) -> str:
-        """Give the last lines of the log."""
+        """Give the last lines of the log, none if it has been removed."""
+        if not self.log.exists():
+            return ""
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - 400 * lines))
             return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])

@@ -15,7 +15,7 @@ from deploy_core.signature import Signature, Tensors, TensorSpec
 from deploy_core.table import require
 from deploy_exporters import examples
 from deploy_exporters.formats import check_options, file_of
-from deploy_exporters.hosted import Hosted
+from deploy_exporters.hosted import HostedExact
 from deploy_exporters.routes import STEPS, requirements, route
 from deploy_exporters.sources import Source
 from deploy_exporters.steps.job import Job
@@ -25,7 +25,7 @@ _REFERENCES = {"torch": ("torchscript", "pt2"), "keras": ("keras",)}
 _PROOF_ROWS = (2, 3)
 
 
-class OpenedSource(Hosted):
+class OpenedSource(HostedExact):
     """A source model in its worker: a Predictor that also computes in float64."""
 
     def __init__(
@@ -41,10 +41,6 @@ class OpenedSource(Hosted):
         self.kind = kind
         self.example = example
         self.description = description
-
-    def predict_float64(self, inputs: Tensors) -> Tensors:
-        """Answer the same inputs with all arithmetic in float64."""
-        return self.call("predict_float64", inputs)
 
 
 @dataclass(frozen=True)

@@ -39,3 +39,11 @@ class Hosted:
         arrays = self._signature.conform(inputs)
         answer: dict[str, Any] = self.worker.call(f"{_HOSTING}:{function}", self.number, arrays)
         return answer
+
+
+class HostedExact(Hosted):
+    """One that can also compute in float64, which shows how much of an output is rounding."""
+
+    def predict_float64(self, inputs: Tensors) -> Tensors:
+        """Answer the same inputs with all arithmetic in float64."""
+        return self.call("predict_float64", inputs)

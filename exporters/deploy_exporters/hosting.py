@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from deploy_core.predictor import HasFloat64
 from deploy_core.signature import Signature, Tensors, TensorSpec
 from deploy_exporters.opening import Opened
 from deploy_exporters.sources import Source
@@ -29,12 +30,12 @@ def open_source(
     return _keep(found), found.kind, found.signature, dict(found.example), description
 
 
-def load(name: str, path: Path, signature: Signature | None, threads: int | None) -> tuple[int, Signature]:
-    """Load a file of that format and keep its Predictor."""
+def load(name: str, path: Path, signature: Signature | None, threads: int | None) -> tuple[int, Signature, bool]:
+    """Load a file of that format and keep its Predictor; tell whether it can compute in float64."""
     from deploy_exporters.formats import load_file
 
     predictor = load_file(name, path, signature, threads=threads)
-    return _keep(predictor), predictor.signature
+    return _keep(predictor), predictor.signature, isinstance(predictor, HasFloat64)
 
 
 def predict(number: int, inputs: Tensors) -> dict[str, Any]:

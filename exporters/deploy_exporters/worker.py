@@ -36,6 +36,7 @@ class Worker:
     def __init__(self, kind: str, log: Path, temporary: str, *, cpu_seconds: float, wall_seconds: float) -> None:
         self.kind = kind
         self.loaded: tuple[str, ...] = ()
+        self.blamed = False
         self._limits = (cpu_seconds, wall_seconds)
         self._lock = threading.Lock()
         ours, theirs = socket.socketpair()
@@ -70,12 +71,14 @@ class Worker:
             outcome, value, self.loaded = self._exchange(step, packed)
         if outcome == "value":
             return value
-        raise value if outcome == "refused" else self._failed(step, *value)
+        raise value if outcome == "refused" else self._failed(step, value)
 
     def stop(self) -> None:
-        """End the process; may be called twice."""
+        """End the process; its log stays only if an error names it. May be called twice."""
         self.child.stop(grace=0.5)  # first: a thread that waits for an answer sees the end of the other side
         self._connection.close()
+        if not self.blamed:
+            self.child.log.unlink(missing_ok=True)
 
     def _exchange(self, step: str, packed: bytes) -> Any:
         cpu, wall = self._limits
@@ -84,26 +87,27 @@ class Worker:
             messages.send(self._connection, packed, seconds=wall)
             return messages.receive(self._connection, seconds=wall)
         except TimeoutError:
-            self.stop()
-            raise ExportError(f"{step} did not end within {wall:g} seconds", hint=self._hint()) from None
-        except (EOFError, ConnectionError):
-            self.child.wait(5)
-            error = self._dead(step)
+            error = ExportError(f"{step} did not end within {wall:g} seconds", hint=self._hint())
             self.stop()
             raise error from None
+        except (EOFError, ConnectionError):
+            self.child.wait(5)
+            dead = self._dead(step)
+            self.stop()
+            raise dead from None
         except BaseException:
             self.stop()  # The answer to this call would be taken for the answer to the next.
             raise
 
-    def _failed(self, step: str, kind: str, text: str) -> DeployError:
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        reason = f"{kind}: {lines[0][:300]}" if lines else kind
-        return ExportError(f"{step} failed: {reason}", hint=f"the whole story is in {self.child.log}")
+    def _failed(self, step: str, told: str) -> DeployError:
+        self.blamed = True
+        return ExportError(f"{step} failed: {told}", hint=f"the whole story is in {self.child.log}")
 
     def _dead(self, step: str) -> DeployError:
         return ExportError(f"{step}: the worker process {self.child.death()}", hint=self._hint())
 
     def _hint(self) -> str:
+        self.blamed = True
         last = [line.strip() for line in self.child.log_tail(5).splitlines() if line.strip()][-1:]
         return f"the log {self.child.log} ends with: {last[0][:300]}" if last else f"its log {self.child.log} is empty"
 
@@ -111,7 +115,7 @@ class Worker:
 class Workers:
     """The workers of one command, started when they are first called, ended together.
 
-    A call may use `cpu_seconds` of processor time and `wall_seconds` of waiting; logs are kept in `logs`.
+    A call may use `cpu_seconds` of processor time and `wall_seconds` of waiting; the logs of those that failed stay in `logs`.
     """
 
     def __init__(self, logs: Path, *, cpu_seconds: float = 600, wall_seconds: float = 3600) -> None:

@@ -37,10 +37,23 @@ def _answer(function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> by
     except (Exception, SystemExit) as error:
         # SystemExit: a user's module that calls sys.exit() must not end the worker without a word.
         traceback.print_exc()
-        return messages.pack(("failed", (type(error).__name__, str(error)), _loaded()))
+        return messages.pack(("failed", _told(error), _loaded()))
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def _told(error: BaseException) -> str:
+    """The error and the one that began it all: converters wrap what happened in what they were doing."""
+    root = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    return _line(error) if root is error else f"{_line(error)} (first of all, {_line(root)})"
+
+
+def _line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
 
 
 def _loaded() -> tuple[str, ...]:

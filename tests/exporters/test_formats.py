@@ -136,3 +136,25 @@ def test_a_predictor_of_a_dead_worker_says_so(exported: Any, tmp_path: Path) -> 
         with pytest.raises(DeployError, match="the worker process"):
             predictor.predict({"x": np.zeros((2, 6), np.float32)})
         predictor.close()
+
+
+@pytest.mark.parametrize("model", ["torch-simple", "torch-cnn", "keras-cnn"])
+def test_an_onnx_file_computes_in_float64_what_its_source_does(exported: Any, workers: Workers, model: str) -> None:
+    made = exported(model)
+    predictor = hosted(workers, adopt(workers, made.artifacts["onnx"].path))
+    answer = made.answers[7]
+    got = predictor.predict_float64(answer.inputs)  # type: ignore[attr-defined]  # an ONNX file can
+    for name, want in answer.float64.items():
+        assert got[name].dtype == np.float64
+        # Weights are the float32 ones on both sides; what is folded at export was folded in float32.
+        np.testing.assert_allclose(got[name], want, rtol=1e-6, atol=1e-7)
+    predictor.close()
+
+
+def test_a_large_onnx_file_has_no_float64(exported: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from deploy_exporters import onnx_float64
+
+    monkeypatch.setattr(onnx_float64, "MAX_BYTES", 10)
+    made = exported("torch-simple")
+    with pytest.raises(UsageError, match="too many for the reference implementation"):
+        load(made.artifacts["onnx"]).predict_float64(made.answers[7].inputs)  # type: ignore[attr-defined]

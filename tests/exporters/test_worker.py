@@ -34,8 +34,20 @@ def test_what_it_prints_goes_to_its_log(tmp_path: Path, capfd: pytest.CaptureFix
     with Workers(tmp_path) as workers:
         workers.call("runtime", "builtins:print", "a word from the converter")
         log = workers.get("runtime").child.log
-    assert "a word from the converter" in log.read_text()
+        assert "a word from the converter" in log.read_text()
+    assert not log.exists(), "no error named it"
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_failure_names_what_began_it_and_keeps_the_log(tmp_path: Path) -> None:
+    code = "try:\n    {}['weight']\nexcept KeyError as error:\n    raise RuntimeError('step 1 of 3 failed') from error"
+    with (
+        Workers(tmp_path) as workers,
+        pytest.raises(ExportError, match=r"step 1 of 3 failed.*KeyError: 'weight'") as caught,
+    ):
+        workers.call("runtime", "builtins:exec", code)
+    (log,) = tmp_path.glob("*.log")
+    assert str(log) in caught.value.hint
 
 
 def test_our_errors_come_back_as_they_are(tmp_path: Path) -> None:

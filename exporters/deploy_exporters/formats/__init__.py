@@ -20,7 +20,7 @@ from deploy_core.predictor import Predictor
 from deploy_core.signature import Signature
 from deploy_core.table import Row, Table
 from deploy_exporters.formats.sniff import format_of
-from deploy_exporters.hosted import Hosted
+from deploy_exporters.hosted import Hosted, HostedExact
 from deploy_exporters.worker import Workers
 
 __all__ = ["FORMATS", "PUBLIC", "adopt", "check_options", "file_of", "format_of", "hosted", "load", "load_file"]
@@ -99,10 +99,11 @@ def _host(workers: Workers, name: str, path: Path, signature: Signature | None) 
         raise UsageError(f"there is no file {path}")
     worker = workers.having(module.LIBRARY)
     try:
-        return Hosted(worker, *worker.call("deploy_exporters.hosting:load", name, path.absolute(), signature, None))
+        number, told, exact = worker.call("deploy_exporters.hosting:load", name, path.absolute(), signature, None)
     except ExportError as error:
         # Whatever its runtime did, down to a crash: what the user sees is a file that does not load.
         raise UsageError(f"{path} cannot be loaded as {name}: {error}", hint=error.hint) from error
+    return (HostedExact if exact else Hosted)(worker, number, told)
 
 
 def _unreadable(name: str, path: Path, error: Exception) -> UsageError:

@@ -22,14 +22,24 @@ _DTYPES = {"float": "float32", "double": "float64"}
 class Session:
     """An ONNX Runtime session called by tensor names; calls from several threads may run at once."""
 
-    def __init__(self, session: Any, signature: Signature) -> None:
+    def __init__(self, session: Any, signature: Signature, path: Path) -> None:
         self.signature = signature
+        self._path = path
         self._run = session.run
         self._names = [spec.name for spec in signature.outputs]
 
     def predict(self, inputs: Tensors) -> Tensors:
         """Answer one batch."""
         return dict(zip(self._names, map(_bytes, self._run(self._names, self.signature.conform(inputs))), strict=True))
+
+    def predict_float64(self, inputs: Tensors) -> Tensors:
+        """Answer in float64, by the standard's reference implementation: ONNX Runtime has no float64 convolution.
+
+        Raises UsageError for a file of more than 4 MiB, and for operators that it cannot compute.
+        """
+        from deploy_exporters import onnx_float64
+
+        return onnx_float64.predict(onnx_float64.evaluator(self._path), self.signature.conform(inputs), self._names)
 
     def close(self) -> None:
         """Let go of the session."""
@@ -46,7 +56,8 @@ def load(path: Path, signature: Signature | None = None, *, threads: int | None 
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return Session(session, signature or Signature(_specs(session.get_inputs()), _specs(session.get_outputs())))
+    told = signature or Signature(_specs(session.get_inputs()), _specs(session.get_outputs()))
+    return Session(session, told, path)
 
 
 def _specs(values: Sequence[Any]) -> tuple[TensorSpec, ...]:

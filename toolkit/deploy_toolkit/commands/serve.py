@@ -43,7 +43,6 @@ def command(
         output.show(flow.launch_json(launch), terminal.launch(launch))
         return 0
     with output.progress() as on_event, flow.serving(request, store=output.store, on_event=on_event) as running:
-        on_event("ready")
         output.show(flow.running_json(running), terminal.running(running))
         flow.wait(running)
     return 0
