@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import socket
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import Deploy
+
+from deploy_core.errors import UsageError
+from deploy_toolkit.commands import options
 
 SOURCES = Path(__file__).parent / "bad_sources.py"
 
@@ -78,6 +82,29 @@ def test_a_wrong_example_is_told(example: dict[str, np.ndarray], said: str, depl
     done = deploy(*_export(f"{SOURCES}:good", "onnx", "--example", "x.npz"))
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
+
+
+_NPZ = io.BytesIO()
+np.savez_compressed(_NPZ, input=np.arange(600, dtype=np.float32).reshape(100, 6))
+_FLIPPED = bytearray(_NPZ.getvalue())
+_FLIPPED[200:260] = bytes(60)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", _NPZ.getvalue()[:200], bytes(_FLIPPED), b"no tensors"], ids=["empty", "cut off", "damaged", "text"]
+)
+def test_a_damaged_tensor_file_is_told(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"x\.npz holds no named tensors"):
+        options.tensors(path)
+
+
+def test_json_nested_without_end_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text('{"input": ' + "[" * 100_000)
+    with pytest.raises(UsageError, match=r"x\.json holds no named tensors"):
+        options.tensors(path)
 
 
 def test_a_missing_extra_is_told(deploy: Deploy, tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ def format_settings(values: Iterable[str]) -> dict[str, dict[str, str]]:
 def tensors(path: Path) -> Mapping[str, Array]:
     """Read named tensors from `.npz`, or from `.json` as `{name: nested list}`. Raises UsageError."""
     import json
+    import zipfile
+    import zlib
 
     import numpy as np
 
@@ -50,9 +52,9 @@ def tensors(path: Path) -> Mapping[str, Array]:
     try:
         if path.suffix == ".json":
             return dict(json.loads(path.read_text()))
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return dict(file)
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, EOFError, RecursionError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(
             f"{path} holds no named tensors: {error}", hint="write it with numpy.savez(path, name=array)"
         ) from error
