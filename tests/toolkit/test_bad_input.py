@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +68,26 @@ def test_a_mistake_is_told(args: tuple[object, ...], code: int, said: str, deplo
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     assert not [path for path in tmp_path.glob("models/*") if not path.name.startswith(".")]
+    assert not list(tmp_path.glob("models/.staging/*~*"))
+
+
+def test_debug_shows_where_and_keeps_the_exit_code(deploy: Deploy) -> None:
+    done = deploy("serve", "absent", "--debug")
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+    assert "no model 'absent'" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_export_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "deploy_toolkit.cli", *_export(f"{SOURCES}:waits")]
+    process = subprocess.Popen(list(map(str, command)), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert "opening" in process.stderr.readline()
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "interrupted" in errors
     assert not list(tmp_path.glob("models/.staging/*~*"))
 
 

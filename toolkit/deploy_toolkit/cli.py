@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from importlib import import_module
 from importlib.metadata import version
 from types import FrameType
@@ -46,13 +47,15 @@ def deploy() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line; ends the process with DESIGN's exit codes."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _interrupt)
     arguments = sys.argv[1:] if args is None else args
     sys.exit(_exit_code(arguments, debug="--debug" in arguments))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    # SIGTERM unwinds like Ctrl-C, so that children and half-written files go.
+    # SIGTERM and a closed terminal unwind like Ctrl-C, so that children and half-written files go.
     raise KeyboardInterrupt
 
 
@@ -69,19 +72,19 @@ def _exit_code(arguments: list[str], *, debug: bool) -> int:
         _say("interrupted")
         return 130
     except DeployError as error:
-        if debug:
-            raise
-        _say_error(error)
+        _say_error(error, debug=debug)
         return error.exit_code
     except Exception as error:
         if debug:
-            raise
+            traceback.print_exc()
         _say(f"error: unexpected {type(error).__name__}: {error}")
         _say(" hint: run it again with --debug to see where, and tell us")
         return 1
 
 
-def _say_error(error: DeployError) -> None:
+def _say_error(error: DeployError, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error)
     _say(f"error: {error}")
     for note in getattr(error, "__notes__", ()):
         _say(note)
