@@ -40,7 +40,9 @@ def prepare(
     host: str = "127.0.0.1",
     options: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Give the settings of a run on this machine; a port that is None comes from the system."""
+    """Give the settings of a run on this machine; a port that is None comes from the system. Raises UsageError."""
+    if http_port is not None and http_port == grpc_port:
+        raise UsageError(f"HTTP and gRPC are both to have port {http_port}", hint="give each a port of its own")
     found = free_ports(2 + extra_ports)
     # Short, and not in the state folder: servers put unix sockets there, whose paths may have 107 bytes at most.
     folder = Path(tempfile.gettempdir()) / f"deploy-{server}-{uuid.uuid4().hex[:8]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import signal
 import socket
@@ -54,6 +55,7 @@ def _export(source: str, formats: str = "onnx", *more: object) -> tuple[object, 
         (("check", "http://127.0.0.1:1/m"), 2, "is not an endpoint"),
         (("check", "tfserving+rest://127.0.0.1:1/m"), 2, "nothing is known to compare"),
         (("predict", "absent", "--input", "x.json"), 2, "x.json does not exist"),
+        (("check", SOURCES, "--server", "embedded"), 2, "nothing is named that embedded could serve"),
         (("store", "show", "absent"), 2, "no model 'absent'"),
         (("store", "alias", "absent", "stable"), 2, "no model 'absent'"),
         (("frobnicate",), 2, "No such command"),
@@ -159,6 +161,21 @@ def test_an_occupied_port_is_told(deploy: Deploy, models: Path) -> None:
         done = deploy("serve", "simplenet", "--http-port", port, "--store", models)
     assert done.returncode == 6, done.stderr
     assert str(port) in done.stderr
+
+
+def test_one_port_for_both_is_told(deploy: Deploy, models: Path) -> None:
+    done = deploy("serve", "simplenet", "--http-port", 8501, "--grpc-port", 8501, "--dry-run", "--store", models)
+    assert done.returncode == 2, done.stderr
+    assert "both to have port 8501" in done.stderr
+
+
+@pytest.mark.parametrize("server", ["embedded", "torchserve"])
+def test_a_version_named_twice_is_served_once(server: str, deploy: Deploy, models: Path) -> None:
+    names = ("simplenet", "simplenet@1")
+    done = deploy("serve", *names, "--server", server, "--dry-run", "--json", "--store", models)
+    assert done.returncode == 0, done.stderr
+    endpoints = json.loads(done.stdout)["endpoints"]
+    assert len(endpoints) == len(set(endpoints))
 
 
 def test_an_absent_version_is_told(deploy: Deploy, models: Path) -> None:

@@ -50,6 +50,10 @@ def check(request: Request, *, store: Path, on_event: OnEvent = silent) -> Repor
     """Compare every subject with the reference. Raises UsageError if there is nothing to compare with or to compare."""
     shelf = Store(store)
     named = [subjects.find(text, shelf) for text in request.subjects]
+    if request.servers and not any(isinstance(one, Version) for one in named):
+        raise UsageError(
+            f"nothing is named that {request.servers[0]} could serve", hint="name a stored model beside the files"
+        )
     with ExitStack() as stack:
         workers = stack.enter_context(Workers(state.logs()))
         wanted = _wanted(request, named, shelf, workers)
@@ -145,6 +149,6 @@ def _answers_of(subject: Subject, inputs: Tensors | None) -> _Wanted:
 
 @contextmanager
 def _served(server: str, named: list[Named], store: Path, on_event: OnEvent) -> Generator[list[Subject]]:
-    names = tuple(f"{one.name}@{one.number}" for one in named if isinstance(one, Version))
+    names = tuple(str(one) for one in named if isinstance(one, Version))
     with serve.serving(serve.Request(names, server), store=store, on_event=on_event) as running:
         yield [Subject(str(endpoint), partial(subjects.open_endpoint, endpoint)) for endpoint in running.endpoints]

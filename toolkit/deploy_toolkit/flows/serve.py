@@ -34,12 +34,12 @@ class Request:
 
 
 def versions(names: tuple[str, ...], store: Path) -> tuple[Version, ...]:
-    """Resolve NAME[@…] each; without names, the newest version of every model. Raises UsageError."""
+    """Resolve NAME[@…], each version once; without names, the newest of every model. Raises UsageError."""
     shelf = Store(store)
-    found = tuple(shelf.resolve(name) for name in names or tuple(shelf.names()))
+    found = {str(version): version for version in map(shelf.resolve, names or tuple(shelf.names()))}
     if not found:
         raise UsageError(f"the store {store} holds no model", hint="deploy export SOURCE --to onnx stores one")
-    return found
+    return tuple(found.values())
 
 
 def plan(request: Request, *, store: Path) -> Launch:
