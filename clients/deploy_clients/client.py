@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -12,9 +11,17 @@ from deploy_clients.headers import checked_headers
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError
 from deploy_core.signature import Signature, Tensors
+from deploy_core.table import Row, Table
 from deploy_dialects.tables import DIALECTS
 from deploy_dialects.wire import Description
 
+TRANSPORTS = Table(
+    "transport",
+    {
+        "rest": Row("deploy_clients.rest", ("urllib3",), "client"),
+        "grpc": Row("deploy_clients.grpc", ("grpc",), "client"),
+    },
+)
 # Asking for a signature changes nothing, so it may be asked again when the server is only just coming up.
 _PAUSES = (0.1, 0.3)
 _AGAIN = ("UNAVAILABLE", 503)
@@ -92,8 +99,7 @@ def connect(
     """
     endpoint = Endpoint.parse(url) if isinstance(url, str) else url
     dialect = DIALECTS.load(f"{endpoint.dialect}+{endpoint.transport}")
-    module = import_module(f"deploy_clients.{endpoint.transport}")
-    transport: Transport = module.transport(endpoint, checked_headers(headers or {}))
+    transport: Transport = TRANSPORTS.load(endpoint.transport).transport(endpoint, checked_headers(headers or {}))
     try:
         if signature is None:
             described = _patiently(timeout, lambda left: _described(endpoint, dialect, transport, left))

@@ -1,17 +1,17 @@
-"""The registry of dialects: `DIALECT+TRANSPORT` → the module that speaks it."""
+"""The registry of dialects: `DIALECT+TRANSPORT` → the module that speaks it. Who moves the bytes has needs of its own."""
 
 from __future__ import annotations
 
+from deploy_core.endpoint import DIALECTS as NAMES
 from deploy_core.table import Row, Table
 
-_REST = ("orjson", "urllib3")
-_GRPC = ("orjson", "google.protobuf", "grpc")
+_NEEDS = {"rest": ("orjson",), "grpc": ("orjson", "google.protobuf")}
 
 DIALECTS = Table(
     "dialect",
     {
         f"{dialect}+{transport}": Row(f"deploy_dialects.{dialect}.{transport}", needs, "client")
-        for dialect in ("tfserving", "oip", "torchserve")
-        for transport, needs in (("rest", _REST), ("grpc", _GRPC))
+        for dialect in NAMES
+        for transport, needs in _NEEDS.items()
     },
 )

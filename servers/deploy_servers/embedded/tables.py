@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from deploy_core import endpoint
 from deploy_dialects.tables import DIALECTS
 from deploy_servers.embedded.rest import RestTable
@@ -12,8 +10,8 @@ from deploy_servers.embedded.service import Tables
 
 def load() -> Tables:
     """Import the handlers of all spoken dialects."""
-    rest = [import_module(DIALECTS[f"{dialect}+rest"].module) for dialect in endpoint.DIALECTS]
-    rpc = [import_module(DIALECTS[f"{dialect}+grpc"].module) for dialect in endpoint.DIALECTS]
+    rest = [DIALECTS.load(f"{dialect}+rest") for dialect in endpoint.DIALECTS]
+    rpc = [DIALECTS.load(f"{dialect}+grpc") for dialect in endpoint.DIALECTS]
     return Tables(
         [RestTable(module.HANDLERS, module.refuse) for module in rest],
         {method: handler for module in rpc for method, handler in module.HANDLERS.items()},
