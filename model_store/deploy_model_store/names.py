@@ -13,12 +13,17 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 
 def check_name(name: str) -> str:
     """Give the name of a model back. Raises UsageError unless it is safe as a folder and in a URL."""
-    if not _NAME.fullmatch(name) or ".." in name:
+    if not is_name(name):
         raise UsageError(
             f"{name!r} is no name for a model",
             hint="use letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 128, no '..'",
         )
     return name
+
+
+def is_name(text: str) -> bool:
+    """Tell whether the text is a name for a model."""
+    return _NAME.fullmatch(text) is not None and ".." not in text
 
 
 def check_alias(alias: str) -> str:

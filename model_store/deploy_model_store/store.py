@@ -14,11 +14,11 @@ from deploy_core.errors import TamperedError, UsageError
 from deploy_model_store.aliases import read_aliases, write_aliases
 from deploy_model_store.disk import flush, flush_tree, link_tree, locked, writing
 from deploy_model_store.golden import GOLDEN_FILE, Golden, write_golden
-from deploy_model_store.manifest import write_manifest
-from deploy_model_store.names import check_alias, check_name, is_number, split_reference
+from deploy_model_store.manifest import MANIFEST_FILE, write_manifest
+from deploy_model_store.names import check_alias, check_name, is_name, is_number, split_reference
 from deploy_model_store.record import SCHEMA, Record, now
 from deploy_model_store.staging import STAGING, staging
-from deploy_model_store.version import Version, is_below
+from deploy_model_store.version import Damage, Version, is_below
 
 VIEWS = ".views"
 LOCKS = ".locks"
@@ -39,10 +39,10 @@ class Store:
         return self.root / VIEWS
 
     def names(self) -> list[str]:
-        """Give the models that have a version."""
+        """Give the models that have a version; a folder whose name is no model's is somebody else's."""
         if not self.root.is_dir():
             return []
-        folders = (p for p in self.root.iterdir() if not p.name.startswith(".") and p.is_dir())
+        folders = (p for p in self.root.iterdir() if is_name(p.name) and p.is_dir())
         return sorted(folder.name for folder in folders if _numbers(folder))
 
     def versions(self, name: str) -> list[int]:
@@ -55,18 +55,30 @@ class Store:
         return Version.read(name, number, self.root / name / str(number))
 
     def resolve(self, reference: str) -> Version:
-        """Give the version that `NAME` (the newest), `NAME@3` or `NAME@ALIAS` means. Raises UsageError."""
+        """Give the version that `NAME` (the newest), `NAME@3` or `NAME@ALIAS` means. Raises UsageError, TamperedError."""
+        return self.version(*self.locate(reference))
+
+    def verify(self, name: str, number: int) -> tuple[Damage, ...]:
+        """Give what is missing, extra or changed in a version; a manifest that cannot be used is all that can be told."""
+        try:
+            return self.version(name, number).verify()
+        except TamperedError:
+            there = (self.root / name / str(number) / MANIFEST_FILE).exists()
+            return (Damage(MANIFEST_FILE, "changed" if there else "missing"),)
+
+    def locate(self, reference: str) -> tuple[str, int]:
+        """Give name and number of what `resolve` would read. Raises UsageError."""
         name, at = split_reference(reference)
         numbers = self._known(name)
         if at is None:
-            return self.version(name, numbers[-1])
+            return name, numbers[-1]
         if is_number(at):
-            return self.version(name, int(at))
+            return name, int(at)
         aliases = self.aliases(name)
         if at not in aliases:
             known = ", ".join(f"{alias} (version {number})" for alias, number in sorted(aliases.items())) or "none"
             raise UsageError(f"{name} has no alias {at!r}", hint=f"its aliases: {known}; {_listed(numbers)}")
-        return self.version(name, aliases[at])
+        return name, aliases[at]
 
     def staging(self, name: str) -> AbstractContextManager[Path]:
         """Give a private folder to build a version in; it is removed on any exit unless it was published."""

@@ -20,7 +20,7 @@ from deploy_model_store.record import Record
 class Damage:
     """A file (relative to the version) that is not what was published: `missing`, `extra` or `changed`.
 
-    `want` and `got` are sha256 as hex, empty where there is none.
+    `want` and `got` are sha256 as hex, empty where there is none, as for the manifest itself.
     """
 
     file: str
@@ -29,7 +29,11 @@ class Damage:
     got: str = ""
 
     def __str__(self) -> str:
-        digests = f" (sha256 {self.got or 'none'}, published as {self.want})" if self.problem == "changed" else ""
+        digests = (
+            f" (sha256 {self.got or 'none'}, published as {self.want})"
+            if self.want and self.problem == "changed"
+            else ""
+        )
         return f"{self.file} is {self.problem}{digests}"
 
 

@@ -62,6 +62,7 @@ def test_names_and_versions(store: Store, publish: Publish) -> None:
     publish("a")
     publish("b")
     (store.root / "never-finished").mkdir()
+    (store.root / "no name" / "1").mkdir(parents=True)
     for strange in ("1e3", "-1", " 1", "007", "0", "٣"):
         (store.root / "a" / strange).mkdir()
     assert store.names() == ["a", "b"]

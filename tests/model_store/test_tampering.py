@@ -131,3 +131,17 @@ def test_an_absent_artifact_names_those_there_are(publish: Publish) -> None:
     with pytest.raises(UsageError, match="net@1 has no artifact 'tflite'") as caught:
         publish().artifact("tflite")
     assert "onnx, savedmodel, mar" in caught.value.hint
+
+
+def test_a_version_without_a_usable_manifest_is_damaged_beside_others(store: Store, publish: Publish) -> None:
+    for _ in range(3):
+        publish()
+    _flip(store.root / "net" / "1" / "manifest.json", 40)
+    (store.root / "net" / "2" / "manifest.json").unlink()
+    assert store.locate("net@2") == ("net", 2)
+    assert [store.verify("net", number) for number in (1, 2, 3)] == [
+        (Damage("manifest.json", "changed"),),
+        (Damage("manifest.json", "missing"),),
+        (),
+    ]
+    assert str(Damage("manifest.json", "changed")) == "manifest.json is changed"

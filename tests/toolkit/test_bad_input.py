@@ -216,3 +216,16 @@ def test_a_damaged_file_is_named_and_refused(
         served = deploy("serve", "simplenet")
         assert served.returncode == 4, served.stderr
         assert path in served.stderr
+
+
+def test_one_damaged_manifest_does_not_hide_other_damage(deploy: Deploy, models: Path, tmp_path: Path) -> None:
+    for name in ("simplenet", "simplenet-twin"):
+        shutil.copytree(models / name, tmp_path / "models" / name)
+    (tmp_path / "models" / "simplenet" / "1" / "manifest.json").unlink()
+    (tmp_path / "models" / "simplenet-twin" / "1" / "stray").touch()
+    verified = deploy("store", "verify", "--json")
+    assert verified.returncode == 4, verified.stderr
+    assert [version["damages"] for version in json.loads(verified.stdout)["versions"]] == [
+        [{"file": "manifest.json", "problem": "missing"}],
+        [{"file": "stray", "problem": "extra"}],
+    ]

@@ -12,14 +12,14 @@ from deploy_toolkit.flows.export import artifact_json
 
 @dataclass(frozen=True)
 class Verification:
-    """The damages found in each version that was looked at."""
+    """The damages found in each version that was looked at, by name and number."""
 
-    found: tuple[tuple[Version, tuple[Damage, ...]], ...]
+    found: tuple[tuple[str, int, tuple[Damage, ...]], ...]
 
     @property
     def exit_code(self) -> int:
         """4 if a stored file is not what was published."""
-        return 4 if any(damages for _, damages in self.found) else 0
+        return 4 if any(damages for _, _, damages in self.found) else 0
 
     def to_json(self) -> dict[str, Any]:
         """Give the document that `deploy store verify --json` prints."""
@@ -28,11 +28,11 @@ class Verification:
             "ok": self.exit_code == 0,
             "versions": [
                 {
-                    "name": version.name,
-                    "version": version.number,
+                    "name": name,
+                    "version": number,
                     "damages": [{"file": damage.file, "problem": damage.problem} for damage in damages],
                 }
-                for version, damages in self.found
+                for name, number, damages in self.found
             ],
         }
 
@@ -40,7 +40,7 @@ class Verification:
 def listing(store: Path) -> tuple[Version, ...]:
     """Give every version of every model."""
     shelf = Store(store)
-    return tuple(shelf.version(name, number) for name in shelf.names() for number in shelf.versions(name))
+    return tuple(shelf.version(name, number) for name, number in _all(shelf))
 
 
 def listing_json(versions: tuple[Version, ...]) -> dict[str, Any]:
@@ -84,8 +84,8 @@ def version_json(version: Version) -> dict[str, Any]:
 def verify(store: Path, names: tuple[str, ...]) -> Verification:
     """Compare the files of the named versions, else of all, with what was published."""
     shelf = Store(store)
-    versions = tuple(shelf.resolve(name) for name in names) if names else listing(store)
-    return Verification(tuple((version, version.verify()) for version in versions))
+    places = [shelf.locate(name) for name in names] if names else _all(shelf)
+    return Verification(tuple((name, number, shelf.verify(name, number)) for name, number in places))
 
 
 def alias(store: Path, name: str, alias: str) -> Version:
@@ -94,3 +94,7 @@ def alias(store: Path, name: str, alias: str) -> Version:
     version = shelf.resolve(name)
     shelf.set_alias(version.name, alias, version.number)
     return version
+
+
+def _all(shelf: Store) -> list[tuple[str, int]]:
+    return [(name, number) for name in shelf.names() for number in shelf.versions(name)]

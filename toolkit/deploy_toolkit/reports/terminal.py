@@ -109,9 +109,9 @@ def version(found: Version) -> RenderableType:
 def verification(result: Verification) -> RenderableType:
     """Give each damaged file, or say that all is well."""
     lines = []
-    for found, damages in result.found:
+    for name, number, damages in result.found:
         told = [f"{damage.file} is {damage.problem}" for damage in damages] or ["as published"]
-        lines += [f"{found.name}@{found.number}: {text}" for text in told]
+        lines += [f"{name}@{number}: {text}" for text in told]
     return Text("\n".join(lines) or "the store holds no model")
 
 
