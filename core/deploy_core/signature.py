@@ -129,22 +129,30 @@ def _as_array(spec: TensorSpec, value: object) -> Array:
         if spec.dtype == "string":
             return _bytes_elements(np.asarray(value, dtype=object))  # numpy's own bytes would lose trailing zeros
         plain = np.asarray(value)
-        array = plain.astype(want)
+        array = _cast(plain, want)
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(
             f"input {spec.name!r} cannot be read as {spec.dtype}: {error}", hint=f"wanted: {spec}"
         ) from error
-    if plain.size and not _same_kind(plain, array):
+    if plain.size and not _is_held(plain, array):
         raise InputError(f"input {spec.name!r} does not fit {spec.dtype} without loss", hint=f"the model wants {spec}")
     return array
 
 
-def _same_kind(plain: Array, array: Array) -> bool:
+def _cast(plain: Array, want: np.dtype[Any]) -> Array:
+    if plain.dtype.kind == "c" and want.kind != "c":
+        raise TypeError("it holds complex numbers")
+    with np.errstate(over="ignore"):
+        return plain.astype(want)
+
+
+def _is_held(plain: Array, array: Array) -> bool:
+    """Tell whether only digits were lost, as of 0.1 in float32: no fraction, no sign, no finite number."""
     if plain.dtype.kind == "b" or array.dtype.kind == "b":
         return plain.dtype.kind == array.dtype.kind
     if array.dtype.kind in "iu":
         return plain.dtype.kind in "iu" and bool((plain == array).all())
-    return plain.dtype.kind in "iufc"
+    return plain.dtype.kind in "iufc" and bool((np.isfinite(plain) == np.isfinite(array)).all())
 
 
 def _bytes_elements(array: Array) -> Array:

@@ -43,11 +43,19 @@ def test_lists_take_the_dtype_of_the_spec() -> None:
         ({"a": [[1, 2]], "b": [True]}, "without loss"),
         ({"a": [[1, 2], [3]], "b": [1]}, "cannot be read"),
         ({"a": [[None, 2]], "b": [1]}, "float32"),
+        ({"a": [[1e300, 2]], "b": [1]}, "without loss"),
+        ({"a": [[1j, 2]], "b": [1]}, "complex"),
     ],
 )
 def test_what_does_not_fit_is_said(inputs: dict[str, object], said: str) -> None:
     with pytest.raises(InputError, match=said):
         SIGNATURE.conform(inputs)
+
+
+def test_infinity_may_be_asked_for() -> None:
+    inf, nan = float("inf"), float("nan")
+    array = TensorSpec("a", "bfloat16", ("batch",)).conform([inf, -inf, nan, 3.0e38])
+    np.testing.assert_allclose(array.astype(np.float32), [inf, -inf, nan, 3.0e38], rtol=0.01)
 
 
 def test_text_becomes_bytes() -> None:
