@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,11 @@ def predict(subject: str, inputs: Mapping[str, object], *, store: Path, on_event
 
 
 def to_json(subject: str, answer: Tensors) -> dict[str, Any]:
-    """Give the document that `deploy predict --json` prints; bytes that are no UTF-8 are escaped."""
+    """Give the document that `deploy predict --json` prints.
+
+    What JSON has no form for is written as text (`"NaN"`, `"-Infinity"`, bytes with what is no UTF-8 escaped), a complex
+    number as its two parts.
+    """
     return {
         "schema": "deploy/predict/1",
         "subject": subject,
@@ -46,4 +51,8 @@ def to_json(subject: str, answer: Tensors) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
+    if isinstance(value, complex):
+        return [_plain(value.real), _plain(value.imag)]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
