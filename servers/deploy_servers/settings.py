@@ -53,15 +53,15 @@ def prepare(
         grpc_port=grpc_port or found[1],
         ports=tuple(found[2:]),
         host=host,
-        java=find_java(),
+        java=find_program("java"),
         options=options or {},
     )
 
 
-def find_java() -> str:
-    """Give the path of Java's launcher, `$JAVA_HOME`'s first; empty if there is none."""
-    home = os.environ.get("JAVA_HOME")
-    return shutil.which("java", path=f"{home}/bin" if home else None) or ""
+def find_program(name: str) -> str:
+    """Give the path of a program that a server needs, Java's from `$JAVA_HOME` if that is set; empty if there is none."""
+    home = os.environ.get("JAVA_HOME") if name == "java" else None
+    return shutil.which(name, path=f"{home}/bin" if home else None) or ""
 
 
 def check_options(server: str, known: Mapping[str, str], given: Mapping[str, str]) -> None:

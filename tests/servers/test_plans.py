@@ -15,7 +15,7 @@ from deploy_core.errors import TamperedError, UnavailableError, UsageError
 from deploy_model_store import Store
 from deploy_servers import SERVERS
 from deploy_servers.launch import Settings, prepare
-from deploy_servers.settings import find_java
+from deploy_servers.settings import find_program
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -74,10 +74,10 @@ def test_java_home_is_looked_at_first(monkeypatch: pytest.MonkeyPatch, tmp_path:
     java.write_text("#!/bin/sh\n")
     java.chmod(0o755)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    assert find_java() == str(java)
+    assert find_program("java") == str(java)
     monkeypatch.delenv("JAVA_HOME")
     monkeypatch.setenv("PATH", "/absent")
-    assert find_java() == ""
+    assert find_program("java") == ""
 
 
 def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

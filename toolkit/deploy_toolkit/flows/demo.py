@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deploy_agreement import Report
-from deploy_toolkit.flows import check, export
+from deploy_toolkit.flows import check, export, formats
 from deploy_toolkit.output import OnEvent
 
 FORMATS = ("torchscript", "mar", "onnx", "savedmodel", "tflite")
@@ -65,6 +64,6 @@ def _prefixed(name: str, on_event: OnEvent) -> OnEvent:
 
 
 def _servers() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if shutil.which("java"):
-        return ("embedded", "torchserve"), ()
-    return ("embedded",), ("TorchServe was left out: it needs Java 17, and there is no java here",)
+    rows = formats.servers()
+    left_out = [f"{row.server} was left out: it needs {', '.join(row.missing)}" for row in rows if row.missing]
+    return tuple(row.server for row in rows if not row.missing), tuple(left_out)

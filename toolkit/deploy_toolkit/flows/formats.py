@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -11,6 +10,7 @@ from typing import Any
 from deploy_core.endpoint import TRANSPORTS
 from deploy_exporters.routes import Cell, matrix
 from deploy_servers import SERVERS
+from deploy_servers.settings import find_program
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def servers() -> tuple[ServerRow, ...]:
 def _server(name: str) -> ServerRow:
     row = SERVERS[name]
     module = import_module(row.module)  # a plan needs nothing of what it launches
-    programs = tuple(program for program in module.PROGRAMS if not shutil.which(program))
+    programs = tuple(program for program in module.PROGRAMS if not find_program(program))
     return ServerRow(name, module.SERVES, module.SPEAKS, TRANSPORTS, (*row.missing, *programs), row.extra)
 
 

@@ -1,0 +1,36 @@
+"""Which servers are said to run here: those that can be started."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from deploy_toolkit.flows import demo, formats
+
+
+def _missing() -> tuple[str, ...]:
+    return next(row.missing for row in formats.servers() if row.server == "torchserve")
+
+
+def test_java_is_found_where_java_home_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    java = tmp_path / "jdk" / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    shutil.copy(shutil.which("true") or "/bin/true", java)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "jdk"))
+    assert _missing() == ()
+    monkeypatch.delenv("JAVA_HOME")
+    assert _missing() == ("java",)
+
+
+def test_the_demo_says_which_server_it_leaves_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo.export, "export", lambda *args, **options: None)
+    asked = []
+    monkeypatch.setattr(demo.check, "check", lambda request, **options: asked.append(request.servers))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = demo.demo(tmp_path, on_event=lambda event: None)
+    assert set(asked) == {("embedded",)}
+    assert result.notes == ("torchserve was left out: it needs java",)
