@@ -3,7 +3,7 @@
 from deploy_agreement.comparison import BATCHES, compare
 from deploy_agreement.inputs import golden_inputs, same_inputs
 from deploy_agreement.limits import Tolerance, tolerance
-from deploy_agreement.report import Agreement, OutputAgreement, Problem, Report
+from deploy_agreement.report import Agreement, OutputAgreement, Problem, Report, failed
 from deploy_agreement.rounding import Noise, noise, require_numbers
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Report",
     "Tolerance",
     "compare",
+    "failed",
     "golden_inputs",
     "noise",
     "require_numbers",

@@ -12,7 +12,7 @@ from deploy_agreement.diagnose import Case, diagnose
 from deploy_agreement.figures import deviation, figures, spread
 from deploy_agreement.limits import Tolerance, tolerance
 from deploy_agreement.patterns import few_digits
-from deploy_agreement.report import Agreement, OutputAgreement, Problem
+from deploy_agreement.report import Agreement, OutputAgreement, Problem, failed
 from deploy_agreement.rounding import Noise
 from deploy_agreement.rows import Rows, rows_of
 from deploy_core.dtypes import dtype_name
@@ -49,8 +49,8 @@ def compare(
         )
         return Agreement(subject, problems=(empty,), rows=rows.count)
     answers = ask(predictor, inputs, rows, batches)
-    if all(answer.error for answer in answers):
-        return Agreement(subject, rows=rows.count, error=str(answers[0].error) or repr(answers[0].error))
+    if answers[0].error is not None and all(answer.error for answer in answers):
+        return failed(subject, answers[0].error, rows=rows.count)
     limits = {
         name: tolerance(
             array, noise.values.get(name, 0.0), noise_origin=noise.origin, precision=precision, atol=atol, rtol=rtol

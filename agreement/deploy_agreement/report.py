@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy_agreement.limits import Tolerance
+from deploy_core.errors import DeployError, EndpointError, UnavailableError
 
 SCHEMA = "deploy/agreement/1"
+_UNREACHABLE = ("UNAVAILABLE", "DEADLINE_EXCEEDED")  # any other status is an answer, and a wrong one
 AGREE, DISAGREE, FAILED = "agree", "disagree", "failed"
 
 
@@ -71,7 +73,10 @@ class OutputAgreement:
 
 @dataclass(frozen=True)
 class Agreement:
-    """What one comparison found; `error` is set if the subject could not be asked at all."""
+    """What one comparison found; `error` is set if the subject could not be asked at all.
+
+    `unavailable` says that this is no fault of the subject: a library is not installed, nobody answers at the endpoint.
+    """
 
     subject: str
     outputs: tuple[OutputAgreement, ...] = ()
@@ -79,6 +84,7 @@ class Agreement:
     rows: int = 0
     batches: tuple[int, ...] = ()
     error: str = ""
+    unavailable: bool = False
 
     @property
     def ok(self) -> bool:
@@ -112,6 +118,7 @@ class Agreement:
             "outputs": [output.to_json() for output in self.outputs],
             "problems": [problem.to_json() for problem in self.problems],
             "error": self.error,
+            "unavailable": self.unavailable,
         }
 
 
@@ -128,8 +135,10 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 if all agrees, else 4."""
-        return 0 if self.ok else 4
+        """0 if all agrees, 6 if all that could be asked agrees, else 4."""
+        if self.ok:
+            return 0
+        return 6 if self.rows and all(row.ok or row.unavailable for row in self.rows) else 4
 
     def to_json(self) -> dict[str, Any]:
         """Give the document that schema/agreement-1.json describes."""
@@ -139,6 +148,14 @@ class Report:
             "exit_code": self.exit_code,
             "rows": [row.to_json() for row in self.rows],
         }
+
+
+def failed(subject: str, error: DeployError, *, rows: int = 0) -> Agreement:
+    """Give the row of a subject that could not be asked, with what to do about it."""
+    told = f"{error} ({error.hint})" if error.hint else str(error)
+    status = error.status if isinstance(error, EndpointError) else _UNREACHABLE[0]
+    unavailable = isinstance(error, UnavailableError) and status in _UNREACHABLE
+    return Agreement(subject, rows=rows, error=told or repr(error), unavailable=unavailable)
 
 
 def _number(value: float | None) -> float | str | None:

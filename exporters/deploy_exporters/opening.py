@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from deploy_core.errors import DeployError, ExportError, UsageError
+from deploy_core.errors import DeployError, ExportError, UnavailableError, UsageError
 from deploy_core.signature import Signature, Tensors, TensorSpec
 from deploy_exporters.sources import Source, kind_of
 
@@ -127,11 +127,20 @@ def _called(source: Source, function: Callable[[], Any]) -> Any:
         return function()
     except DeployError:
         raise
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            f"{source.location} needs {error.name}, which is not installed", hint=_install(error.name or "")
+        ) from error
     except Exception as error:
         raise ExportError(
             f"{source.location}: the function raised {type(error).__name__}: {error}",
             hint="it is called without arguments and returns a model, or (model, example inputs)",
         ) from error
+
+
+def _install(module: str) -> str:
+    extra = {"torch": "torch", "tensorflow": "tensorflow", "keras": "tensorflow"}.get(module)
+    return f"pip install 'deploy-toolkit[{extra}]'" if extra else f"pip install {module.partition('.')[0]}"
 
 
 def _own_examples(model: object) -> list[object]:

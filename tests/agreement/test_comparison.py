@@ -151,7 +151,7 @@ def test_a_predictor_that_cannot_answer_is_a_row(make: Make) -> None:
     found = compare("it", _sum(X), predictor, X, noise=QUIET)
     assert (found.verdict, found.ok, found.error) == ("failed", False, "nobody listens on 127.0.0.1:1")
     assert predictor.asked == [64]
-    assert Report((found,)).exit_code == 4
+    assert Report((found,)).exit_code == 6
 
 
 def test_other_exceptions_are_not_hidden(against: Callable[..., Agreement]) -> None:

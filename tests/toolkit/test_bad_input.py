@@ -147,6 +147,13 @@ def test_a_missing_extra_is_told(deploy: Deploy, tmp_path: Path) -> None:
     assert "pip install 'deploy-toolkit[tflite]'" in done.stderr
 
 
+def test_a_missing_framework_of_the_users_is_told(deploy: Deploy, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def model():\n    import no_such_framework\n")
+    done = deploy(*_export("mine.py:model"))
+    assert done.returncode == 6, done.stderr
+    assert "pip install no_such_framework" in done.stderr
+
+
 def test_missing_java_is_told(deploy: Deploy, models: Path, tmp_path: Path) -> None:
     done = deploy("serve", "simplenet", "--server", "torchserve", "--store", models, PATH=str(tmp_path), JAVA_HOME="")
     assert done.returncode == 6, done.stderr
@@ -186,8 +193,9 @@ def test_an_absent_version_is_told(deploy: Deploy, models: Path) -> None:
 
 def test_an_unreachable_endpoint_is_a_failed_row(deploy: Deploy, models: Path) -> None:
     done = deploy("check", "simplenet", "tfserving+rest://127.0.0.1:1/simplenet", "--store", models)
-    assert done.returncode == 4
+    assert done.returncode == 6
     assert "127.0.0.1:1" in done.stdout
+    assert "1 could not be asked" in done.stdout
 
 
 @pytest.mark.parametrize(

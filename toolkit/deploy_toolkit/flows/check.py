@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from deploy_agreement import Agreement, Noise, Problem, Report, compare, noise, same_inputs
+from deploy_agreement import Agreement, Noise, Problem, Report, compare, failed, noise, same_inputs
 from deploy_core import state
 from deploy_core.errors import DeployError, TamperedError, UsageError
 from deploy_core.predictor import Predictor
@@ -75,7 +75,7 @@ def _row(subject: Subject, wanted: _Wanted, request: Request) -> Agreement:
     try:
         predictor = subject.open()
     except DeployError as error:
-        return Agreement(subject.name, error=subject.damage or str(error))
+        return Agreement(subject.name, error=subject.damage) if subject.damage else failed(subject.name, error)
     try:
         row = compare(
             subject.name,

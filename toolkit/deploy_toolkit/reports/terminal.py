@@ -24,19 +24,24 @@ if TYPE_CHECKING:
     from deploy_toolkit.flows.store import Verification
 
 
+_LOUD = {"disagree": "DISAGREES", "failed": "FAILED"}
+
+
 def agreement(report: Report, title: str = "") -> RenderableType:
     """Give a row for every subject and output, what is wrong below them, and how many disagree."""
     columns = ("subject", "output", "max abs", "max rel", "max ULP", "tolerance", "its origin", "verdict")
     table = _table(title, *columns)
     for row in report.rows:
         if not row.outputs:
-            table.add_row(row.subject, *["–"] * 6, _verdict(row.ok))
+            table.add_row(row.subject, *["–"] * 6, _verdict(row.verdict))
         for number, found in enumerate(row.outputs):
             # What is wrong may be no output's own fault, such as a damaged file: then no output of it agrees.
             ok = found.ok and (row.ok or any(not output.ok for output in row.outputs))
-            table.add_row("" if number else row.subject, *_figures(found), _verdict(ok))
+            table.add_row("" if number else row.subject, *_figures(found), _verdict("agree" if ok else "disagree"))
     wrong = [Text(f"{row.subject}: {row.why}", style="red") for row in report.rows if not row.ok]
-    told = f"{len(report.rows)} compared, {len(wrong)} disagree"
+    failed = sum(row.verdict == "failed" for row in report.rows)
+    told = f"{len(report.rows) - failed} compared, {len(wrong) - failed} disagree"
+    told += f", {failed} could not be asked" if failed else ""
     return Group(table, *_origins(report), *wrong, Text(told, style="green" if report.ok else "red"))
 
 
@@ -160,8 +165,8 @@ def _number(value: float | None) -> str:
     return "–" if value is None else "0" if value == 0 else f"{value:.2g}"
 
 
-def _verdict(ok: bool) -> Text:
-    return Text("agrees", style="green") if ok else Text("DISAGREES", style="bold red")
+def _verdict(verdict: str) -> Text:
+    return Text("agrees", style="green") if verdict == "agree" else Text(_LOUD[verdict], style="bold red")
 
 
 def _here(missing: Sequence[str], extra: str) -> Text:
