@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from deploy_core.errors import UnavailableError
 
 
 def folder() -> Path:
@@ -19,27 +22,27 @@ def folder() -> Path:
 
 
 def logs() -> Path:
-    """Give the folder of kept logs."""
+    """Give the folder of kept logs. Raises UnavailableError if it cannot be made."""
     path = folder() / "logs"
-    path.mkdir(parents=True, exist_ok=True)
+    with _writing():
+        path.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def write_record(what: str, command: Sequence[str], log: Path) -> Path:
-    """Say what is about to be started, and by whom; give the file that says so."""
+    """Say what is about to be started, and by whom; give the file that says so. Raises UnavailableError."""
     path = folder() / "runs" / f"{uuid.uuid4().hex}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     ours = os.getpid()
-    _write(
-        path,
-        {
-            "what": what,
-            "command": list(command),
-            "log": str(log),
-            "parent": {"pid": ours, "start": start_time(ours)},
-            "child": None,
-        },
-    )
+    record = {
+        "what": what,
+        "command": list(command),
+        "log": str(log),
+        "parent": {"pid": ours, "start": start_time(ours)},
+        "child": None,
+    }
+    with _writing():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, record)
     return path
 
 
@@ -55,6 +58,16 @@ def start_time(pid: int) -> int | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return None if fields[0] == "Z" else int(fields[19])
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UnavailableError(
+            f"the state folder cannot be written: {error}", hint="set DEPLOY_STATE to a folder that can"
+        ) from error
 
 
 def _write(path: Path, data: dict[str, Any]) -> None:

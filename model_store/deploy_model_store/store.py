@@ -62,9 +62,9 @@ class Store:
         """Give what is missing, extra or changed in a version; a manifest that cannot be used is all that can be told."""
         try:
             return self.version(name, number).verify()
-        except TamperedError:
-            there = (self.root / name / str(number) / MANIFEST_FILE).exists()
-            return (Damage(MANIFEST_FILE, "changed" if there else "missing"),)
+        except TamperedError as error:
+            missing = isinstance(error.__cause__, FileNotFoundError)
+            return (Damage(MANIFEST_FILE, "missing" if missing else "changed"),)
 
     def locate(self, reference: str) -> tuple[str, int]:
         """Give name and number of what `resolve` would read. Raises UsageError."""
