@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -161,7 +160,6 @@ def _record(opened: OpenedSource, written: Export, report: Report) -> Record:
         reference=written.reference,
         artifacts=written.artifacts,
         agreement=report.to_json(),
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
 
 
