@@ -9,11 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from deploy_core.errors import InputError
+
 if TYPE_CHECKING:
     from deploy_agreement import Report
     from deploy_core.endpoint import Endpoint
     from deploy_core.predictor import Predictor
-    from deploy_core.signature import Tensors
+    from deploy_core.signature import Signature, Tensors
     from deploy_toolkit.flows.export import Exported
 
 
@@ -35,6 +37,8 @@ def export(
     from deploy_exporters import sources
     from deploy_toolkit.flows import export as flow
 
+    if isinstance(model, str) and not isinstance(example, Mapping | None):
+        raise InputError(f"the inputs of {model} have names that are not known yet", hint="give example={name: array}")
     with TemporaryDirectory(prefix="deploy-") as folder:
         source = model if isinstance(model, str) else sources.hand_over(model, Path(folder), example)
         request = flow.Request(
@@ -95,11 +99,22 @@ def predict(subject: str | Endpoint, inputs: Mapping[str, object], *, store: Pat
     return flow.predict(str(subject), inputs, store=_store(store))
 
 
-def connect(url: str | Endpoint, **options: Any) -> Predictor:
-    """Give a client for an endpoint; `options` are those of `deploy_clients.connect`."""
+def connect(
+    url: str | Endpoint,
+    *,
+    signature: Signature | None = None,
+    timeout: float = 30.0,
+    binary: bool = False,
+    headers: Mapping[str, str] | None = None,
+) -> Predictor:
+    """Give a client for an endpoint; without `signature` the server is asked for it.
+
+    `timeout` in seconds is for one request; `binary` sends raw tensors where REST has the choice; `headers`, such as
+    an authorization, go with every request and are shown nowhere. Raises EndpointError if nobody answers.
+    """
     from deploy_clients import connect as open_client
 
-    return open_client(url, **options)
+    return open_client(url, signature=signature, timeout=timeout, binary=binary, headers=headers)
 
 
 def _store(given: Path | str | None) -> Path:
