@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from deploy_toolkit.flows import demo, formats
+from deploy_toolkit.cli import deploy
+from deploy_toolkit.flows import demo, formats, serve
+from deploy_toolkit.output import Output
+from deploy_toolkit.reports import terminal
 
 
 def _missing() -> tuple[str, ...]:
@@ -34,3 +39,24 @@ def test_the_demo_says_which_server_it_leaves_out(tmp_path: Path, monkeypatch: p
     result = demo.demo(tmp_path, on_event=lambda event: None)
     assert set(asked) == {("embedded",)}
     assert result.notes == ("torchserve was left out: it needs java",)
+
+
+def test_progress_is_over_while_a_server_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+
+    @contextmanager
+    def heard(name: str) -> Generator[None]:
+        told.append(f"{name} begins")
+        yield
+        told.append(f"{name} ends")
+
+    monkeypatch.setattr(Output, "progress", lambda self: heard("progress"))
+    monkeypatch.setattr(Output, "show", lambda *args: told.append("shown"))
+    monkeypatch.setattr(terminal, "running", lambda running: "")
+    monkeypatch.setattr(serve, "serving", lambda *args, **options: heard("server"))
+    monkeypatch.setattr(serve, "running_json", lambda running: {})
+    monkeypatch.setattr(serve, "wait", lambda running: told.append("waited"))
+    with pytest.raises(SystemExit) as ended:
+        deploy.main(["serve", "net"])
+    assert ended.value.code == 0
+    assert told == ["progress begins", "server begins", "progress ends", "shown", "waited", "server ends"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import click
 
 from deploy_toolkit.commands import options
@@ -42,7 +44,9 @@ def command(
         launch = flow.plan(request, store=output.store)
         output.show(flow.launch_json(launch), terminal.launch(launch))
         return 0
-    with output.progress() as on_event, flow.serving(request, store=output.store, on_event=on_event) as running:
+    with ExitStack() as stack:
+        with output.progress() as on_event:  # ends when the server is ready: nothing spins while it serves
+            running = stack.enter_context(flow.serving(request, store=output.store, on_event=on_event))
         output.show(flow.running_json(running), terminal.running(running))
         flow.wait(running)
     return 0
