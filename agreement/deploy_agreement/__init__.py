@@ -1,7 +1,7 @@
 """Whether two predictors predict the same: inputs, noise, tolerance, comparison."""
 
 from deploy_agreement.comparison import BATCHES, compare
-from deploy_agreement.inputs import golden_inputs, same_inputs
+from deploy_agreement.inputs import enough_rows, golden_inputs, same_inputs
 from deploy_agreement.limits import Tolerance, tolerance
 from deploy_agreement.report import Agreement, OutputAgreement, Problem, Report, failed
 from deploy_agreement.rounding import Noise, noise, require_numbers
@@ -15,6 +15,7 @@ __all__ = [
     "Report",
     "Tolerance",
     "compare",
+    "enough_rows",
     "failed",
     "golden_inputs",
     "noise",

@@ -38,6 +38,16 @@ def golden_inputs(signature: Signature, example: Tensors, *, rows: int = ROWS, s
     return golden
 
 
+def enough_rows(signature: Signature, inputs: Tensors, *, rows: int = ROWS) -> Tensors:
+    """Give inputs that show how much outputs move by rounding: these, topped up as golden inputs are if they are few.
+
+    Raises InputError as `golden_inputs` does.
+    """
+    symbol = batch_symbol(signature.inputs)
+    sizes = [inputs[spec.name].shape[spec.shape.index(symbol)] for spec in signature.inputs if symbol in spec.shape]
+    return golden_inputs(signature, inputs, rows=rows) if min(sizes, default=rows) < rows else inputs
+
+
 def _topped_up(name: str, array: Array, rows: int, rng: np.random.Generator) -> Array:
     if len(array) == 0:
         raise InputError(f"the example for input {name!r} has no rows", hint="give at least one")

@@ -4,7 +4,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from deploy_agreement import golden_inputs, same_inputs
+from deploy_agreement import enough_rows, golden_inputs, same_inputs
 from deploy_core.errors import InputError
 from deploy_core.signature import Signature, TensorSpec
 
@@ -35,6 +35,18 @@ def test_a_long_example_is_cut_and_a_fitting_one_stays() -> None:
     example = RNG.normal(size=(100, 2)).astype(np.float32)
     np.testing.assert_array_equal(_one("x:float32[batch,2]", example), example[:64])
     np.testing.assert_array_equal(_one("x:float32[batch,2]", example, rows=100), example)
+
+
+def test_few_rows_are_topped_up_and_enough_stay() -> None:
+    signature = _signature("x:float32[batch,2]", "scale:float32[1]")
+    few = {"x": np.ones((1, 2), np.float32), "scale": np.ones(1, np.float32)}
+    topped = enough_rows(signature, few)
+    assert topped["x"].shape == (64, 2)
+    np.testing.assert_array_equal(topped["x"][:1], few["x"])
+    many = {**few, "x": RNG.normal(size=(70, 2)).astype(np.float32)}
+    assert enough_rows(signature, many) is many
+    fixed = {"x": np.ones((3, 2), np.float32)}
+    assert enough_rows(_signature("x:float32[3,2]"), fixed) is fixed
 
 
 def test_the_seed_decides() -> None:

@@ -84,6 +84,13 @@ def test_files_outside_the_store(deploy: Deploy, models: Path, tmp_path: Path) -
     assert [row["subject"] for row in json.loads(done.stdout)["rows"]] == [str(path) for path in paths[1:]]
 
 
+def test_one_row_tells_enough_of_rounding(deploy: Deploy, models: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", features=np.ones((1, 6), np.float32))
+    done = deploy("check", "simplenet", "--inputs", "x.npz", "--store", models)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "64 rows" in done.stdout
+
+
 def test_two_trainings_disagree(deploy: Deploy, models: Path) -> None:
     done = deploy("check", "simplenet", "simplenet-keras", "--store", models)
     assert done.returncode == 4

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from deploy_agreement import Agreement, Noise, Problem, Report, compare, failed, noise, same_inputs
+from deploy_agreement import Agreement, Noise, Problem, Report, compare, enough_rows, failed, noise, same_inputs
 from deploy_core import state
 from deploy_core.errors import DeployError, TamperedError, UsageError
 from deploy_core.predictor import Predictor
@@ -142,7 +142,8 @@ def _answers_of(subject: Subject, inputs: Tensors | None) -> _Wanted:
     predictor = subject.open()
     try:
         arrays = predictor.signature.conform(inputs)
-        return _Wanted(subject.name, arrays, predictor.predict(arrays), noise(predictor, arrays), subject.version)
+        measured = noise(predictor, enough_rows(predictor.signature, arrays))
+        return _Wanted(subject.name, arrays, predictor.predict(arrays), measured, subject.version)
     finally:
         predictor.close()
 
