@@ -150,7 +150,8 @@ def _worker(run: _Run, kind: str) -> Worker:
 
 def _reference(run: _Run) -> Artifact:
     failures: list[DeployError] = []
-    for name in _REFERENCES[run.opened.kind]:
+    # A .keras file only names what code a model has of its own: it could be read nowhere else.
+    for name in ("savedmodel",) if run.opened.description.get("own_code") else _REFERENCES[run.opened.kind]:
         try:
             _follow(run, name)
         except ExportError as error:
@@ -159,11 +160,18 @@ def _reference(run: _Run) -> Artifact:
             continue
         path = run.folder / "reference" / run.files[name].name
         path.parent.mkdir(exist_ok=True)
-        os.link(run.files[name], path)
+        _link(run.files[name], path)
         return _artifact(run, name, path)
     raise ExportError(
         f"the source cannot be kept as a reference: {'; '.join(map(str, failures))}", hint=failures[-1].hint
     )
+
+
+def _link(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=os.link)
+    else:
+        os.link(source, target)
 
 
 def _artifact(run: _Run, name: str, path: Path) -> Artifact:

@@ -12,7 +12,7 @@ import numpy as np
 
 from deploy_core.errors import ExportError, UsageError
 from deploy_core.signature import BATCH, Array, Signature, Tensors, TensorSpec
-from deploy_exporters import examples
+from deploy_exporters import examples, keras_file
 
 
 class KerasSource:
@@ -40,11 +40,12 @@ class KerasSource:
         """Nothing is held but memory."""
 
     def describe(self) -> dict[str, Any]:
-        """Give the class, the number of parameters and the digest of the weights."""
+        """Give the class, the number of parameters, the digest of the weights, and what code is not of Keras."""
         return {
             "class": f"{type(self.model).__module__}.{type(self.model).__qualname__}",
             "parameters": int(self.model.count_params()),
             "training_id": training_id(self.model),
+            "own_code": list(keras_file.own_code(self.model)),
         }
 
     def call(self, tensors: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
@@ -77,27 +76,16 @@ def _read_pt2(path: Path) -> Any:
     try:
         return pt2.load(path)
     except Exception as error:
-        raise unreadable(path, "a torch.export program", error) from error
-
-
-def unreadable(path: Path, what: str, error: Exception) -> UsageError:
-    """Say that a file cannot be read as what its name says."""
-    reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-    return UsageError(f"{path} cannot be read as {what}: {reason}", hint="it may be truncated; write it again")
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise UsageError(
+            f"{path} cannot be read as a torch.export program: {reason}", hint="it may be truncated; write it again"
+        ) from error
 
 
 def _read_keras(path: Path) -> Any:
-    import keras
+    from deploy_exporters import keras_file
 
-    try:
-        return keras.models.load_model(path, compile=False)
-    except Exception as error:
-        if unknown := re.search(r"Could not locate class '(\w+)'", str(error)):
-            raise UsageError(
-                f"{path} needs the class {unknown[1]}, which a .keras file does not contain",
-                hint="name the model as FILE.py:ATTRIBUTE, where its classes are defined",
-            ) from error
-        raise unreadable(path, "a Keras model", error) from error
+    return keras_file.read(path)
 
 
 _READERS: Mapping[str, Callable[[Path], Any]] = {".pt2": _read_pt2, ".keras": _read_keras}

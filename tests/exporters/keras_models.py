@@ -44,3 +44,14 @@ def heads() -> keras.Model:
     pooled = layers.Multiply()([layers.GlobalAveragePooling1D()(layers.Embedding(11, 5)(tokens)), weight])
     outputs = {"scores": layers.Dense(4, activation="softmax")(pooled), "pooled": layers.Activation("gelu")(pooled)}
     return _seeded(keras.Model({"tokens": tokens, "weight": weight}, outputs, name="heads"))
+
+
+class Twice(layers.Layer):
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        return x * 2
+
+
+def own_code() -> keras.Model:
+    """A layer and a lambda whose code is in no .keras file."""
+    inner = [Twice(), layers.Lambda(lambda x: x + 1), layers.Dense(1, name="y")]
+    return _seeded(keras.Sequential([keras.Input((6,), name="x"), *inner], name="own_code"))

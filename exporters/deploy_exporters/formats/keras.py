@@ -16,11 +16,10 @@ OPTIONS: Mapping[str, str] = {}
 
 def load(path: Path, signature: Signature | None = None, *, threads: int | None = None) -> Predictor:
     """Load a .keras file; how many threads it takes is the backend's own affair."""
-    import keras
-
+    from deploy_exporters import keras_file
     from deploy_exporters.keras_source import KerasSource, open_keras
 
-    model = keras.models.load_model(path, compile=False)
+    model = keras_file.read(path)
     if signature is None:
         return open_keras(model, None, (), ())
     return KerasSource(model, signature, examples.from_specs(signature.inputs))

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import torch
 
-from deploy_core.errors import ExportError
-from deploy_exporters import examples, jit
+from deploy_core.errors import DeployError, ExportError
+from deploy_exporters import examples, jit, keras_file
 from deploy_exporters.deploy_handler import to_tensor
 from deploy_exporters.formats import torchscript
 from deploy_exporters.keras_source import KerasSource
@@ -43,13 +43,11 @@ def torchscript_from_keras(job: Job) -> str:
 
 def _load(job: Job) -> Any:
     try:
-        return keras.models.load_model(job.read, compile=False)
-    except TypeError as error:
-        if "Could not locate class" not in str(error):
-            raise
+        return keras_file.read(job.read)
+    except DeployError as error:
         raise ExportError(
-            "a class of the Keras model is not known on the torch backend",
-            hint="only models made of Keras' own layers convert to TorchScript so far",
+            f"Keras on its torch backend cannot read the model: {error}",
+            hint="only models made of Keras' own layers and functions convert to TorchScript so far",
         ) from error
 
 
