@@ -69,6 +69,8 @@ def output_specs(
             f"{len(names)} output names are given, the model has {len(two)} outputs",
             hint=f"its own names are {', '.join(two)}",
         )
+    if len(set(names)) != len(names):
+        raise UsageError(f"two outputs would have one name: {', '.join(names)}", hint="name each output apart")
     if list(two) != list(three):
         raise ExportError("the model's outputs depend on the size of the batch", hint="return the same outputs always")
     chosen = tuple(names) or tuple(two)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -92,6 +92,10 @@ def output_names(model: Any) -> tuple[str, ...]:
     """Give the names of the outputs: keys of a dict, else what Keras calls them."""
     functional = getattr(model, "_functional", None) or model
     structure = getattr(functional, "_outputs_struct", None)
+    if any(isinstance(part, Mapping | list | tuple) for part in _parts(structure)):
+        raise UsageError(
+            f"the Keras model {model.name!r} nests its outputs", hint="give it a list or a dict of outputs"
+        )
     if isinstance(structure, Mapping):
         return tuple(structure)
     names = tuple(getattr(functional, "output_names", ()))
@@ -114,12 +118,17 @@ def _inputs(model: Any) -> dict[str, Any]:
             f"the Keras model {model.name!r} is not built from inputs, so it does not say what it takes",
             hint="functional and sequential models with keras.Input do; wrap it in one",
         )
+    if not all(isinstance(tensor, keras.KerasTensor) for tensor in _parts(structure)):
+        raise UsageError(f"the Keras model {model.name!r} nests its inputs", hint="give it a list or a dict of inputs")
     if isinstance(structure, Mapping):
         return dict(structure)
-    tensors = structure if isinstance(structure, list | tuple) else [structure]
-    if not all(isinstance(tensor, keras.KerasTensor) for tensor in tensors):
-        raise UsageError(f"the Keras model {model.name!r} nests its inputs", hint="give it a list or a dict of inputs")
-    return {tensor.name: tensor for tensor in tensors}
+    return {tensor.name: tensor for tensor in _parts(structure)}
+
+
+def _parts(structure: Any) -> Iterable[Any]:
+    if isinstance(structure, Mapping):
+        return structure.values()
+    return structure if isinstance(structure, list | tuple) else [structure]
 
 
 def _input_structure(model: Any) -> Any:
@@ -152,16 +161,24 @@ def _probe(source: KerasSource, names: Sequence[str], arrays: Tensors) -> dict[s
 def _spec(name: str, tensor: Any) -> TensorSpec:
     sizes = [size if size is not None else f"{name}_{axis}" for axis, size in enumerate(tensor.shape)]
     if not sizes or tensor.shape[0] is not None:
-        raise UsageError(f"input {name!r} of the Keras model has a fixed batch: {list(tensor.shape)}")
+        raise ExportError(
+            f"the batch of input {name!r} of the Keras model is frozen: {list(tensor.shape)}",
+            hint="give keras.Input no batch_size; a model without one takes the batch it is first called with: put one in",
+        )
     return TensorSpec(name, str(tensor.dtype), (BATCH, *sizes[1:]))
 
 
-def _named(example: object, specs: Sequence[TensorSpec]) -> dict[str, object]:
+def _named(example: Any, specs: Sequence[TensorSpec]) -> dict[str, object]:
     if isinstance(example, Mapping):
         return dict(example)
-    if isinstance(example, tuple | list) and len(specs) > 1:
-        return dict(zip((spec.name for spec in specs), example, strict=False))
-    return {specs[0].name: example}
+    if not isinstance(example, tuple) and (len(specs) == 1 or not isinstance(example, list)):
+        example = (example,)  # a list for an only input is its rows
+    if len(example) != len(specs):
+        raise UsageError(
+            f"{len(example)} example inputs are given, the model takes {len(specs)}: {', '.join(map(str, specs))}",
+            hint="give them in this order, or by name",
+        )
+    return dict(zip((spec.name for spec in specs), example, strict=True))
 
 
 def _doubled(config: Any) -> Any:

@@ -55,3 +55,19 @@ def own_code() -> keras.Model:
     """A layer and a lambda whose code is in no .keras file."""
     inner = [Twice(), layers.Lambda(lambda x: x + 1), layers.Dense(1, name="y")]
     return _seeded(keras.Sequential([keras.Input((6,), name="x"), *inner], name="own_code"))
+
+
+def two() -> keras.Model:
+    a, b = keras.Input((6,), name="a"), keras.Input((6,), name="b")
+    return _seeded(keras.Model([a, b], layers.Dense(1, name="y")(layers.Add()([a, b]))))
+
+
+def nested() -> keras.Model:
+    x = keras.Input((6,), name="x")
+    return keras.Model(x, {"p": layers.Dense(2)(x), "q": [layers.Dense(3)(x), layers.Dense(3)(x)]})
+
+
+def called() -> keras.Model:
+    model = keras.Sequential([layers.Dense(1)])
+    model(np.zeros((5, 6), np.float32))
+    return model

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from deploy_core.errors import ExportError
+from deploy_core.errors import DeployError, ExportError
 from deploy_exporters import sources
 from deploy_exporters.export import export, open_source
 from deploy_exporters.formats import hosted
@@ -39,3 +40,42 @@ def test_a_model_with_code_of_its_own_keeps_a_reference_that_needs_none(
         predictor.close()
     with pytest.raises(ExportError, match=r"on its torch backend cannot read the model: .* needs the class Twice"):
         export(opener, source, ["torchscript"], folder=tmp_path / "torch", name="net")
+
+
+X = np.linspace(-1, 1, 18, dtype=np.float32).reshape(3, 6)
+
+
+@pytest.mark.parametrize(
+    ("model", "example", "want"),
+    [
+        ("simple", X, {"x": X}),
+        ("simple", (X,), {"x": X}),
+        ("simple", X.tolist(), {"x": X}),
+        ("simple", X[:1], {"x": np.concatenate([X[:1], X[:1]])}),
+        ("two", (X, X + 1), {"a": X, "b": X + 1}),
+        ("two", [X, X + 1], {"a": X, "b": X + 1}),
+    ],
+)
+def test_example_inputs_by_position(opener: Workers, model: str, example: Any, want: dict[str, np.ndarray]) -> None:
+    got = open_source(opener, sources.find(f"{KERAS}:{model}"), example=example).example
+    assert list(got) == list(want)
+    for name, array in want.items():
+        np.testing.assert_array_equal(got[name], array)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "code", "words"),
+    [
+        ("simple", {"example": (X, X)}, 2, "2 example inputs are given, the model takes 1"),
+        ("two", {"example": (X, X, X)}, 2, "3 example inputs are given, the model takes 2"),
+        ("two", {"example": X}, 2, "1 example inputs are given, the model takes 2"),
+        ("nested", {}, 2, "nests its outputs"),
+        ("called", {}, 3, r"is frozen: \[5, 6\]"),
+        ("heads", {"outputs": ("a", "a")}, 2, "two outputs would have one name"),
+    ],
+)
+def test_what_cannot_be_meant(opener: Workers, model: str, options: dict[str, Any], code: int, words: str) -> None:
+    with pytest.raises(DeployError, match=words) as caught:
+        open_source(opener, sources.find(f"{KERAS}:{model}"), **options)
+    assert caught.value.exit_code == code
+    assert caught.value.hint
