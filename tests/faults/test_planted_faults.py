@@ -21,6 +21,7 @@ from deploy_agreement import Report
 from deploy_core.endpoint import Endpoint
 from deploy_toolkit.flows import check, export, serve
 
+pytestmark = pytest.mark.xdist_group("faults")  # one process makes the faulty files, once
 HERE = Path(__file__).parent
 SOURCE = f"{HERE / 'nets.py'}:probe"
 
