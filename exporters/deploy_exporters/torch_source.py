@@ -132,7 +132,7 @@ def _probe(source: TorchSource, arrays: Tensors, *, after: Tensors | None = None
     tensors = {name: to_tensor(array) for name, array in arrays.items()}
     try:
         with torch.no_grad():
-            return {name: to_array(tensor) for name, tensor in flatten(call(source.model, tensors))}
+            answer = call(source.model, tensors)
     except Exception as error:
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
         if after is not None:
@@ -144,6 +144,20 @@ def _probe(source: TorchSource, arrays: Tensors, *, after: Tensors | None = None
             f"the model cannot run on the example inputs {examples.shown(arrays)}: {reason}",
             hint="check their shapes and dtypes",
         ) from error
+    return _named_outputs(answer)
+
+
+def _named_outputs(answer: object) -> dict[str, Array]:
+    try:
+        values = flatten(answer)
+    except ValueError as error:
+        raise UsageError(str(error), hint="return tensors: one, or a dict, tuple or NamedTuple of them") from error
+    named = {name: to_array(tensor) for name, tensor in values}
+    if len(named) < len(values):
+        raise UsageError(
+            f"two outputs of the model have one name: {', '.join(n for n, _ in values)}", hint="rename one"
+        )
+    return named
 
 
 def _array(value: object) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 import traceback
@@ -12,6 +13,7 @@ from typing import Any
 from deploy_core.errors import DeployError
 from deploy_exporters import messages
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _HEAVY = ("torch", "tensorflow", "onnxruntime")
 
 
@@ -52,7 +54,9 @@ def _told(error: BaseException) -> str:
 
 
 def _line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in _COLOUR.sub("", str(error)).splitlines() if line.strip()]
+    if lines and lines[0].endswith(":"):  # what it announces is what happened
+        lines[0] = " ".join(lines[:2])
     return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -161,3 +162,19 @@ def program() -> torch.export.ExportedProgram:
 
 def frozen_program() -> torch.export.ExportedProgram:
     return torch.export.export(simple, (torch.ones(2, 6),))
+
+
+class Returns(nn.Module):
+    """Answers what the function makes of its input."""
+
+    def __init__(self, made: Callable[[torch.Tensor], object]) -> None:
+        super().__init__()
+        self.made = made
+
+    def forward(self, x: torch.Tensor) -> object:
+        return self.made(x)
+
+
+nested = (Returns(lambda x: {"p": x + 1, "q": (x, x)}), torch.ones(2, 6))
+equal_names = (Returns(lambda x: {0: x + 1, "0": x + 2}), torch.ones(2, 6))
+name_of_input = (Returns(lambda x: {"x": x + 1}), torch.ones(2, 6))

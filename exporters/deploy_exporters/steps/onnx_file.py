@@ -11,11 +11,21 @@ from deploy_core.errors import ExportError
 from deploy_core.signature import Signature, TensorSpec
 
 
+def check_names(signature: Signature) -> None:
+    """Raise ExportError for an output that has the name of an input, before the converter writes what is no ONNX."""
+    both = {spec.name for spec in signature.inputs} & {spec.name for spec in signature.outputs}
+    if both:
+        raise ExportError(
+            f"{', '.join(sorted(both))} is the name of an input and of an output, which ONNX does not allow",
+            hint="name the outputs with --output; every file that is made from ONNX needs it, too",
+        )
+
+
 def finish(path: Path, signature: Signature) -> None:
     """Name the dimensions as the signature does, drop metadata, check. Raises ExportError for a frozen dimension."""
     model = onnx.load(str(path))
     for values, specs in ((model.graph.input, signature.inputs), (model.graph.output, signature.outputs)):
-        _check_names([value.name for value in values], [spec.name for spec in specs])
+        _check_same([value.name for value in values], [spec.name for spec in specs])
         for value, spec in zip(values, specs, strict=True):
             _name_dimensions(value, spec)
     _strip(model)
@@ -23,7 +33,7 @@ def finish(path: Path, signature: Signature) -> None:
     onnx.save(model, str(path))
 
 
-def _check_names(got: list[str], want: list[str]) -> None:
+def _check_same(got: list[str], want: list[str]) -> None:
     if got != want:
         raise ExportError(
             f"the ONNX file has the tensors {', '.join(got)}, the model has {', '.join(want)}",

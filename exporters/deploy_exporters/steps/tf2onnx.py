@@ -25,6 +25,7 @@ def onnx_from_savedmodel(job: Job) -> str:
     opset = job.options.get("opset", str(OPSETS[-1]))
     if not opset.isdigit() or int(opset) not in OPSETS:
         raise UsageError(f"onnx.opset is {opset!r}", hint=f"from Keras it is a number from {OPSETS[0]} to {OPSETS[-1]}")
+    onnx_file.check_names(job.signature)
     loaded = tf.saved_model.load(str(job.read))
     # Loops stay whole: tf2onnx knows While, but not the pieces that it is lowered to.
     frozen = convert_variables_to_constants_v2(

@@ -38,6 +38,7 @@ def torchscript_from_torch(source: TorchSource, job: Job) -> str:
 def onnx_from_torch(source: TorchSource, job: Job) -> str:
     """Write ONNX by torch.export."""
     opset = _opset(job.options)
+    onnx_file.check_names(job.signature)
     torch.onnx.export(
         source.flat,
         source.tensors(2),

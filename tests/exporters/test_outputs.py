@@ -1,0 +1,50 @@
+"""What a model returns: names and structures that cannot be kept are refused in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from deploy_core.errors import ExportError, UsageError
+from deploy_exporters import sources
+from deploy_exporters.export import export, open_source
+from deploy_exporters.worker import Workers
+from deploy_exporters.worker_process import _told
+
+TORCH = Path(__file__).parent / "torch_models.py"
+
+
+@pytest.fixture(scope="module")
+def opener(tmp_path_factory: pytest.TempPathFactory) -> Generator[Workers]:
+    with Workers(tmp_path_factory.mktemp("logs")) as workers:
+        workers.call("source", "os:getpid")
+        yield workers
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("nested", "output 'q' of the model is tuple, not a tensor"),
+        ("equal_names", "two outputs of the model have one name: 0, 0"),
+    ],
+)
+def test_outputs_that_cannot_be_named(opener: Workers, model: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        open_source(opener, sources.find(f"{TORCH}:{model}"))
+    assert caught.value.hint
+
+
+def test_an_output_with_the_name_of_an_input(opener: Workers, tmp_path: Path) -> None:
+    source = open_source(opener, sources.find(f"{TORCH}:name_of_input"))
+    with pytest.raises(ExportError, match="x is the name of an input and of an output") as caught:
+        export(opener, source, ["onnx"], folder=tmp_path / "same", name="net")
+    assert "--output" in caught.value.hint
+    renamed = open_source(opener, sources.find(f"{TORCH}:name_of_input"), outputs=("y",))
+    assert export(opener, renamed, ["onnx"], folder=tmp_path / "other", name="net").artifacts
+
+
+def test_what_is_told_of_an_error_has_no_colours_and_says_what_it_announces() -> None:
+    error = ValueError("\x1b[96mconflicts were found\x1b[0m in ranges:\n\n  batch = 2\nmore")
+    assert _told(error) == "ValueError: conflicts were found in ranges: batch = 2"
