@@ -30,6 +30,6 @@ def tflite_from_savedmodel(job: Job) -> str:
         names = ", ".join(sorted(set(_OPERATOR.findall(str(error))))) or "some"
         raise ExportError(
             f"TFLite has no operators of its own for {names}",
-            hint="recurrent Keras layers convert with unroll=True; otherwise deploy the SavedModel or ONNX",
+            hint="TFLite wants float32, and recurrent Keras layers with unroll=True; otherwise deploy the SavedModel or ONNX",
         ) from error
     return ""
