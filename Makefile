@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 demo: $(READY) ## train, export, serve and check the example models; prints the table
-	$(BIN)/deploy demo
+	$(BIN)/deploy demo --store demo-out
 
 test: $(READY) ## run all tests
 	$(BIN)/pytest -n 2 --dist loadgroup

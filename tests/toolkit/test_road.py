@@ -180,6 +180,18 @@ def test_torchserve_agrees(deploy: Deploy, models: Path) -> None:
     assert [url.partition("://")[0] for url in subjects if "://" in url] == ["torchserve+rest", "torchserve+grpc"]
 
 
+def test_the_demo(deploy: Deploy) -> None:
+    done = deploy("demo", "--json", "--store", "out")
+    assert done.returncode == 0, done.stderr + done.stdout
+    document = _valid(done.stdout, "demo-1")
+    assert document["notes"] == [], "no server is left out where tests run"
+    subjects = [row["subject"] for report in document["reports"] for row in report["rows"]]
+    for name in ("simplenet", "simplenet-keras", "simplenet-twin"):
+        assert {f"{name}@1/{format_}" for format_ in FORMATS} <= set(subjects)
+    # The embedded server speaks three dialects over two transports for each of three models, TorchServe one.
+    assert sum("://" in subject for subject in subjects) == 3 * 3 * 2 + 3 * 2
+
+
 def _ask(url: str, body: bytes) -> Any:
     with urllib.request.urlopen(url, body, timeout=30) as reply:
         return json.load(reply)

@@ -22,7 +22,7 @@ MODELS = {
 class Demo:
     """What was compared, in parts that have a title each, and where the files lie."""
 
-    folder: Path
+    store: Path
     reports: tuple[tuple[str, Report], ...]
     notes: tuple[str, ...]
 
@@ -35,15 +35,14 @@ class Demo:
         """Give the document that `deploy demo --json` prints."""
         return {
             "schema": "deploy/demo/1",
-            "folder": str(self.folder),
+            "store": str(self.store),
             "notes": list(self.notes),
             "reports": [{"title": title, **report.to_json()} for title, report in self.reports],
         }
 
 
-def demo(folder: Path, *, on_event: OnEvent) -> Demo:
+def demo(store: Path, *, on_event: OnEvent) -> Demo:
     """Train both SimpleNets, export every format, serve them by every server there is, compare everything."""
-    store = folder / "models"
     for name, source in MODELS.items():
         request = export.Request(source, FORMATS, name=name)
         export.export(request, store=store, on_event=_prefixed(name, on_event))

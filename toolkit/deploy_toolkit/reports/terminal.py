@@ -140,7 +140,17 @@ def servers(rows: Sequence[ServerRow]) -> RenderableType:
 def demo(result: Demo) -> RenderableType:
     """Give one table for each part of the demo, and where the files lie."""
     parts = [agreement(report, title) for title, report in result.reports]
-    return Group(*parts, Text("\n".join((*result.notes, f"the files lie in {result.folder}"))))
+    return Group(
+        *parts,
+        Text(
+            "\n".join(
+                (
+                    *result.notes,
+                    f"the files lie in {result.store}, see deploy store show simplenet --store {result.store}",
+                )
+            )
+        ),
+    )
 
 
 def _table(title: str, *columns: str) -> Table:
