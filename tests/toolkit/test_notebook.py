@@ -32,3 +32,10 @@ def test_every_public_function_works_twice(tmp_path: Path, monkeypatch: pytest.M
         np.testing.assert_allclose(answer["output"], want, rtol=1e-5, atol=1e-6)
     with pytest.raises(UsageError, match="transport soap"), deploy_toolkit.serve("net", transport="soap"):
         pass
+
+
+def test_a_model_without_a_name_is_called_after_its_class(tmp_path: Path) -> None:
+    exported = deploy_toolkit.export(
+        torch.nn.Linear(6, 2), to=["torchscript"], example=np.ones((3, 6), np.float32), store=tmp_path
+    )
+    assert str(exported.version) == "linear@1"

@@ -23,7 +23,7 @@ def export(
     model: object,
     *,
     to: Sequence[str],
-    name: str,
+    name: str | None = None,
     example: Any = None,
     output: Sequence[str] = (),
     options: Mapping[str, Mapping[str, str]] | None = None,
@@ -31,7 +31,8 @@ def export(
 ) -> Exported:
     """Write a model (in memory, or SOURCE as on the command line) in the formats `to`, prove and store each file.
 
-    `example`: an array, or arrays by input name; the first axis is the batch.
+    `name` in the store: without it the model's class in lower case, or the name of the file. `example`: an array, or
+    arrays by input name; the first axis is the batch.
     Raises ExportError if a file cannot be written or disagrees; nothing is stored then.
     """
     from deploy_exporters import sources
@@ -44,7 +45,7 @@ def export(
         request = flow.Request(
             source,
             tuple(to),
-            name=name,
+            name=name or (None if isinstance(model, str) else type(model).__name__.lower()),
             example=example if isinstance(example, Mapping) else None,
             outputs=tuple(output),
             options=options or {},
