@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError
+from deploy_dialects.json_text import write_json
+from deploy_dialects.torchserve import rest as torchserve
 from deploy_dialects.wire import HttpReply, Refused
 
 ROUNDS = 300
@@ -81,6 +84,26 @@ def test_damaged_descriptions(dialects: Any, road: Any) -> None:
         damaged_reply = replace(reply, body=body) if isinstance(reply, HttpReply) else body
         with suppress(EndpointError):
             road.module.read_description(road.endpoint, damaged_reply)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"name": None},
+        {"name": 3},
+        {"name": ["x"]},
+        {"shape": ["batch", None]},
+        {"shape": [-1, 2]},
+        {"shape": [2.0]},
+        {"shape": [True]},
+    ],
+)
+def test_a_description_with_members_of_another_type(damage: dict[str, Any]) -> None:
+    spec = {"name": "x", "dtype": "float32", "shape": ["batch", 2]}
+    for inputs, outputs in (([spec | damage], [spec]), ([spec], [spec | damage])):
+        body = write_json({"signature": {"inputs": inputs, "outputs": outputs}, "version": "1"})
+        with pytest.raises(EndpointError, match="is no signature"):
+            torchserve.read_description(Endpoint("torchserve", "rest", "127.0.0.1", 1, "m"), HttpReply(200, {}, body))
 
 
 def _served(dialects: Any, road: Any, plane: Any, request: Any) -> None:

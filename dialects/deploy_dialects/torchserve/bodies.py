@@ -110,11 +110,22 @@ def read_description(body: bytes) -> Description:
     try:
         signature = Signature.from_json(data)
         for spec in (*signature.inputs, *signature.outputs):
-            numpy_dtype(spec.dtype)
+            _check_spec(spec)
     except (KeyError, TypeError, AttributeError, InputError) as error:
         raise Malformed(f"{shown(data)} is no signature: {error}") from None
     version = answer.get("version")
     return Description(signature, None if version is None else str(version))
+
+
+def _check_spec(spec: TensorSpec) -> None:
+    numpy_dtype(spec.dtype)
+    name: object = spec.name  # as the JSON has it
+    if not isinstance(name, str) or not all(isinstance(dim, str) or _is_size(dim) for dim in spec.shape):
+        raise TypeError(f"{name!r} of shape {list(spec.shape)} is no tensor")
+
+
+def _is_size(dim: object) -> bool:
+    return type(dim) is int and dim >= 0
 
 
 def _lists(tensors: Tensors) -> dict[str, Any]:
