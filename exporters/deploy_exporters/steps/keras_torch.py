@@ -47,7 +47,7 @@ def _load(job: Job) -> Any:
     except DeployError as error:
         raise ExportError(
             f"Keras on its torch backend cannot read the model: {error}",
-            hint="only models made of Keras' own layers and functions convert to TorchScript so far",
+            hint="TorchScript takes models of Keras' own layers and functions, their names without a dot",
         ) from error
 
 
