@@ -16,18 +16,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deploy_clients import connect as connect
     from deploy_toolkit.notebook import check as check
-    from deploy_toolkit.notebook import connect as connect
     from deploy_toolkit.notebook import export as export
     from deploy_toolkit.notebook import predict as predict
     from deploy_toolkit.notebook import serve as serve
 
+_HOMES = {
+    "check": "deploy_toolkit.notebook",
+    "connect": "deploy_clients",
+    "export": "deploy_toolkit.notebook",
+    "predict": "deploy_toolkit.notebook",
+    "serve": "deploy_toolkit.notebook",
+}
 __all__ = ["check", "connect", "export", "predict", "serve"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return getattr(import_module("deploy_toolkit.notebook"), name)
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

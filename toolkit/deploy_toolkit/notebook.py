@@ -14,8 +14,7 @@ from deploy_core.errors import InputError
 if TYPE_CHECKING:
     from deploy_agreement import Report
     from deploy_core.endpoint import Endpoint
-    from deploy_core.predictor import Predictor
-    from deploy_core.signature import Signature, Tensors
+    from deploy_core.signature import Tensors
     from deploy_toolkit.flows.export import Exported
 
 
@@ -98,24 +97,6 @@ def predict(subject: str | Endpoint, inputs: Mapping[str, object], *, store: Pat
     from deploy_toolkit.flows import predict as flow
 
     return flow.predict(str(subject), inputs, store=_store(store))
-
-
-def connect(
-    url: str | Endpoint,
-    *,
-    signature: Signature | None = None,
-    timeout: float = 30.0,
-    binary: bool = False,
-    headers: Mapping[str, str] | None = None,
-) -> Predictor:
-    """Give a client for an endpoint; without `signature` the server is asked for it.
-
-    `timeout` in seconds is for one request; `binary` sends raw tensors where REST has the choice; `headers`, such as
-    an authorization, go with every request and are shown nowhere. Raises EndpointError if nobody answers.
-    """
-    from deploy_clients import connect as open_client
-
-    return open_client(url, signature=signature, timeout=timeout, binary=binary, headers=headers)
 
 
 def _store(given: Path | str | None) -> Path:
