@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -61,7 +62,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("content-length", str(len(answer.body) if answer.length is None else answer.length))
         self.end_headers()
-        self.wfile.write(answer.body)
+        with suppress(BrokenPipeError, ConnectionResetError):  # a client that has seen enough is gone
+            self.wfile.write(answer.body)
         self.close_connection = answer.length is not None
 
     do_GET = do_POST = _answer  # noqa: N815
