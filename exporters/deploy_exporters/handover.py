@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import io
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,8 @@ def torch_model(model: Any, folder: Path, example: object | None) -> sources.Sou
     named = examples.at_least_two_rows(named_example(own, example))
     try:
         source = open_torch(own, named, (), ())
-        program = pt2.program(source)
+        with redirect_stderr(io.StringIO()):  # torch prints the whole graph of a model that it cannot take
+            program = pt2.program(source)
     except Exception as error:
         return sources.pickled(model, folder, named, why=f"torch.export: {type(error).__name__}")
     pt2.save(program, path, source.signature)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from deploy_core.errors import ExportError, UsageError
@@ -48,3 +49,18 @@ def test_an_output_with_the_name_of_an_input(opener: Workers, tmp_path: Path) ->
 def test_what_is_told_of_an_error_has_no_colours_and_says_what_it_announces() -> None:
     error = ValueError("\x1b[96mconflicts were found\x1b[0m in ranges:\n\n  batch = 2\nmore")
     assert _told(error) == "ValueError: conflicts were found in ranges: batch = 2"
+
+
+def test_what_torch_export_cannot_take_is_handed_over_quietly(
+    opener: Workers, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    class Counts(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * (2 if int(x.sum().item()) > -(10**6) else 3)
+
+    source = sources.hand_over(Counts(), tmp_path, torch.ones(2, 6))
+    assert source.note.startswith("handed over by cloudpickle (torch.export: ")
+    assert not capfd.readouterr().err
+    assert open_source(opener, source).predict({"x": np.ones((3, 6), np.float32)})["output"].tolist() == [[2.0] * 6] * 3
