@@ -1,28 +1,47 @@
-"""Hand a torch model in memory to the worker: as a torch.export program where that works, else by cloudpickle."""
+"""Hand a model in memory to the worker, as a file that it can open; no framework is imported that is not there already."""
 
 from __future__ import annotations
 
 import copy
 import io
+from collections.abc import Mapping
 from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from deploy_exporters import examples, pt2, sources
-from deploy_exporters.torch_source import named_example, open_torch
+from deploy_core.errors import UsageError
+from deploy_exporters.sources import Source, kind_of
 
 
-def torch_model(model: Any, folder: Path, example: object | None) -> sources.Source:
-    """Write a torch model to `folder`; the caller's model is left as it is."""
-    what = f"{type(model).__module__}.{type(model).__qualname__}"
+def hand_over(model: object, folder: Path, example: Mapping[str, object] | object | None) -> Source:
+    """Write a model in memory to `folder`, with its example inputs: .pt2 or .keras where that works, else by cloudpickle.
+
+    Raises UsageError if that cannot be done.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    kind = kind_of(model)
+    if kind == "torch":
+        return _torch_model(model, folder, example)
+    if kind == "keras":
+        path = folder / "model.keras"
+        model.save(path)  # type: ignore[attr-defined]  # a Keras model, as kind_of found
+        return Source(_class(model), folder, path=path, note="handed over as .keras", example=example)
+    return _pickled(model, folder, example)
+
+
+def _torch_model(model: Any, folder: Path, example: object | None) -> Source:
+    """Write a torch.export program if there is an example to make it with; the caller's model is left as it is."""
+    import torch
+
+    from deploy_exporters import examples, pt2
+    from deploy_exporters.torch_source import named_example, open_torch
+
     path = folder / "model.pt2"
     if isinstance(model, torch.export.ExportedProgram):
         torch.export.save(model, str(path))
-        return sources.Source(what, folder, path=path, note="handed over as .pt2", example=example)
+        return Source(_class(model), folder, path=path, note="handed over as .pt2", example=example)
     if example is None:
-        return sources.pickled(model, folder, example)
+        return _pickled(model, folder, example)
     own = copy.deepcopy(model).cpu().eval()
     named = examples.at_least_two_rows(named_example(own, example))
     try:
@@ -30,6 +49,24 @@ def torch_model(model: Any, folder: Path, example: object | None) -> sources.Sou
         with redirect_stderr(io.StringIO()):  # torch prints the whole graph of a model that it cannot take
             program = pt2.program(source)
     except Exception as error:
-        return sources.pickled(model, folder, named, why=f"torch.export: {type(error).__name__}")
+        return _pickled(model, folder, named, why=f"torch.export: {type(error).__name__}")
     pt2.save(program, path, source.signature)
-    return sources.Source(what, folder, path=path, note="handed over as .pt2", example=named)
+    return Source(_class(model), folder, path=path, note="handed over as .pt2", example=named)
+
+
+def _pickled(model: object, folder: Path, example: object | None, *, why: str = "") -> Source:
+    import cloudpickle
+
+    path = folder / "model.pkl"
+    try:
+        path.write_bytes(cloudpickle.dumps((model, example)))
+    except Exception as error:
+        raise UsageError(
+            f"a {_class(model)} cannot be handed to the worker: {type(error).__name__}: {error}",
+            hint="write it to a file (.keras, .pt2) or name it as file.py:attribute",
+        ) from error
+    return Source(_class(model), Path.cwd(), path=path, note=f"handed over by cloudpickle{why and f' ({why})'}")
+
+
+def _class(model: object) -> str:
+    return f"{type(model).__module__}.{type(model).__qualname__}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,40 +47,6 @@ def find(text: str) -> Source:
     return Source(text, path.parent, path=path)
 
 
-def hand_over(model: object, folder: Path, example: Mapping[str, object] | object | None) -> Source:
-    """Write a model in memory to `folder` in a form that a worker can open, with its example inputs.
-
-    Imports no framework: a model of torch or Keras has its framework in memory already.
-    Raises UsageError if that cannot be done.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    kind = kind_of(model)
-    if kind == "torch":
-        from deploy_exporters import handover
-
-        return handover.torch_model(model, folder, example)
-    if kind == "keras":
-        path = folder / "model.keras"
-        model.save(path)  # type: ignore[attr-defined]  # a Keras model, as kind_of found
-        return Source(_class(model), folder, path=path, note="handed over as .keras", example=example)
-    return pickled(model, folder, example)
-
-
-def pickled(model: object, folder: Path, example: object | None, *, why: str = "") -> Source:
-    """Hand a model over by cloudpickle."""
-    import cloudpickle
-
-    path = folder / "model.pkl"
-    try:
-        path.write_bytes(cloudpickle.dumps((model, example)))
-    except Exception as error:
-        raise UsageError(
-            f"a {_class(model)} cannot be handed to the worker: {type(error).__name__}: {error}",
-            hint="write it to a file (.keras, .pt2) or name it as file.py:attribute",
-        ) from error
-    return Source(_class(model), Path.cwd(), path=path, note=f"handed over by cloudpickle{why and f' ({why})'}")
-
-
 def kind_of(model: object) -> str | None:
     """Tell `torch` or `keras`, without importing either; None if it is no model that we know."""
     if isinstance(model, type):
@@ -98,7 +63,3 @@ def _existing(path: Path, text: str) -> Path:
     if not path.exists():
         raise UsageError(f"{text!r}: there is no file {path}", hint=_KNOWN)
     return path.resolve()
-
-
-def _class(model: object) -> str:
-    return f"{type(model).__module__}.{type(model).__qualname__}"

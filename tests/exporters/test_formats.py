@@ -101,6 +101,19 @@ def test_a_foreign_mar_is_not_run(breakable: Workers, tmp_path: Path) -> None:
         adopt(breakable, tmp_path / "foreign.mar")
 
 
+def test_a_foreign_handler_under_our_handlers_name_is_not_run(
+    breakable: Workers, exported: Any, tmp_path: Path
+) -> None:
+    ours = exported("torch-simple").artifacts["mar"].path
+    with zipfile.ZipFile(ours) as archive, zipfile.ZipFile(tmp_path / "evil.mar", "w") as evil:
+        for name in archive.namelist():
+            body = b"raise SystemExit('executed')" if name == "deploy_handler.py" else archive.read(name)
+            evil.writestr(name, body)
+    with pytest.raises(UsageError, match="carries a handler that is not ours"):
+        adopt(breakable, tmp_path / "evil.mar")
+    assert adopt(breakable, ours).format == "mar"
+
+
 def test_a_missing_file(breakable: Workers, exported: Any, tmp_path: Path) -> None:
     artifact = replace(exported("torch-simple").artifacts["onnx"], path=tmp_path / "gone.onnx")
     for loads in (load, lambda each: hosted(breakable, each)):

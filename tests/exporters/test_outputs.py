@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from deploy_core.errors import ExportError, UsageError
-from deploy_exporters import sources
+from deploy_exporters import handover, sources
 from deploy_exporters.export import export, open_source
 from deploy_exporters.worker import Workers
 from deploy_exporters.worker_process import _told
@@ -60,7 +60,7 @@ def test_what_torch_export_cannot_take_is_handed_over_quietly(
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x * (2 if int(x.sum().item()) > -(10**6) else 3)
 
-    source = sources.hand_over(Counts(), tmp_path, torch.ones(2, 6))
+    source = handover.hand_over(Counts(), tmp_path, torch.ones(2, 6))
     assert source.note.startswith("handed over by cloudpickle (torch.export: ")
     assert not capfd.readouterr().err
     assert open_source(opener, source).predict({"x": np.ones((3, 6), np.float32)})["output"].tolist() == [[2.0] * 6] * 3

@@ -15,7 +15,7 @@ import pytest
 
 from deploy_core.errors import DeployError, ExportError, UsageError
 from deploy_core.signature import TensorSpec
-from deploy_exporters import sources
+from deploy_exporters import handover, sources
 from deploy_exporters.export import OpenedSource, export, open_source
 from deploy_exporters.formats import hosted
 from deploy_exporters.worker import Workers
@@ -198,17 +198,17 @@ def test_wrong_option_values(opener: Workers, tmp_path: Path) -> None:
 def test_a_keras_model_handed_over(opener: Workers, tmp_path: Path) -> None:
     code = f"""
 import importlib.util, pathlib, pickle, sys
-from deploy_exporters import sources
+from deploy_exporters import handover, sources
 spec = importlib.util.spec_from_file_location("keras_models", {str(KERAS)!r})
 models = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(models)
-source = sources.hand_over(models.simple(), pathlib.Path({str(tmp_path)!r}), None)
+source = handover.hand_over(models.simple(), pathlib.Path({str(tmp_path)!r}), None)
 assert "torch" not in sys.modules
 import keras
 class Twice(keras.layers.Layer):
     def call(self, x): return x * 2
 own = keras.Sequential([keras.Input((6,), name="x"), Twice()])
-assert sources.hand_over(own, pathlib.Path({str(tmp_path / "own")!r}), None).path.exists()
+assert handover.hand_over(own, pathlib.Path({str(tmp_path / "own")!r}), None).path.exists()
 pathlib.Path({str(tmp_path / "source.pkl")!r}).write_bytes(pickle.dumps(source))
 """
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -224,9 +224,9 @@ pathlib.Path({str(tmp_path / "source.pkl")!r}).write_bytes(pickle.dumps(source))
 
 def test_what_is_no_model_is_refused_also_when_handed_over(opener: Workers, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="of type list, which is no model"):
-        open_source(opener, sources.hand_over([1, 2], tmp_path, None))
+        open_source(opener, handover.hand_over([1, 2], tmp_path, None))
     with pytest.raises(UsageError, match="cannot be handed to the worker"):
-        sources.hand_over((each for each in ()), tmp_path, None)
+        handover.hand_over((each for each in ()), tmp_path, None)
 
 
 def test_torch_models_are_handed_over(opener: Workers, tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_torch_models_are_handed_over(opener: Workers, tmp_path: Path) -> None:
     torch.manual_seed(3)
     model = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.Dropout(0.5), torch.nn.Linear(4, 2)).train()
     example = torch.ones(1, 6)
-    source = sources.hand_over(model, tmp_path, example)
+    source = handover.hand_over(model, tmp_path, example)
     assert source.note == "handed over as .pt2"
     assert model.training, "the caller's model is left as it is"
     found = open_source(opener, source)
@@ -253,7 +253,7 @@ def test_torch_models_are_handed_over(opener: Workers, tmp_path: Path) -> None:
 def test_a_torch_model_without_example_is_handed_over_as_it_is(opener: Workers, tmp_path: Path) -> None:
     import torch
 
-    source = sources.hand_over(torch.nn.Linear(6, 1), tmp_path, None)
+    source = handover.hand_over(torch.nn.Linear(6, 1), tmp_path, None)
     assert "cloudpickle" in source.note
     with pytest.raises(UsageError, match="does not say what inputs it takes"):
         open_source(opener, source)

@@ -21,29 +21,29 @@ if TYPE_CHECKING:
 def export(
     model: object,
     *,
-    to: Sequence[str],
+    to: str | Sequence[str],
     name: str | None = None,
     example: Any = None,
     output: Sequence[str] = (),
     options: Mapping[str, Mapping[str, str]] | None = None,
     store: Path | str | None = None,
 ) -> Exported:
-    """Write a model (in memory, or SOURCE as on the command line) in the formats `to`, prove and store each file.
+    """Write a model (in memory, or SOURCE as on the command line) in the formats `to` (one, or several), prove and store each file.
 
     `name` in the store: without it the model's class in lower case, or the name of the file. `example`: an array, or
     arrays by input name; the first axis is the batch.
     Raises ExportError if a file cannot be written or disagrees; nothing is stored then.
     """
-    from deploy_exporters import sources
+    from deploy_exporters.handover import hand_over
     from deploy_toolkit.flows import export as flow
 
     if isinstance(model, str) and not isinstance(example, Mapping | None):
         raise InputError(f"the inputs of {model} have names that are not known yet", hint="give example={name: array}")
     with TemporaryDirectory(prefix="deploy-") as folder:
-        source = model if isinstance(model, str) else sources.hand_over(model, Path(folder), example)
+        source = model if isinstance(model, str) else hand_over(model, Path(folder), example)
         request = flow.Request(
             source,
-            tuple(to),
+            (to,) if isinstance(to, str) else tuple(to),
             name=name or (None if isinstance(model, str) else type(model).__name__.lower()),
             example=example if isinstance(example, Mapping) else None,
             outputs=tuple(output),

@@ -16,7 +16,7 @@ from deploy_core.signature import Signature, Tensors
 FILE = "{name}.mar"
 LIBRARY = "torch"
 OPTIONS: Mapping[str, str] = {}
-_HANDLER = "deploy_handler.py"
+HANDLER = Path(__file__).parents[1] / "deploy_handler.py"
 
 
 class Context:
@@ -69,28 +69,34 @@ class Archive:
 
 
 def load(path: Path, signature: Signature | None = None, *, threads: int | None = None) -> Archive:
-    """Unpack a .mar of ours and start its handler; `threads` holds for all of torch in this process."""
+    """Unpack a .mar of ours and start its handler; `threads` holds for all of torch in this process.
+
+    Without a `signature` it comes from outside the store, where no digest vouches for it: then its handler, which is
+    code, must be the one that this toolkit writes, to the byte.
+    """
     import torch
 
     if threads is not None:
         torch.set_num_threads(threads)
     folder = tempfile.TemporaryDirectory(prefix="deploy-mar-")
     try:
-        return _started(path, folder)
+        return _started(path, folder, vouched=signature is not None)
     except BaseException:
         folder.cleanup()
         raise
 
 
-def _started(path: Path, folder: tempfile.TemporaryDirectory[str]) -> Archive:
+def _started(path: Path, folder: tempfile.TemporaryDirectory[str], *, vouched: bool) -> Archive:
     root = Path(folder.name)
     with zipfile.ZipFile(path) as archive:
         manifest = _manifest(path, archive)
-        for name in (_HANDLER, "signature.json", manifest["model"]["serializedFile"]):
+        if not vouched and archive.read(HANDLER.name) != HANDLER.read_bytes():
+            raise _not_ours(path)
+        for name in (HANDLER.name, "signature.json", manifest["model"]["serializedFile"]):
             # Under our own names: what the archive calls them never becomes a path.
             (root / Path(name).name).write_bytes(archive.read(name))
     context = Context(root, manifest)
-    handler = _handler(root / _HANDLER)()
+    handler = _handler(root / HANDLER.name)()
     handler.initialize(context)
     return Archive(folder, handler, context)
 
@@ -98,16 +104,20 @@ def _started(path: Path, folder: tempfile.TemporaryDirectory[str]) -> Archive:
 def _manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(archive.read("MAR-INF/MANIFEST.json"))
-        ours = manifest["model"]["handler"] == _HANDLER and "signature.json" in archive.namelist()
+        ours = manifest["model"]["handler"] == HANDLER.name and "signature.json" in archive.namelist()
         serialized = manifest["model"]["serializedFile"]
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{path} is not a TorchServe archive: its manifest lacks {error}") from error
     if not ours or "/" in serialized:
-        raise UsageError(
-            f"{path} carries a handler that is not ours",
-            hint="only TorchServe itself can run it: serve it and check the URL",
-        )
+        raise _not_ours(path)
     return manifest
+
+
+def _not_ours(path: Path) -> UsageError:
+    return UsageError(
+        f"{path} carries a handler that is not ours",
+        hint="only TorchServe itself can run it: serve it and check the URL",
+    )
 
 
 def _handler(path: Path) -> Any:

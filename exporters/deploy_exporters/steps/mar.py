@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import zipfile
-from pathlib import Path
 
+from deploy_exporters.formats.mar import HANDLER
 from deploy_exporters.steps.job import Job
 
-HANDLER = Path(__file__).parents[1] / "deploy_handler.py"
 MODEL_FILE = "model.pt"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 

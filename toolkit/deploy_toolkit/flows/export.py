@@ -143,13 +143,14 @@ def _disagreement(report: Report) -> ExportError:
         f"nothing was stored, since not every file predicts what the source does ({told})",
         hint="the routes that wrote them are in `deploy formats`; leave such a format out, or tell us",
     )
-    error.exit_code = 3 if all(_only_frozen(row) for row in bad) else report.exit_code
+    error.exit_code = 3 if all(_not_converted(row) for row in bad) else report.exit_code
     error.report = report  # type: ignore[attr-defined]  # for notebooks
     return error
 
 
-def _only_frozen(row: Agreement) -> bool:
-    return {problem.kind for problem in row.problems} == {"frozen-batch"} and not row.error
+def _not_converted(row: Agreement) -> bool:
+    """Whether the file cannot run, or only at one size: a failed conversion rather than another prediction."""
+    return row.verdict == "failed" or {problem.kind for problem in row.problems} == {"frozen-batch"}
 
 
 def _record(opened: OpenedSource, written: Export, report: Report) -> Record:
