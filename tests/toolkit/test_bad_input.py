@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -237,3 +238,32 @@ def test_one_damaged_manifest_does_not_hide_other_damage(deploy: Deploy, models:
         [{"file": "manifest.json", "problem": "missing"}],
         [{"file": "stray", "problem": "extra"}],
     ]
+
+
+def test_code_that_was_put_into_a_stored_archive_is_not_run(deploy: Deploy, models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "simplenet", tmp_path / "models" / "simplenet")
+    path = tmp_path / "models" / "simplenet" / "1" / "mar" / "simplenet.mar"
+    with zipfile.ZipFile(path) as archive:
+        bodies = {name: archive.read(name) for name in archive.namelist()}
+    bodies["deploy_handler.py"] += f"\nopen({str(tmp_path / 'executed')!r}, 'w')\n".encode()
+    path.chmod(0o644)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, body in bodies.items():
+            archive.writestr(name, body)
+    checked = deploy("check", "simplenet")
+    assert checked.returncode == 4
+    assert "mar/simplenet.mar is changed" in checked.stdout
+    assert deploy("serve", "simplenet", "--server", "torchserve").returncode == 4
+    assert not (tmp_path / "executed").exists()
+
+
+def test_check_says_by_how_much_a_damaged_file_is_off(deploy: Deploy, models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "simplenet", tmp_path / "models" / "simplenet")
+    folder = tmp_path / "models" / "simplenet" / "1" / "onnx"
+    folder.joinpath("model.onnx").chmod(0o644)
+    shutil.copyfile(models / "simplenet-keras" / "1" / "onnx" / "model.onnx", folder / "model.onnx")
+    checked = deploy("check", "simplenet", "--json")
+    assert checked.returncode == 4
+    (row,) = [row for row in json.loads(checked.stdout)["rows"] if row["subject"] == "simplenet@1/onnx"]
+    assert row["problems"][0]["kind"] == "damaged"
+    assert row["outputs"][0]["max_abs"] > 1e-3

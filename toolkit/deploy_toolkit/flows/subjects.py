@@ -54,7 +54,7 @@ def expand(named: Named, workers: Workers) -> Iterator[Subject]:
     if isinstance(named, Endpoint):
         yield Subject(str(named), partial(open_endpoint, named))
     elif isinstance(named, Path):
-        yield Subject(str(named), lambda: hosted(workers, adopt(workers, named)))
+        yield Subject(str(named), partial(_open_stranger, workers, named))
     else:
         yield from _of_version(named, workers)
 
@@ -65,12 +65,14 @@ def _of_version(version: Version, workers: Workers) -> Iterator[Subject]:
     if version.reference is not None and version.reference.path not in artifacts:
         artifacts[version.reference.path] = ("reference", version.reference)
     for name, artifact in artifacts.values():
-        yield Subject(
-            f"{version.name}@{version.number}/{name}",
-            partial(hosted, workers, artifact),
-            damage=_damage(version, artifact, damages),
-            version=version,
-        )
+        damage = _damage(version, artifact, damages)
+        # A damaged file is a stranger: nothing that the manifest says vouches for it, least of all for code in it.
+        opener = partial(_open_stranger, workers, artifact.path) if damage else partial(hosted, workers, artifact)
+        yield Subject(f"{version.name}@{version.number}/{name}", opener, damage, version)
+
+
+def _open_stranger(workers: Workers, path: Path) -> Predictor:
+    return hosted(workers, adopt(workers, path))
 
 
 def _damage(version: Version, artifact: Artifact, damages: dict[str, str]) -> str:
