@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -19,6 +20,9 @@ from deploy_servers.readiness import Accept, OnEvent, failure, wait_until_ready
 from deploy_servers.settings import Settings, prepare
 
 __all__ = ["Accept", "Launch", "OnEvent", "Running", "Settings", "free_ports", "prepare", "running"]
+
+
+_CLEAN = (0, 128 + signal.SIGTERM, -signal.SIGTERM)  # Java ends with 143 when it is asked to
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,11 @@ class Running:
         """Where it answers."""
         return self.launch.endpoints
 
+    @property
+    def drained(self) -> bool:
+        """Whether it ended as it was asked to, every request that had begun answered."""
+        return self.process.returncode in _CLEAN
+
     def require_alive(self) -> None:
         """Raise UnavailableError, with the end of the log, if it has ended."""
         if self.process.returncode is not None:
@@ -71,7 +80,7 @@ def running(
     """Start a server, wait until each endpoint connects and `accept` finds nothing wrong with it, stop it at the end.
 
     `accept` says what is wrong with a predictor's answers, or None. Whatever happens, the process and its folder are
-    gone afterwards; the log is kept if the server failed. Raises UnavailableError when `timeout` seconds are over, and
+    gone afterwards; the log is kept if the server failed or cut requests. Raises UnavailableError when `timeout` seconds are over, and
     at once if a port is taken, the server dies or its answers are wrong.
     """
     for port in launch.ports:
@@ -101,10 +110,10 @@ def _furnish(launch: Launch) -> None:
 def _end(launch: Launch, process: child.Child, kind: object, error: BaseException | None, trace: object) -> None:
     failed = process.returncode is not None or isinstance(error, UnavailableError)
     try:
-        process.stop(launch.stop_grace)
+        clean = process.stop(launch.stop_grace) in _CLEAN
     except BaseException:
         # A second Ctrl-C: the user has no more patience, and the process must still go.
         process.stop(0)
         raise
-    if not failed:
+    if clean and not failed:
         process.log.unlink(missing_ok=True)

@@ -133,6 +133,22 @@ def test_sigterm_lets_a_slow_request_be_answered(store: Store, transport: str) -
         assert server.process.wait(20) == 0
 
 
+def test_a_request_that_is_cut_is_told(store: Store) -> None:
+    launch = plan(store, "slow", options={"grace": "0"})
+    with ThreadPoolExecutor(1) as pool:
+        with running(launch, accept=lambda client: None, timeout=60) as server:
+            client = connect(Endpoint("oip", "rest", "127.0.0.1", ports(server)["rest"], "slow"))
+            before = child.cpu_seconds(server.process.pid)
+            answer = pool.submit(client.predict, {"x": np.array([[1, 2, 3]], dtype=np.float32)})
+            while child.cpu_seconds(server.process.pid) < before + 0.1:  # the model has begun to work
+                assert server.process.wait(0.01) is None
+        with pytest.raises(EndpointError):
+            answer.result()
+        client.close()
+    assert not server.drained
+    assert server.process.log.exists()
+
+
 def test_the_server_goes_with_a_parent_that_is_killed(store: Store, tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(

@@ -56,7 +56,8 @@ def test_progress_is_over_while_a_server_serves(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(serve, "serving", lambda *args, **options: heard("server"))
     monkeypatch.setattr(serve, "running_json", lambda running: {})
     monkeypatch.setattr(serve, "wait", lambda running: told.append("waited"))
+    monkeypatch.setattr(serve, "require_drained", lambda running: told.append("drained"))
     with pytest.raises(SystemExit) as ended:
         deploy.main(["serve", "net"])
     assert ended.value.code == 0
-    assert told == ["progress begins", "server begins", "progress ends", "shown", "waited", "server ends"]
+    assert told == ["progress begins", "server begins", "progress ends", "shown", "waited", "server ends", "drained"]

@@ -49,4 +49,5 @@ def command(
             running = stack.enter_context(flow.serving(request, store=output.store, on_event=on_event))
         output.show(flow.running_json(running), terminal.running(running))
         flow.wait(running)
+    flow.require_drained(running)
     return 0

@@ -10,7 +10,7 @@ from typing import Any
 
 from deploy_agreement import Noise, compare
 from deploy_core.endpoint import Endpoint
-from deploy_core.errors import UsageError
+from deploy_core.errors import DeployError, UsageError
 from deploy_core.predictor import Predictor
 from deploy_model_store import Store, Version
 from deploy_servers import SERVERS
@@ -70,6 +70,15 @@ def wait(running: Running) -> None:
     except KeyboardInterrupt:
         return
     running.require_alive()
+
+
+def require_drained(running: Running) -> None:
+    """Raise DeployError if requests that had begun were cut when the server was stopped."""
+    if not running.drained:
+        raise DeployError(
+            f"{running.launch.server} {running.process.death()} when it was stopped: requests were cut",
+            hint=f"its log is {running.process.log}; for the embedded server --set grace=SECONDS gives them longer",
+        )
 
 
 def launch_json(launch: Launch) -> dict[str, Any]:
