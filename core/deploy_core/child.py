@@ -7,7 +7,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -129,16 +128,6 @@ def cpu_seconds(pid: int) -> float:
     """Give the CPU seconds that a live process has used, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def wait_until_gone(pid: int, timeout: float) -> bool:
-    """Wait for a process that is not our child; tell whether it went within `timeout` seconds."""
-    end = time.monotonic() + timeout
-    while state.start_time(pid) is not None:
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @cache

@@ -24,8 +24,8 @@ def now() -> str:
 class Record:
     """One training result: where it came from, what was exported from it and how that was proved.
 
-    `training_id` stays the same when formats are added and a further version is published. `source`, `agreement` and
-    `row_facts` are plain JSON data of whoever wrote them. The last three fields are reserved.
+    `training_id` stays the same when formats are added and a further version is published. `source` and
+    `agreement` are plain JSON data of whoever wrote them. The last three fields are reserved.
     """
 
     training_id: str
@@ -34,7 +34,6 @@ class Record:
     artifacts: tuple[Artifact, ...]
     reference: Artifact | None = None
     agreement: Mapping[str, Any] = field(default_factory=dict)
-    row_facts: Mapping[str, Any] = field(default_factory=dict)
     created: str = field(default_factory=now)
     schema: int = SCHEMA
     preprocessing: Any = None
@@ -51,7 +50,6 @@ class Record:
             "reference": _artifact_to_json(self.reference, root) if self.reference else None,
             "artifacts": [_artifact_to_json(artifact, root) for artifact in self.artifacts],
             "agreement": dict(self.agreement),
-            "row_facts": dict(self.row_facts),
             "created": self.created,
             "preprocessing": self.preprocessing,
             "labels": self.labels,
@@ -68,7 +66,6 @@ class Record:
             artifacts=tuple(_artifact_from_json(artifact, root) for artifact in data["artifacts"]),
             reference=_artifact_from_json(data["reference"], root) if data["reference"] else None,
             agreement=data["agreement"],
-            row_facts=data["row_facts"],
             created=data["created"],
             schema=data["schema"],
             preprocessing=data["preprocessing"],

@@ -11,6 +11,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from processes import wait_until_gone
 
 from deploy_core import child, state
 from deploy_core.errors import UnavailableError
@@ -50,7 +51,7 @@ def test_stop_takes_the_whole_group(tmp_path: Path) -> None:
     started = child.start("a test", _python(code), log=tmp_path / "log")
     grandchild = _first_number(started)
     assert started.stop() == -signal.SIGTERM
-    assert child.wait_until_gone(grandchild, 10)
+    assert wait_until_gone(grandchild, 10)
 
 
 def test_one_that_will_not_stop_is_killed(tmp_path: Path) -> None:
@@ -85,7 +86,7 @@ def test_a_child_goes_when_its_parent_is_killed(tmp_path: Path) -> None:
     assert state.start_time(inner) is not None
     parent.kill()
     parent.communicate()
-    assert child.wait_until_gone(inner, 10)
+    assert wait_until_gone(inner, 10)
 
 
 def test_a_missing_program_is_named(tmp_path: Path) -> None:

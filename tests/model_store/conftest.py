@@ -48,7 +48,6 @@ def _fill(staged: Path, data: bytes = b"onnx") -> Record:
         ),
         reference=Artifact("pt2", reference, SIGNATURE),
         agreement={"schema": "deploy/agreement/1", "ok": True},
-        row_facts={"independent": True},
     )
 
 

@@ -26,7 +26,6 @@ def test_a_version_comes_back_whole(store: Store, fill: Callable[..., Record], g
     assert again.record == version.record
     assert again.signature == record.signature
     assert again.agreement == record.agreement
-    assert again.record.row_facts == {"independent": True}
     assert (again.record.preprocessing, again.record.labels, again.record.license) == (None, None, None)
     assert [a.name for a in again.artifacts] == ["onnx", "savedmodel", "mar"]
     assert again.reference is not None

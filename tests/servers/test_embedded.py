@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 import pytest
 import urllib3
+from processes import wait_until_gone
 
 from deploy_clients import connect
 from deploy_core import child
@@ -167,7 +168,7 @@ def test_the_server_goes_with_a_parent_that_is_killed(store: Store, tmp_path: Pa
         assert parent.stdout is not None
         pid, folder = parent.stdout.readline().split()
         parent.kill()
-    assert child.wait_until_gone(int(pid), 10)
+    assert wait_until_gone(int(pid), 10)
     shutil.rmtree(folder)
 
 
