@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deploy_core.changes import Change, changed
 from deploy_core.signature import Signature
 
 
@@ -15,7 +16,9 @@ from deploy_core.signature import Signature
 class Artifact:
     """The files of one exported model; `path` is a file, or the folder of a SavedModel.
 
-    `name` is the format with its variant, e.g. `onnx` or `tflite-int8`. `digest` is `digest_of(path)`.
+    `name` is the format with its variant, e.g. `onnx` or `tflite-int8`. `signature` is the source model's; `changes`
+    say what of it the file could not keep, `remarks` what a reader of the manifest must know besides. `digest` is
+    `digest_of(path)`.
     """
 
     format: str
@@ -26,6 +29,13 @@ class Artifact:
     options: Mapping[str, str] = field(default_factory=dict)
     tools: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
+    changes: tuple[Change, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def file_signature(self) -> Signature:
+        """The signature that the file itself has."""
+        return changed(self.signature, self.changes)
 
     @property
     def name(self) -> str:
@@ -43,6 +53,8 @@ class Artifact:
             "options": dict(self.options),
             "tools": dict(self.tools),
             "digest": self.digest,
+            "changes": [change.to_json() for change in self.changes],
+            "remarks": list(self.remarks),
         }
 
     @classmethod
@@ -57,6 +69,8 @@ class Artifact:
             options=data["options"],
             tools=data["tools"],
             digest=data["digest"],
+            changes=tuple(map(Change.from_json, data.get("changes", ()))),
+            remarks=tuple(data.get("remarks", ())),
         )
 
 

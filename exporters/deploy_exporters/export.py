@@ -14,11 +14,11 @@ from deploy_core.errors import DeployError, ExportError
 from deploy_core.signature import Signature, Tensors, TensorSpec
 from deploy_core.table import require
 from deploy_exporters import examples
-from deploy_exporters.formats import check_options, file_of
+from deploy_exporters.formats import check_options, file_of, split
 from deploy_exporters.hosted import HostedExact
 from deploy_exporters.routes import STEPS, requirements, route
 from deploy_exporters.sources import Source
-from deploy_exporters.steps.job import Job
+from deploy_exporters.steps.job import Job, Written
 from deploy_exporters.worker import Worker, Workers
 
 _REFERENCES = {"torch": ("torchscript", "pt2"), "keras": ("keras",)}
@@ -36,8 +36,11 @@ class OpenedSource(HostedExact):
         signature: Signature,
         example: Tensors,
         description: dict[str, Any],
+        *,
+        trusted: bool = False,
     ) -> None:
         super().__init__(worker, number, signature)
+        self.trusted = trusted
         self.kind = kind
         self.example = example
         self.description = description
@@ -61,8 +64,10 @@ class _Run:
     name: str
     options: Mapping[str, Mapping[str, str]]
     on_step: Callable[[str], None]
+    calibration: Tensors | None = None
     proofs: tuple[tuple[Tensors, Tensors], ...] = ()
     files: dict[str, Path] = field(default_factory=dict)
+    written: dict[str, Written] = field(default_factory=dict)
     routes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     tools: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
@@ -78,7 +83,7 @@ def open_source(
     """Open a source in the source worker. Raises UsageError if it is no model, ExportError if it cannot answer."""
     worker = workers.get("source")
     found = worker.call("deploy_exporters.hosting:open_source", source, example, inputs, outputs)
-    return OpenedSource(worker, *found)
+    return OpenedSource(worker, *found, trusted=source.trust)
 
 
 def export(
@@ -89,16 +94,19 @@ def export(
     folder: Path,
     name: str,
     options: Mapping[str, Mapping[str, str]] | None = None,
+    calibration: Tensors | None = None,
     on_step: Callable[[str], None] = lambda step: None,
 ) -> Export:
     """Write the formats and the reference below `folder`; `on_step` hears the name of each step before it runs.
+
+    A format may be named with its variant: `tflite-int8`; `calibration` holds rows of real inputs for those.
 
     Raises UsageError and UnavailableError before anything is written, ExportError for a conversion that failed.
     """
     wanted = tuple(dict.fromkeys(formats))
     check(opened.kind, wanted, options or {})
     folder.mkdir(parents=True, exist_ok=True)
-    run = _Run(workers, opened, folder.absolute(), name, options or {}, on_step)
+    run = _Run(workers, opened, folder.absolute(), name, options or {}, on_step, calibration)
     run.proofs = tuple(
         (inputs, opened.predict(inputs)) for inputs in (examples.rows(opened.example, n) for n in _PROOF_ROWS)
     )
@@ -131,13 +139,23 @@ def _run_step(run: _Run, name: str) -> None:
     writes = run.folder / step.writes / file_of(step.writes, run.name)
     writes.parent.mkdir(parents=True, exist_ok=True)
     reads = run.files[step.reads] if step.reads else None
-    job = Job(reads, writes, run.opened.signature, run.proofs, run.name, run.options.get(step.writes, {}))
+    job = Job(
+        reads,
+        writes,
+        run.opened.signature,
+        run.proofs,
+        run.name,
+        options=run.options.get(split(step.writes)[0], {}),
+        calibration=run.calibration,
+        trust=run.opened.trusted,
+    )
     number = None if step.reads else run.opened.number
-    how, tools = _worker(run, step.worker).call(
+    written, tools = _worker(run, step.worker).call(
         "deploy_exporters.hosting:run_step", step.function, number, job, step.packages, step=name
     )
     run.files[step.writes] = writes
-    run.routes[step.writes] = (*run.routes.get(step.reads, ()), f"{name} ({how})" if how else name)
+    run.written[step.writes] = written
+    run.routes[step.writes] = (*run.routes.get(step.reads, ()), f"{name} ({written.how})" if written.how else name)
     run.tools[step.writes] = {**run.tools.get(step.reads, {}), **tools}
 
 
@@ -175,14 +193,18 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _artifact(run: _Run, name: str, path: Path) -> Artifact:
+    format_, variant = split(name)
     return Artifact(
-        format=name,
+        format=format_,
         path=path,
         signature=run.opened.signature,
+        variant=variant,
         route=run.routes[name],
-        options=dict(run.options.get(name, {})),
+        options=dict(run.options.get(format_, {})),
         tools=run.tools[name],
         digest=digest_of(path),
+        changes=run.written[name].changes,
+        remarks=run.written[name].remarks,
     )
 
 

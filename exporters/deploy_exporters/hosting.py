@@ -13,7 +13,7 @@ from deploy_core.predictor import HasFloat64
 from deploy_core.signature import Signature, Tensors, TensorSpec
 from deploy_exporters.opening import Opened
 from deploy_exporters.sources import Source
-from deploy_exporters.steps.job import Job
+from deploy_exporters.steps.job import Job, Written
 
 _kept: dict[int, Any] = {}
 _numbers = count(1)
@@ -55,11 +55,12 @@ def close(number: int) -> None:
         kept.close()
 
 
-def run_step(function: str, number: int | None, job: Job, packages: Sequence[str]) -> tuple[str, Mapping[str, str]]:
-    """Run one step of a route; give its word on how it did it, and the versions of its tools."""
+def run_step(function: str, number: int | None, job: Job, packages: Sequence[str]) -> tuple[Written, Mapping[str, str]]:
+    """Run one step of a route; give what it tells of its file, and the versions of its tools."""
     module, _, name = function.partition(":")
-    how = getattr(import_module(module), name)(*(() if number is None else (_kept[number],)), job)
-    return how or "", {package: _version(package) for package in packages}
+    told = getattr(import_module(module), name)(*(() if number is None else (_kept[number],)), job)
+    written = told if isinstance(told, Written) else Written(how=told or "")
+    return written, {package: _version(package) for package in packages}
 
 
 def _keep(thing: Any) -> int:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from deploy_core.errors import UsageError
 from deploy_core.table import Row
-from deploy_exporters.formats import FORMATS, PUBLIC
+from deploy_exporters.formats import FORMATS, PUBLIC, split
 
 KINDS = ("torch", "keras")
 
 
 @dataclass(frozen=True)
 class Step:
-    """One function that reads one form of a model and writes another; `reads` is a format, "" for the opened source.
+    """One function that reads one form of a model and writes another: artifacts' names, "" for the opened source.
 
     `packages` are what the step's result depends on; the first letters of a route in the manifest are these names.
     """
@@ -73,39 +73,58 @@ ROUTES: Mapping[tuple[str, str], tuple[str, ...]] = {
 }
 
 
+# Pairs that have no route, and what to do instead: the hint of the refusal.
+REFUSED: Mapping[tuple[str, str], str] = {}
+
+
 @dataclass(frozen=True)
 class Cell:
-    """One cell of the matrix of `deploy formats`: the route, and what is not installed for it."""
+    """One cell of the matrix of `deploy formats`: the route, what is not installed for it, or why there is none."""
 
     kind: str
     format: str
-    route: tuple[str, ...]
+    route: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
+    reason: str = ""
 
 
 def matrix() -> tuple[Cell, ...]:
     """Give what converts to what here, and what is missing; nothing is imported to find out."""
-    return tuple(_cell(kind, name) for kind in KINDS for name in PUBLIC)
+    names = dict.fromkeys((*PUBLIC, *(name for _, name in ROUTES if split(name)[0] in PUBLIC)))
+    return tuple(_cell(kind, name) for kind in KINDS for name in names)
 
 
 def route(kind: str, name: str) -> tuple[str, ...]:
     """Give the steps of a route. Raises UsageError for an unknown format and for a pair without one."""
-    FORMATS[name]  # an unknown format is another mistake than a missing route
-    try:
+    FORMATS[split(name)[0]]  # an unknown format is another mistake than a missing route
+    if (kind, name) in ROUTES:
         return ROUTES[kind, name]
-    except KeyError:
-        known = ", ".join(have for from_kind, have in ROUTES if from_kind == kind)
-        raise UsageError(f"there is no route from {kind} to {name}", hint=f"{kind} converts to {known}") from None
+    known = ", ".join(have for from_kind, have in ROUTES if from_kind == kind)
+    hint = REFUSED.get((kind, name), f"{kind} converts to {known}")
+    raise UsageError(f"there is no route from {kind} to {name}", hint=hint)
+
+
+def quantized(formats: Sequence[str], modes: Sequence[str]) -> tuple[str, ...]:
+    """Give the formats, each followed by its variants of these modes. Raises UsageError for a mode that none of them has."""
+    variants = dict.fromkeys(name for _, name in ROUTES if split(name)[1])
+    for mode in modes:
+        if not any(f"{name}-{mode}" in variants for name in formats):
+            known = ", ".join(name for name in variants if split(name)[0] in formats) or f"only {', '.join(variants)}"
+            raise UsageError(f"none of {', '.join(formats)} can be quantised as {mode!r}", hint=f"there are {known}")
+    wanted = ((name, *(f"{name}-{mode}" for mode in modes if f"{name}-{mode}" in variants)) for name in formats)
+    return tuple(dict.fromkeys(name for names in wanted for name in names))
 
 
 def requirements(kind: str, name: str) -> tuple[Row, ...]:
     """Give what the steps of a route and the runtime of its format need."""
     steps = tuple(Row(step.function, step.needs, step.extra) for step in (STEPS[s] for s in route(kind, name)))
-    return (*steps, FORMATS[name])
+    return (*steps, FORMATS[split(name)[0]])
 
 
 def _cell(kind: str, name: str) -> Cell:
+    if (kind, name) not in ROUTES:
+        return Cell(kind, name, reason=REFUSED.get((kind, name), "there is no route"))
     rows = requirements(kind, name)
     lacking = [row for row in rows if row.missing]
     missing = tuple(dict.fromkeys(module for row in lacking for module in row.missing))

@@ -19,7 +19,8 @@ _SCRIPT = re.compile(r"^(?P<path>.+\.py):(?P<attribute>[^\W\d]\w*(\.[^\W\d]\w*)*
 class Source:
     """Plain data that a worker can open: an attribute of a module or script, or a file.
 
-    `location` is what the user wrote; `folder` comes first when modules are searched; `note` says how it was handed over.
+    `location` is what the user wrote; `folder` comes first when modules are searched; `note` says how it was handed
+    over; `trust` allows what may run code of the file's own.
     """
 
     location: str
@@ -29,6 +30,7 @@ class Source:
     attribute: str = ""
     note: str = ""
     example: object | None = field(default=None, compare=False)
+    trust: bool = False
 
 
 def find(text: str) -> Source:

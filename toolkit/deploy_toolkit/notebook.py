@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,12 +26,19 @@ def export(
     example: Any = None,
     output: Sequence[str] = (),
     options: Mapping[str, Mapping[str, str]] | None = None,
+    quantize: str | Sequence[str] = (),
+    calibration: Tensors | Iterable[Tensors] | None = None,
+    max_degradation: float | None = None,
+    ranges: Mapping[str, tuple[int, int]] | None = None,
+    static: bool = False,
+    trust: bool = False,
     store: Path | str | None = None,
 ) -> Exported:
     """Write a model (in memory, or SOURCE as on the command line) in the formats `to` (one, or several), prove and store each file.
 
     `name` in the store: without it the model's class in lower case, or the name of the file. `example`: an array, or
-    arrays by input name; the first axis is the batch.
+    arrays by input name; the first axis is the batch. `calibration`: rows of real inputs by name, or an iterable of
+    such batches. The other options are those of `deploy export`.
     Raises ExportError if a file cannot be written or disagrees; nothing is stored then.
     """
     from deploy_exporters.handover import hand_over
@@ -48,6 +55,12 @@ def export(
             example=example if isinstance(example, Mapping) else None,
             outputs=tuple(output),
             options=options or {},
+            quantize=(quantize,) if isinstance(quantize, str) else tuple(quantize),
+            calibration=_calibration(calibration),
+            max_degradation=max_degradation,
+            ranges=ranges or {},
+            static=static,
+            trust=trust,
         )
         return flow.export(request, store=_store(store))
 
@@ -97,6 +110,17 @@ def predict(subject: str | Endpoint, inputs: Mapping[str, object], *, store: Pat
     from deploy_toolkit.flows import predict as flow
 
     return flow.predict(str(subject), inputs, store=_store(store))
+
+
+def _calibration(given: Tensors | Iterable[Tensors] | None) -> Tensors | None:
+    import numpy as np
+
+    if given is None or isinstance(given, Mapping):
+        return given
+    batches = list(given)
+    if not batches:
+        raise InputError("the calibration data hold no batch", hint="give at least one {name: array}")
+    return {name: np.concatenate([np.asarray(batch[name]) for batch in batches]) for name in batches[0]}
 
 
 def _store(given: Path | str | None) -> Path:

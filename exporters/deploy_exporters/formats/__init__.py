@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from deploy_core.artifact import Artifact, digest_of
+from deploy_core.changes import Adapted
 from deploy_core.errors import DeployError, ExportError, UsageError
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Signature
@@ -23,7 +24,18 @@ from deploy_exporters.formats.sniff import format_of
 from deploy_exporters.hosted import Hosted, HostedExact
 from deploy_exporters.worker import Workers
 
-__all__ = ["FORMATS", "PUBLIC", "adopt", "check_options", "file_of", "format_of", "hosted", "load", "load_file"]
+__all__ = [
+    "FORMATS",
+    "PUBLIC",
+    "adopt",
+    "check_options",
+    "file_of",
+    "format_of",
+    "hosted",
+    "load",
+    "load_file",
+    "split",
+]
 
 _HERE = "deploy_exporters.formats"
 FORMATS = Table(
@@ -43,8 +55,11 @@ PUBLIC = ("torchscript", "mar", "onnx", "savedmodel", "tflite")
 
 
 def load(artifact: Artifact, *, threads: int | None = None) -> Predictor:
-    """Load an artifact into this process. Raises UsageError if its file cannot be read."""
-    return load_file(artifact.format, artifact.path, artifact.signature, threads=threads)
+    """Load an artifact into this process; it answers as its source model does, whatever its file could not keep.
+
+    Raises UsageError if its file cannot be read.
+    """
+    return _adapted(artifact, load_file(artifact.format, artifact.path, artifact.file_signature, threads=threads))
 
 
 def load_file(name: str, path: Path, signature: Signature | None = None, *, threads: int | None = None) -> Predictor:
@@ -63,7 +78,7 @@ def load_file(name: str, path: Path, signature: Signature | None = None, *, thre
 
 def hosted(workers: Workers, artifact: Artifact) -> Predictor:
     """Load an artifact in a worker: a file that crashes its runtime is the worker's affair."""
-    return _host(workers, artifact.format, artifact.path, artifact.signature)
+    return _adapted(artifact, _host(workers, artifact.format, artifact.path, artifact.file_signature))
 
 
 def adopt(workers: Workers, path: Path) -> Artifact:
@@ -76,21 +91,34 @@ def adopt(workers: Workers, path: Path) -> Artifact:
         predictor.close()
 
 
+def split(name: str) -> tuple[str, str]:
+    """Give format and variant of an artifact's name: `tflite-int8` is (`tflite`, `int8`)."""
+    format_, _, variant = name.partition("-")
+    return format_, variant
+
+
 def file_of(name: str, model: str) -> str:
-    """Give where the file of a format lies below the format's folder."""
-    return str(FORMATS.load(name).FILE).format(name=model)
+    """Give where the file of an artifact of that name lies below the artifact's folder."""
+    return str(FORMATS.load(split(name)[0]).FILE).format(name=model)
 
 
 def check_options(formats: tuple[str, ...], options: Mapping[str, Mapping[str, str]]) -> None:
-    """Raise UsageError for an option of a format that is not exported, or that the format does not have."""
+    """Raise UsageError for an option of a format that is not exported, or that the format does not have.
+
+    An option holds for every variant of its format.
+    """
     for name, chosen in options.items():
-        if name not in formats:
+        if name not in {split(each)[0] for each in formats}:
             raise UsageError(f"options are given for {name!r}, which is not among the formats to export")
         known: Mapping[str, str] = FORMATS.load(name).OPTIONS
         for option in chosen:
             if option not in known:
                 hint = f"it has {', '.join(known)}" if known else "it has no options"
                 raise UsageError(f"format {name} has no option {option!r}", hint=hint)
+
+
+def _adapted(artifact: Artifact, predictor: Predictor) -> Predictor:
+    return Adapted(predictor, artifact.signature, artifact.changes) if artifact.changes else predictor
 
 
 def _host(workers: Workers, name: str, path: Path, signature: Signature | None) -> Predictor:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from deploy_core.changes import Change
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.errors import ExportError
 from deploy_core.predictor import Predictor
@@ -15,10 +16,20 @@ from deploy_core.signature import Array, Signature, Tensors
 
 
 @dataclass(frozen=True)
+class Written:
+    """What a step tells of the file that it wrote: which way it took, what it could not keep, what is to be known."""
+
+    how: str = ""
+    changes: tuple[Change, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Job:
     """`reads` is the file or folder of the step before (None: the opened source), `writes` the one to make.
 
-    `proofs` are inputs with the source model's own outputs, at several batch sizes.
+    `proofs` are inputs with the source model's own outputs, at several batch sizes. `calibration` holds rows of real
+    inputs, for steps that quantise. `trust` allows files that may run code.
     """
 
     reads: Path | None
@@ -27,6 +38,8 @@ class Job:
     proofs: tuple[tuple[Tensors, Tensors], ...]
     name: str
     options: Mapping[str, str] = field(default_factory=dict)
+    calibration: Tensors | None = None
+    trust: bool = False
 
     @property
     def read(self) -> Path:

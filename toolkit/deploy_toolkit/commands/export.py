@@ -22,6 +22,16 @@ from deploy_toolkit.output import Output, common
 @click.option("--output", "outputs", multiple=True, metavar="NAME", help="The name of an output, in the model's order.")
 @click.option("--example", type=click.Path(path_type=Path), metavar="FILE.npz", help="Example inputs by name.")
 @click.option("--set", "sets", multiple=True, metavar="FORMAT.OPTION=V", help="An option of a format.")
+@click.option("--quantize", metavar="MODE[,…]", help="Write variants too: float16, dynamic-int8, int8.")
+@click.option(
+    "--calibration", type=click.Path(path_type=Path), metavar="FILE.npz", help="Rows of real inputs for int8."
+)
+@click.option("--max-degradation", metavar="P%", help="Refuse a variant that is further off, e.g. 1%.")
+@click.option(
+    "--range", "ranges", multiple=True, metavar="SYMBOL=LEAST..GREATEST", help="Sizes of a dynamic dimension."
+)
+@click.option("--static", is_flag=True, help="Fix every dimension to the example's.")
+@click.option("--trust", is_flag=True, help="Open files that may run code of their own.")
 @common
 def command(
     output: Output,
@@ -32,6 +42,12 @@ def command(
     outputs: tuple[str, ...],
     example: Path | None,
     sets: tuple[str, ...],
+    quantize: str | None,
+    calibration: Path | None,
+    max_degradation: str | None,
+    ranges: tuple[str, ...],
+    static: bool,
+    trust: bool,
 ) -> int:
     """Write a trained model in other formats, prove each file, and store them as one version.
 
@@ -54,6 +70,12 @@ def command(
         inputs=tuple(TensorSpec.parse(text) for text in inputs),
         outputs=outputs,
         options=options.format_settings(sets),
+        quantize=options.names(quantize),
+        calibration=options.tensors(calibration) if calibration else None,
+        max_degradation=options.share(max_degradation) if max_degradation else None,
+        ranges=options.ranges(ranges),
+        static=static,
+        trust=trust,
     )
     with output.progress() as on_event:
         exported = flow.export(request, store=output.store, on_event=on_event)

@@ -39,6 +39,31 @@ def format_settings(values: Iterable[str]) -> dict[str, dict[str, str]]:
     return found
 
 
+def share(text: str) -> float:
+    """Read `1%` or `0.01` as 0.01. Raises UsageError."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise UsageError(f"{text!r} is no share", hint="write it as 1% or 0.01")
+    return value
+
+
+def ranges(values: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Read `SYMBOL=LEAST..GREATEST` each. Raises UsageError."""
+    found = {}
+    for value in values:
+        symbol, _, sizes = value.partition("=")
+        least, dots, greatest = sizes.partition("..")
+        if not (symbol and dots and least.isdigit() and greatest.isdigit() and 0 < int(least) <= int(greatest)):
+            raise UsageError(
+                f"--range {value!r} is no range", hint="write --range SYMBOL=LEAST..GREATEST, e.g. seq=1..512"
+            )
+        found[symbol] = (int(least), int(greatest))
+    return found
+
+
 def tensors(path: Path) -> Mapping[str, Array]:
     """Read named tensors from `.npz`, or from `.json` as `{name: nested list}`. Raises UsageError."""
     import json

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from deploy_core.signature import Tensors, TensorSpec
 from deploy_exporters import sources
 from deploy_exporters.export import Export, OpenedSource, open_source
 from deploy_exporters.export import export as write
-from deploy_exporters.formats import FORMATS, PUBLIC, hosted
+from deploy_exporters.formats import FORMATS, PUBLIC, hosted, split
+from deploy_exporters.routes import quantized
 from deploy_exporters.worker import Workers
 from deploy_model_store import Golden, Record, Store, Version
 from deploy_toolkit.output import OnEvent, silent
@@ -23,7 +24,12 @@ from deploy_toolkit.output import OnEvent, silent
 
 @dataclass(frozen=True)
 class Request:
-    """What to export; `source` is SOURCE as on the command line, or one that was handed over."""
+    """What to export; `source` is SOURCE as on the command line, or one that was handed over.
+
+    `quantize` names modes, for which `calibration` holds rows of real inputs; a variant that is further off than
+    `max_degradation` (a share of the output's spread, and of top-1 answers) is not stored. `ranges` gives the least and
+    the greatest size of a symbol. `static` lets every dimension be fixed, `trust` lets files run code of their own.
+    """
 
     source: str | sources.Source
     formats: tuple[str, ...]
@@ -32,6 +38,17 @@ class Request:
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    quantize: tuple[str, ...] = ()
+    calibration: Tensors | None = None
+    max_degradation: float | None = None
+    ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    static: bool = False
+    trust: bool = False
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names of the artifacts to make: formats and their variants."""
+        return quantized(self.formats, self.quantize)
 
 
 @dataclass(frozen=True)
@@ -64,7 +81,9 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
     Raises UsageError, and ExportError whose exit code is 4 if a file disagrees and whose `report` says where.
     """
     _require_known(request.formats)
+    request.targets  # noqa: B018  a mode that no format has is told before the source is opened
     source = sources.find(request.source) if isinstance(request.source, str) else request.source
+    source = replace(source, trust=request.trust)
     name = request.name or _name_of(source)
     shelf = Store(store)
     on_event(f"opening {source.location}")
@@ -74,10 +93,11 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
         written = write(
             workers,
             opened,
-            request.formats,
+            request.targets,
             folder=staged,
             name=name,
             options=request.options,
+            calibration=request.calibration,
             on_step=lambda step: on_event(f"writing {step}"),
         )
         report = _prove(workers, opened, written, golden, measured, on_event)
@@ -91,7 +111,7 @@ def _require_known(formats: tuple[str, ...]) -> None:
     if not formats:
         raise UsageError("no format is named", hint=f"--to takes {', '.join(PUBLIC)}")
     for name in formats:
-        FORMATS[name]
+        FORMATS[split(name)[0]]
 
 
 def _golden(opened: OpenedSource) -> tuple[Golden, Noise]:

@@ -41,6 +41,7 @@ def formats_json(cells: Sequence[Cell]) -> dict[str, Any]:
                 "route": list(cell.route),
                 "missing": list(cell.missing),
                 "extras": list(cell.extras),
+                "reason": cell.reason,
             }
             for cell in cells
         ],

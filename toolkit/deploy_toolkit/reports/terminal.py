@@ -124,7 +124,8 @@ def formats(rows: Sequence[Cell]) -> RenderableType:
     """Give what converts to what."""
     table = _table("", "from", "to", "route", "here")
     for row in rows:
-        table.add_row(row.kind, row.format, " · ".join(row.route), _here(row.missing, ",".join(row.extras)))
+        here = Text(row.reason, style="dim") if row.reason else _here(row.missing, ",".join(row.extras))
+        table.add_row(row.kind, row.format, " · ".join(row.route) or "–", here)
     return table
 
 

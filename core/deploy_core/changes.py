@@ -1,0 +1,106 @@
+"""What a format could not keep of a tensor, and how to go between the source model's form and the file's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from deploy_core.dtypes import is_float, numpy_dtype
+from deploy_core.errors import InputError
+from deploy_core.predictor import Predictor
+from deploy_core.signature import Array, Signature, Tensors, TensorSpec
+
+
+@dataclass(frozen=True)
+class Change:
+    """One tensor that a file has in another dtype or layout than the source model; `why` is for people.
+
+    `axes` says where each axis of the file's tensor comes from: NCHW kept as NHWC is (0, 2, 3, 1); () is no change.
+    With a `scale` the file holds integers: value = scale × (integer − zero_point), the rule of the TFLite quantisation
+    specification.
+    """
+
+    tensor: str
+    dtype: str
+    axes: tuple[int, ...] = ()
+    scale: float = 0.0
+    zero_point: int = 0
+    why: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain data for a JSON document."""
+        return {
+            "tensor": self.tensor,
+            "dtype": self.dtype,
+            "axes": list(self.axes),
+            "scale": self.scale,
+            "zero_point": self.zero_point,
+            "why": self.why,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Change:
+        """Read what `to_json` wrote."""
+        return cls(**{**data, "axes": tuple(data["axes"])})
+
+    def spec(self, source: TensorSpec) -> TensorSpec:
+        """Give the file's spec of the tensor."""
+        shape = tuple(source.shape[axis] for axis in self.axes) or source.shape
+        return TensorSpec(source.name, self.dtype, shape)
+
+    def to_file(self, array: Array) -> Array:
+        """Give an array as the file wants it. Raises InputError for integers that its dtype does not hold."""
+        moved = np.ascontiguousarray(array.transpose(self.axes)) if self.axes else array
+        limits = None if is_float(self.dtype) or self.dtype == "bool" else np.iinfo(numpy_dtype(self.dtype))
+        if self.scale and limits is not None:
+            steps = np.round(moved.astype(np.float64) / self.scale) + self.zero_point
+            return np.clip(steps, limits.min, limits.max).astype(numpy_dtype(self.dtype))
+        if limits is not None and moved.size and (moved.min() < limits.min or moved.max() > limits.max):
+            raise InputError(
+                f"input {self.tensor!r} holds {moved.min()} to {moved.max()}, the file takes {self.dtype}",
+                hint=self.why,
+            )
+        return moved.astype(numpy_dtype(self.dtype), copy=False)
+
+    def from_file(self, array: Array, dtype: str) -> Array:
+        """Give the file's array as the source model would have: its layout, and `dtype`, which is the source's."""
+        if self.scale:
+            array = (array.astype(np.float64) - self.zero_point) * self.scale
+        moved = np.ascontiguousarray(array.transpose(np.argsort(self.axes))) if self.axes else array
+        return moved.astype(numpy_dtype(dtype), copy=False)
+
+
+class Adapted:
+    """A file with changes, asked and answering as its source model does."""
+
+    def __init__(self, predictor: Predictor, signature: Signature, changes: Iterable[Change]) -> None:
+        self.predictor = predictor
+        self.signature = signature
+        self._changes = {change.tensor: change for change in changes}
+
+    def predict(self, inputs: Tensors) -> Tensors:
+        """Answer one batch."""
+        arrays = self.signature.conform(inputs)
+        wanted = {n: self._changes[n].to_file(a) if n in self._changes else a for n, a in arrays.items()}
+        answer = dict(self.predictor.predict(wanted))
+        for spec in self.signature.outputs:
+            if spec.name in self._changes:
+                answer[spec.name] = self._changes[spec.name].from_file(answer[spec.name], spec.dtype)
+        return answer
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.predictor.close()
+
+
+def changed(signature: Signature, changes: Iterable[Change]) -> Signature:
+    """Give the signature that the file itself has."""
+    by_name = {change.tensor: change for change in changes}
+    specs = {
+        side: tuple(by_name[s.name].spec(s) if s.name in by_name else s for s in getattr(signature, side))
+        for side in ("inputs", "outputs")
+    }
+    return replace(signature, **specs)
