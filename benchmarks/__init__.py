@@ -1,0 +1,1 @@
+"""Measurements of the project that are too long for a test run."""
