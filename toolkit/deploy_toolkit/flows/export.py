@@ -15,10 +15,11 @@ from deploy_core.signature import Tensors, TensorSpec
 from deploy_exporters import sources
 from deploy_exporters.export import Export, OpenedSource, open_source
 from deploy_exporters.export import export as write
-from deploy_exporters.formats import FORMATS, PUBLIC, hosted, split
+from deploy_exporters.formats import FORMATS, PUBLIC, split
 from deploy_exporters.routes import quantized
 from deploy_exporters.worker import Workers
 from deploy_model_store import Golden, Record, Store, Version
+from deploy_toolkit.flows.proof import prove
 from deploy_toolkit.output import OnEvent, silent
 
 
@@ -100,7 +101,7 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
             calibration=request.calibration,
             on_step=lambda step: on_event(f"writing {step}"),
         )
-        report = _prove(workers, opened, written, golden, measured, on_event)
+        report = prove(workers, opened, written, golden, measured, on_event)
         version = shelf.publish(staged, name, _record(opened, written, report), golden)
     on_event(f"stored {version.name}@{version.number}")
     return Exported(version, report)
@@ -133,44 +134,6 @@ def _require_agreement(what: str, row: Agreement) -> None:
             f"the source model {what}: {row.why}",
             hint="its rows depend on each other, or it draws random numbers: put it in eval mode, seed it",
         )
-
-
-def _prove(
-    workers: Workers, opened: OpenedSource, written: Export, golden: Golden, measured: Noise, on_event: OnEvent
-) -> Report:
-    rows = []
-    for subject, artifact in _subjects(written):
-        on_event(f"comparing {subject}")
-        predictor = hosted(workers, artifact)
-        rows.append(compare(subject, golden.outputs, predictor, golden.inputs, noise=measured))
-        predictor.close()
-    report = Report(tuple(rows))
-    if not report.ok:
-        raise _disagreement(report)
-    return report
-
-
-def _subjects(written: Export) -> list[tuple[str, Artifact]]:
-    subjects = [(artifact.name, artifact) for artifact in written.artifacts]
-    known = {artifact.path for artifact in written.artifacts}
-    return subjects if written.reference.path in known else [*subjects, ("reference", written.reference)]
-
-
-def _disagreement(report: Report) -> ExportError:
-    bad = [row for row in report.rows if not row.ok]
-    told = "; ".join(f"{row.subject}: {row.why}" for row in bad)
-    error = ExportError(
-        f"nothing was stored, since not every file predicts what the source does ({told})",
-        hint="the routes that wrote them are in `deploy formats`; leave such a format out, or tell us",
-    )
-    error.exit_code = 3 if all(_not_converted(row) for row in bad) else report.exit_code
-    error.report = report  # type: ignore[attr-defined]  # for notebooks
-    return error
-
-
-def _not_converted(row: Agreement) -> bool:
-    """Whether the file cannot run, or only at one size: a failed conversion rather than another prediction."""
-    return row.verdict == "failed" or {problem.kind for problem in row.problems} == {"frozen-batch"}
 
 
 def _record(opened: OpenedSource, written: Export, report: Report) -> Record:

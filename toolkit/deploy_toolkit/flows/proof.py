@@ -1,0 +1,54 @@
+"""Proof: what an export wrote, run by its own runtimes, answers as the source model does."""
+
+from __future__ import annotations
+
+from deploy_agreement import Agreement, Noise, Report, compare
+from deploy_core.artifact import Artifact
+from deploy_core.errors import ExportError
+from deploy_exporters.export import Export, OpenedSource
+from deploy_exporters.formats import hosted
+from deploy_exporters.worker import Workers
+from deploy_model_store import Golden
+from deploy_toolkit.output import OnEvent
+
+
+def prove(
+    workers: Workers, opened: OpenedSource, written: Export, golden: Golden, measured: Noise, on_event: OnEvent
+) -> Report:
+    """Run every written file and the reference; raise ExportError unless each answers as the source model does.
+
+    Its exit code is 4 for another prediction, 3 for a file that cannot run or is frozen; its `report` says where.
+    """
+    rows = []
+    for subject, artifact in _subjects(written):
+        on_event(f"comparing {subject}")
+        predictor = hosted(workers, artifact)
+        rows.append(compare(subject, golden.outputs, predictor, golden.inputs, noise=measured))
+        predictor.close()
+    report = Report(tuple(rows))
+    if not report.ok:
+        raise _disagreement(report)
+    return report
+
+
+def _subjects(written: Export) -> list[tuple[str, Artifact]]:
+    subjects = [(artifact.name, artifact) for artifact in written.artifacts]
+    known = {artifact.path for artifact in written.artifacts}
+    return subjects if written.reference.path in known else [*subjects, ("reference", written.reference)]
+
+
+def _disagreement(report: Report) -> ExportError:
+    bad = [row for row in report.rows if not row.ok]
+    told = "; ".join(f"{row.subject}: {row.why}" for row in bad)
+    error = ExportError(
+        f"nothing was stored, since not every file predicts what the source does ({told})",
+        hint="the routes that wrote them are in `deploy formats`; leave such a format out, or tell us",
+    )
+    error.exit_code = 3 if all(_not_converted(row) for row in bad) else report.exit_code
+    error.report = report  # type: ignore[attr-defined]  # for notebooks
+    return error
+
+
+def _not_converted(row: Agreement) -> bool:
+    """Whether the file cannot run, or only at one size: a failed conversion rather than another prediction."""
+    return row.verdict == "failed" or {problem.kind for problem in row.problems} == {"frozen-batch"}
