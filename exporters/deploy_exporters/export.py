@@ -65,6 +65,7 @@ class _Run:
     options: Mapping[str, Mapping[str, str]]
     on_step: Callable[[str], None]
     calibration: Tensors | None = None
+    ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     proofs: tuple[tuple[Tensors, Tensors], ...] = ()
     files: dict[str, Path] = field(default_factory=dict)
     written: dict[str, Written] = field(default_factory=dict)
@@ -95,18 +96,20 @@ def export(
     name: str,
     options: Mapping[str, Mapping[str, str]] | None = None,
     calibration: Tensors | None = None,
+    ranges: Mapping[str, tuple[int, int]] | None = None,
     on_step: Callable[[str], None] = lambda step: None,
 ) -> Export:
     """Write the formats and the reference below `folder`; `on_step` hears the name of each step before it runs.
 
     A format may be named with its variant: `tflite-int8`; `calibration` holds rows of real inputs for those.
+    `ranges` are the least and the greatest size of a symbol.
 
     Raises UsageError and UnavailableError before anything is written, ExportError for a conversion that failed.
     """
     wanted = tuple(dict.fromkeys(formats))
     check(opened.kind, wanted, options or {})
     folder.mkdir(parents=True, exist_ok=True)
-    run = _Run(workers, opened, folder.absolute(), name, options or {}, on_step, calibration)
+    run = _Run(workers, opened, folder.absolute(), name, options or {}, on_step, calibration, ranges or {})
     run.proofs = tuple(
         (inputs, opened.predict(inputs)) for inputs in (examples.rows(opened.example, n) for n in _PROOF_ROWS)
     )
@@ -148,6 +151,7 @@ def _run_step(run: _Run, name: str) -> None:
         options=run.options.get(split(step.writes)[0], {}),
         calibration=run.calibration,
         trust=run.opened.trusted,
+        ranges=run.ranges,
     )
     number = None if step.reads else run.opened.number
     written, tools = _worker(run, step.worker).call(

@@ -29,7 +29,8 @@ class Job:
     """`reads` is the file or folder of the step before (None: the opened source), `writes` the one to make.
 
     `proofs` are inputs with the source model's own outputs, at several batch sizes. `calibration` holds rows of real
-    inputs, for steps that quantise. `trust` allows files that may run code.
+    inputs, for steps that quantise. `trust` allows files that may run code. `ranges` are the least and the greatest size
+    of a symbol, where the user gave them.
     """
 
     reads: Path | None
@@ -40,6 +41,7 @@ class Job:
     options: Mapping[str, str] = field(default_factory=dict)
     calibration: Tensors | None = None
     trust: bool = False
+    ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def read(self) -> Path:

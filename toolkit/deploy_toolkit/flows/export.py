@@ -99,6 +99,7 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
             name=name,
             options=request.options,
             calibration=request.calibration,
+            ranges=request.ranges,
             on_step=lambda step: on_event(f"writing {step}"),
         )
         report = prove(workers, opened, written, golden, measured, on_event)
