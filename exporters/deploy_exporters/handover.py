@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy_core.errors import UsageError
-from deploy_exporters.sources import Source, kind_of
+from deploy_exporters.sources import HANDED_OVER, Source, kind_of
 
 
 def hand_over(model: object, folder: Path, example: Mapping[str, object] | object | None) -> Source:
@@ -20,7 +20,7 @@ def hand_over(model: object, folder: Path, example: Mapping[str, object] | objec
     """
     folder.mkdir(parents=True, exist_ok=True)
     kind = kind_of(model)
-    if kind == "torch":
+    if kind in ("torch", "pt2"):
         return _torch_model(model, folder, example)
     if kind == "keras":
         path = folder / "model.keras"
@@ -57,7 +57,7 @@ def _torch_model(model: Any, folder: Path, example: object | None) -> Source:
 def _pickled(model: object, folder: Path, example: object | None, *, why: str = "") -> Source:
     import cloudpickle
 
-    path = folder / "model.pkl"
+    path = folder / f"model{HANDED_OVER}"
     try:
         path.write_bytes(cloudpickle.dumps((model, example)))
     except Exception as error:

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from deploy_core.errors import ExportError, UsageError
+from deploy_exporters.sources import Source
 
 _UNKNOWN = re.compile(r"Could not locate (class|function) '(\w+)'")
 _BY_NAME = "name the model as FILE.py:ATTRIBUTE, where its classes and functions are defined"
@@ -31,6 +32,11 @@ def read(path: Path) -> Any:
         raise UsageError(
             f"{path} cannot be read as a Keras model: {reason}", hint="it may be truncated; write it again"
         ) from error
+
+
+def read_source(source: Source) -> Any:
+    """Read the .keras file of a source, as `read` does."""
+    return read(source.file)
 
 
 def own_code(model: Any) -> tuple[str, ...]:

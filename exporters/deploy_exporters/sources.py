@@ -9,10 +9,20 @@ from pathlib import Path
 
 from deploy_core.errors import UsageError
 
-FILES = {".pt2": "a torch.export program", ".keras": "a Keras model"}
+FILES = {
+    ".pt2": "a torch.export program",
+    ".keras": "a Keras model",
+}
+HANDED_OVER = ".pkl"  # what `handover` writes where nothing else will do; nobody else's pickle is read
 _KNOWN = f"a source is FILE.py:ATTRIBUTE, MODULE:ATTRIBUTE or a file ({', '.join(FILES)})"
 _MODULE = re.compile(r"^(?P<module>[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<attribute>[^\W\d]\w*(\.[^\W\d]\w*)*)$")
 _SCRIPT = re.compile(r"^(?P<path>.+\.py):(?P<attribute>[^\W\d]\w*(\.[^\W\d]\w*)*)$")
+# The first class that fits: on Keras' torch backend a Keras model is a torch module, too.
+_CLASSES = (
+    ("keras", "Model", "keras"),
+    ("torch.export", "ExportedProgram", "pt2"),
+    ("torch.nn", "Module", "torch"),
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,12 @@ class Source:
     example: object | None = field(default=None, compare=False)
     trust: bool = False
 
+    @property
+    def file(self) -> Path:
+        """`path`, of a source that is a file."""
+        assert self.path is not None
+        return self.path
+
 
 def find(text: str) -> Source:
     """Read SOURCE as the command line takes it. Raises UsageError; the module itself is imported by the worker."""
@@ -50,14 +66,13 @@ def find(text: str) -> Source:
 
 
 def kind_of(model: object) -> str | None:
-    """Tell `torch` or `keras`, without importing either; None if it is no model that we know."""
+    """Tell what a model in memory is, without importing its library; None if it is no model that we know."""
     if isinstance(model, type):
         return None
-    torch, keras = sys.modules.get("torch"), sys.modules.get("keras")
-    if keras is not None and isinstance(model, keras.Model):
-        return "keras"
-    if torch is not None and isinstance(model, (torch.nn.Module, torch.export.ExportedProgram)):
-        return "torch"
+    for module, name, kind in _CLASSES:
+        library = sys.modules.get(module.partition(".")[0])
+        if library is not None and isinstance(model, getattr(sys.modules.get(module, library), name, ())):
+            return kind
     return None
 
 

@@ -1,0 +1,44 @@
+"""A torch.export program as a source: it knows its inputs, and our own files know their outputs, too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch.export import ExportedProgram
+
+from deploy_core.errors import ExportError, UsageError
+from deploy_core.signature import TensorSpec
+from deploy_exporters import pt2
+from deploy_exporters.sources import Source
+from deploy_exporters.torch_source import TorchSource, open_torch
+
+
+def read(source: Source) -> ExportedProgram:
+    """Read a .pt2 file. Raises UsageError."""
+    try:
+        return pt2.load(source.file)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise UsageError(
+            f"{source.file} cannot be read as a torch.export program: {reason}",
+            hint="it may be truncated; write it again",
+        ) from error
+
+
+def open_pt2(
+    model: ExportedProgram, example: object | None, inputs: Sequence[TensorSpec], outputs: Sequence[str]
+) -> TorchSource:
+    """Open a program as the torch model that it is. Raises UsageError, ExportError."""
+    told = pt2.told(model)
+    specs = tuple(inputs) or told.inputs
+    _require_free_batch(specs)
+    return open_torch(pt2.Program(model), example, specs, outputs or [spec.name for spec in told.outputs])
+
+
+def _require_free_batch(specs: Sequence[TensorSpec]) -> None:
+    for spec in specs:
+        if spec.shape and isinstance(spec.shape[0], int):
+            raise ExportError(
+                f"the batch of the torch.export program is frozen: it takes {spec}",
+                hint="export it with dynamic_shapes=({0: torch.export.Dim.DYNAMIC}, …)",
+            )
