@@ -5,6 +5,7 @@ from deploy_agreement.inputs import enough_rows, golden_inputs, same_inputs
 from deploy_agreement.limits import Tolerance, tolerance
 from deploy_agreement.report import Agreement, OutputAgreement, Problem, Report, failed
 from deploy_agreement.rounding import Noise, noise, require_numbers
+from deploy_agreement.shapes import Promise, Refused, Sized, again, compare_sizes, promise
 
 __all__ = [
     "BATCHES",
@@ -12,13 +13,19 @@ __all__ = [
     "Noise",
     "OutputAgreement",
     "Problem",
+    "Promise",
+    "Refused",
     "Report",
+    "Sized",
     "Tolerance",
+    "again",
     "compare",
+    "compare_sizes",
     "enough_rows",
     "failed",
     "golden_inputs",
     "noise",
+    "promise",
     "require_numbers",
     "same_inputs",
     "tolerance",

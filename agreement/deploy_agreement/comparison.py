@@ -19,7 +19,7 @@ from deploy_core.dtypes import dtype_name
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Array, Tensors
 
-BATCHES = (1, 2, 7)
+BATCHES = (1, 2, 3, 7)
 
 
 def compare(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +76,8 @@ class OutputAgreement:
 class Agreement:
     """What one comparison found; `error` is set if the subject could not be asked at all.
 
-    `unavailable` says that this is no fault of the subject: a library is not installed, nobody answers at the endpoint.
+    `sizes` are those of symbols other than the batch at which it agrees. `unavailable` says that this is no fault of the
+    subject: a library is not installed, nobody answers at the endpoint.
     """
 
     subject: str
@@ -83,6 +85,7 @@ class Agreement:
     problems: tuple[Problem, ...] = ()
     rows: int = 0
     batches: tuple[int, ...] = ()
+    sizes: tuple[Mapping[str, int], ...] = ()
     error: str = ""
     unavailable: bool = False
 
@@ -115,6 +118,7 @@ class Agreement:
             "ok": self.ok,
             "rows": self.rows,
             "batches": list(self.batches),
+            "sizes": [dict(sizes) for sizes in self.sizes],
             "outputs": [output.to_json() for output in self.outputs],
             "problems": [problem.to_json() for problem in self.problems],
             "error": self.error,

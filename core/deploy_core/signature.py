@@ -102,6 +102,27 @@ class Signature:
                     )
         return arrays
 
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The dynamic dimensions of the inputs, in their order."""
+        return tuple(dict.fromkeys(dim for spec in self.inputs for dim in spec.shape if isinstance(dim, str)))
+
+    def sizes(self, inputs: Tensors) -> dict[str, int]:
+        """Give the size that every symbol has in inputs that conform."""
+        return {
+            dim: size
+            for spec in self.inputs
+            for dim, size in zip(spec.shape, inputs[spec.name].shape, strict=True)
+            if isinstance(dim, str)
+        }
+
+    def sized(self, inputs: Tensors, sizes: Mapping[str, int]) -> dict[str, Array]:
+        """Give inputs in which symbols have these sizes: what is there is repeated or cut along their axes.
+
+        Nothing new is made up, so that ids stay in their range and masks stay masks.
+        """
+        return {spec.name: _sized(inputs[spec.name], spec.shape, sizes) for spec in self.inputs}
+
     def output(self, name: str) -> TensorSpec:
         """Give the output of that name. Raises InputError."""
         for spec in self.outputs:
@@ -116,6 +137,13 @@ def check_names(kind: str, want: Iterable[str], got: Iterable[str]) -> None:
     if missing or extra:
         wrong = [f"{word} {', '.join(names)}" for word, names in (("missing", missing), ("unknown", extra)) if names]
         raise InputError(f"wrong {kind} names: {'; '.join(wrong)}", hint=f"the model's {kind}s are {', '.join(want)}")
+
+
+def _sized(array: Array, shape: tuple[Dim, ...], sizes: Mapping[str, int]) -> Array:
+    for axis, dim in enumerate(shape):
+        if isinstance(dim, str) and dim in sizes:
+            array = array.take(np.arange(sizes[dim]) % array.shape[axis], axis=axis)
+    return np.ascontiguousarray(array).reshape(array.shape)
 
 
 def _as_array(spec: TensorSpec, value: object) -> Array:

@@ -1,0 +1,202 @@
+"""Other sizes than the example's: which of them the source model takes, and whether a file answers them as it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from deploy_agreement.comparison import compare
+from deploy_agreement.report import Agreement, Problem
+from deploy_agreement.rounding import Noise, noise
+from deploy_agreement.rows import batch_symbol
+from deploy_core.errors import DeployError, UsageError
+from deploy_core.predictor import Predictor
+from deploy_core.signature import Signature, Tensors
+
+SIZES = (1, 2, 3, 13)
+ROWS = 3
+GREATEST = 64
+_ENOUGH = 2
+_MULTIPLES = (2, 3, 4)
+Sizes = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Sized:
+    """Inputs in which some symbols have other sizes than in the golden ones, with the source model's own answers."""
+
+    sizes: Sizes
+    inputs: Tensors
+    outputs: Tensors
+    noise: Noise
+
+    def __str__(self) -> str:
+        return told(self.sizes)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A size that the source model itself does not take, so that nobody promises it."""
+
+    symbol: str
+    size: int
+    why: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain data for a JSON document."""
+        return {"symbol": self.symbol, "size": self.size, "why": self.why}
+
+
+@dataclass(frozen=True)
+class Promise:
+    """The sizes that a model's files must take, and those that the model itself refuses."""
+
+    sized: tuple[Sized, ...] = ()
+    refused: tuple[Refused, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Give what is needed to ask for the same sizes again, beside the golden inputs."""
+        return {
+            "sizes": [{"sizes": dict(one.sizes), "noise": dict(one.noise.values)} for one in self.sized],
+            "refused": [one.to_json() for one in self.refused],
+        }
+
+
+def promise(
+    source: Predictor, golden: Tensors, measured: Noise, *, ranges: Mapping[str, tuple[int, int]] | None = None
+) -> Promise:
+    """Ask the source model at sizes 1, 2, 3, 13 and the greatest of every symbol but the batch, and at all together.
+
+    The inputs are rows of the golden ones, repeated or cut. `ranges` gives the least and the greatest size of a symbol;
+    without it they are 1, and twice the example's but at least 64. Where the source takes hardly any of these, as a
+    model that halves its image four times does, multiples of the example's size take their place.
+    Raises UsageError for an unknown symbol, and for a range whose ends the source does not take.
+    """
+    asking = _Asking(source, golden, measured, dict(ranges or {}))
+    for symbol in asking.symbols:
+        asking.vary(symbol)
+    asking.vary_all()
+    return Promise(tuple(asking.sized), tuple(asking.refused))
+
+
+def again(reference: Predictor, golden: Tensors, measured: Noise, promised: Mapping[str, Any]) -> Iterator[Sized]:
+    """Ask the reference for the sizes that `Promise.to_json` tells."""
+    for one in promised.get("sizes", ()):
+        inputs = sized_inputs(reference.signature, golden, one["sizes"])
+        values = {name: max(value, one["noise"].get(name, 0.0)) for name, value in measured.values.items()}
+        yield Sized(one["sizes"], inputs, reference.predict(inputs), Noise(values, measured.origin))
+
+
+def sized_inputs(signature: Signature, golden: Tensors, sizes: Sizes) -> Tensors:
+    """Give a few golden rows in these sizes."""
+    batch = batch_symbol(signature.inputs)
+    return signature.sized(golden, ({batch: ROWS} if batch else {}) | dict(sizes))
+
+
+def compare_sizes(row: Agreement, predictor: Predictor, sized: Sequence[Sized]) -> Agreement:
+    """Ask a predictor that answered the golden inputs at other sizes, too; give its row with what is wrong there."""
+    if row.error:
+        return row
+    found: list[Problem] = []
+    kept: list[Sizes] = []
+    for one in sized:
+        problems = list(_problems(predictor, one))
+        found += problems
+        kept += [] if problems else [one.sizes]
+    return replace(row, problems=(*row.problems, *_first_of_each(found)), sizes=tuple(kept))
+
+
+def told(sizes: Sizes) -> str:
+    """Give sizes for a message: `height = 13, width = 13`."""
+    return ", ".join(f"{symbol} = {size}" for symbol, size in sizes.items())
+
+
+def _problems(predictor: Predictor, one: Sized) -> Iterator[Problem]:
+    row = compare(str(one), one.outputs, predictor, one.inputs, noise=one.noise, batches=())
+    if row.error:
+        yield Problem("frozen-dimension", f"frozen dimension: it does not answer {one}: {row.error}")
+    for name, output in ((output.name, output) for output in row.outputs if not output.ok and output.compared):
+        yield Problem("size", f"at {one}, {output.beyond}", name)
+    for problem in row.problems:
+        if problem.kind in ("shape", "frozen-batch"):
+            yield Problem("frozen-dimension", f"frozen dimension: at {one}, {problem.message}", problem.output)
+        elif problem.kind not in ("empty", "batch-size"):
+            yield Problem(problem.kind, f"at {one}, {problem.message}", problem.output)
+
+
+def _first_of_each(problems: Sequence[Problem]) -> list[Problem]:
+    """The first of each kind and output: what is frozen is so at every size."""
+    found: dict[tuple[str, str], Problem] = {}
+    for problem in problems:
+        found.setdefault((problem.kind, problem.output), problem)
+    return list(found.values())
+
+
+@dataclass
+class _Asking:
+    """What the source model has said so far."""
+
+    source: Predictor
+    golden: Tensors
+    measured: Noise
+    ranges: Mapping[str, tuple[int, int]]
+    sized: list[Sized] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    taken: dict[str, list[int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        signature = self.source.signature
+        self.own = signature.sizes(self.golden)
+        self.symbols = tuple(s for s in signature.symbols if s != batch_symbol(signature.inputs))
+        unknown = sorted(self.ranges.keys() - set(signature.symbols))
+        if unknown:
+            known = ", ".join(signature.symbols) or "none"
+            raise UsageError(f"a range is given for {unknown[0]!r}", hint=f"the dynamic dimensions are {known}")
+
+    def vary(self, symbol: str) -> None:
+        """Ask for every size of one symbol; for multiples of its own, if hardly any is taken."""
+        least, greatest = self.ranges.get(symbol, (1, max(2 * self.own[symbol], GREATEST)))
+        wanted = dict.fromkeys((least, *SIZES, greatest))
+        sizes = [size for size in wanted if least <= size <= greatest and size != self.own[symbol]]
+        taken = self.taken[symbol] = [size for size in sizes if self._takes(symbol, size)]
+        for size in (factor * self.own[symbol] for factor in _MULTIPLES):
+            fits = size not in sizes and (symbol not in self.ranges or size <= greatest)
+            if len(taken) < _ENOUGH and fits and self._takes(symbol, size):
+                taken.append(size)
+
+    def vary_all(self) -> None:
+        """Ask for another size of all symbols together: of each another one, else the same of all."""
+        sizes = {symbol: taken[:-1] or taken for symbol, taken in self.taken.items() if taken}
+        if len(sizes) < _ENOUGH:
+            return
+        apart = {symbol: few[-1 - number % len(few)] for number, (symbol, few) in enumerate(sizes.items())}
+        for together in (apart, {symbol: few[-1] for symbol, few in sizes.items()}):
+            answered = self._ask(together)
+            if isinstance(answered, Sized):
+                self.sized.append(answered)
+                return
+
+    def _takes(self, symbol: str, size: int) -> bool:
+        answered = self._ask({symbol: size})
+        if isinstance(answered, Sized):
+            self.sized.append(answered)
+            return True
+        if size in self.ranges.get(symbol, ()):
+            raise UsageError(
+                f"the range of {symbol} ends at {size}, which the source model itself does not take: {answered}",
+                hint="give the least and the greatest size that it takes",
+            )
+        self.refused.append(Refused(symbol, size, answered))
+        return False
+
+    def _ask(self, sizes: Sizes) -> Sized | str:
+        """Give the answers, or why there are none that a file could be held to."""
+        inputs = sized_inputs(self.source.signature, self.golden, sizes)
+        try:
+            outputs = self.source.predict(inputs)
+            own = noise(self.source, inputs)
+        except DeployError as error:
+            return str(error).partition("\n")[0][:200]
+        values = {name: max(value, self.measured.values.get(name, 0.0)) for name, value in own.values.items()}
+        return Sized(sizes, inputs, outputs, Noise(values, self.measured.origin))
