@@ -13,15 +13,24 @@ from deploy_core.artifact import Artifact, digest_of
 from deploy_core.errors import DeployError, ExportError
 from deploy_core.signature import Signature, Tensors, TensorSpec
 from deploy_core.table import require
+from deploy_exporters import calibration as representative
 from deploy_exporters import examples
 from deploy_exporters.formats import check_options, file_of, split
 from deploy_exporters.hosted import HostedExact
-from deploy_exporters.routes import STEPS, requirements, route
+from deploy_exporters.routes import STEPS, require_calibration, requirements, route
 from deploy_exporters.sources import Source
 from deploy_exporters.steps.job import Job, Written
 from deploy_exporters.worker import Worker, Workers
 
-_REFERENCES = {"torch": ("torchscript", "pt2"), "keras": ("keras",)}
+_REFERENCES = {
+    "torch": ("torchscript", "pt2"),
+    "keras": ("keras",),
+    "torchscript": ("torchscript",),
+    "onnx": ("onnx",),
+    "savedmodel": ("savedmodel",),
+    "tflite": ("tflite",),
+    "mar": ("mar",),
+}
 _PROOF_ROWS = (2, 3)
 
 
@@ -108,15 +117,17 @@ def export(
     """
     wanted = tuple(dict.fromkeys(formats))
     check(opened.kind, wanted, options or {})
+    require_calibration(wanted, given=calibration is not None)
+    rows = None if calibration is None else representative.checked(opened.signature, calibration)
     folder.mkdir(parents=True, exist_ok=True)
-    run = _Run(workers, opened, folder.absolute(), name, options or {}, on_step, calibration, ranges or {})
+    run = _Run(workers, opened, folder.absolute(), name, options or {}, on_step, rows, ranges or {})
     run.proofs = tuple(
         (inputs, opened.predict(inputs)) for inputs in (examples.rows(opened.example, n) for n in _PROOF_ROWS)
     )
     for each in wanted:
         _follow(run, each)
     reference = _reference(run)
-    artifacts = tuple(_artifact(run, each, run.files[each]) for each in wanted)
+    artifacts = tuple(_artifact(run, each, _whole(run.files[each])) for each in wanted)
     _discard(run, wanted)
     return Export(artifacts, reference)
 
@@ -164,8 +175,8 @@ def _run_step(run: _Run, name: str) -> None:
 
 
 def _worker(run: _Run, kind: str) -> Worker:
-    # A Keras source has TensorFlow in its own worker already.
-    if kind == "source" or (kind == "tensorflow" and run.opened.kind == "keras"):
+    # Such a source has TensorFlow in its own worker already.
+    if kind == "source" or (kind == "tensorflow" and run.opened.kind in ("keras", "savedmodel")):
         return run.opened.worker
     return run.workers.get(kind)
 
@@ -180,13 +191,19 @@ def _reference(run: _Run) -> Artifact:
             run.on_step(f"reference: {error}")
             failures.append(error)
             continue
-        path = run.folder / "reference" / run.files[name].name
+        whole = _whole(run.files[name])
+        path = run.folder / "reference" / whole.name
         path.parent.mkdir(exist_ok=True)
-        _link(run.files[name], path)
+        _link(whole, path)
         return _artifact(run, name, path)
     raise ExportError(
         f"the source cannot be kept as a reference: {'; '.join(map(str, failures))}", hint=failures[-1].hint
     )
+
+
+def _whole(path: Path) -> Path:
+    """Give the folder instead of the file if something lies beside it that it cannot be read without."""
+    return path.parent if path.is_file() and len(list(path.parent.iterdir())) > 1 else path
 
 
 def _link(source: Path, target: Path) -> None:

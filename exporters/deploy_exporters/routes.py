@@ -9,7 +9,7 @@ from deploy_core.errors import UsageError
 from deploy_core.table import Row
 from deploy_exporters.formats import FORMATS, PUBLIC, split
 
-KINDS = ("torch", "keras")
+KINDS = ("torch", "torchscript", "keras", "onnx", "savedmodel", "tflite", "mar")
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Step:
     """One function that reads one form of a model and writes another: artifacts' names, "" for the opened source.
 
     `packages` are what the step's result depends on; the first letters of a route in the manifest are these names.
+    `calibrated` says that it cannot do without rows of real inputs.
     """
 
     worker: str
@@ -26,11 +27,13 @@ class Step:
     packages: tuple[str, ...]
     needs: tuple[str, ...]
     extra: str
+    calibrated: bool = False
 
 
 _STEPS = "deploy_exporters.steps"
 _TORCH = (("torch",), ("torch",), "torch")
 _TENSORFLOW = (("tensorflow", "keras"), ("tensorflow",), "tensorflow")
+_QUANTIZE = (("onnxruntime", "onnx"), ("onnxruntime", "onnx"), "onnx")
 STEPS: Mapping[str, Step] = {
     "torchscript_from_torch": Step("source", f"{_STEPS}.torch:torchscript_from_torch", "", "torchscript", *_TORCH),
     "pt2_from_torch": Step("source", f"{_STEPS}.torch:pt2_from_torch", "", "pt2", *_TORCH),
@@ -38,6 +41,20 @@ STEPS: Mapping[str, Step] = {
         "source", f"{_STEPS}.torch:onnx_from_torch", "", "onnx",
         ("torch", "onnx", "onnxscript"), ("torch", "onnx", "onnxscript"), "torch",
     ),
+    "torchscript_from_torchscript": Step(
+        "source", f"{_STEPS}.torchscript:torchscript_from_torchscript", "", "torchscript", *_TORCH
+    ),
+    "pt2_from_torchscript": Step("source", f"{_STEPS}.torchscript:pt2_from_torchscript", "", "pt2", *_TORCH),
+    "onnx_from_torchscript": Step(
+        "source", f"{_STEPS}.torchscript:onnx_from_torchscript", "", "onnx",
+        ("torch", "onnx", "onnxscript"), ("torch", "onnx", "onnxscript", "onnxruntime"), "torch",
+    ),
+    "onnx_from_onnx": Step("source", f"{_STEPS}.adopted:onnx_from_onnx", "", "onnx", ("onnx",), ("onnx",), "onnx"),
+    "savedmodel_from_savedmodel": Step(
+        "source", f"{_STEPS}.savedmodel:savedmodel_from_savedmodel", "", "savedmodel", *_TENSORFLOW
+    ),
+    "tflite_from_tflite": Step("source", f"{_STEPS}.adopted:tflite_from_tflite", "", "tflite", (), (), "tflite"),
+    "mar_from_mar": Step("source", f"{_STEPS}.adopted:mar_from_mar", "", "mar", (), (), "torch"),
     "savedmodel_from_onnx": Step(
         "tensorflow", f"{_STEPS}.tensorflow:savedmodel_from_onnx", "onnx", "savedmodel",
         ("tensorflow", "onnx"), ("tensorflow", "onnx"), "tensorflow",
@@ -56,14 +73,45 @@ STEPS: Mapping[str, Step] = {
         ("torch", "keras"), ("torch", "keras"), "torch",
     ),
     "mar_from_torchscript": Step("source", f"{_STEPS}.mar:mar_from_torchscript", "torchscript", "mar", (), (), "torch"),
+    "tflite_float16_from_savedmodel": Step(
+        "tensorflow", f"{_STEPS}.quantize:tflite_float16_from_savedmodel", "savedmodel", "tflite-float16", *_TENSORFLOW
+    ),
+    "tflite_dynamic_int8_from_savedmodel": Step(
+        "tensorflow", f"{_STEPS}.quantize:tflite_dynamic_int8_from_savedmodel", "savedmodel", "tflite-dynamic-int8",
+        *_TENSORFLOW,
+    ),
+    "tflite_int8_from_savedmodel": Step(
+        "tensorflow", f"{_STEPS}.quantize:tflite_int8_from_savedmodel", "savedmodel", "tflite-int8", *_TENSORFLOW,
+        calibrated=True,
+    ),
+    "onnx_float16_from_onnx": Step(
+        "source", f"{_STEPS}.onnx_quantize:onnx_float16_from_onnx", "onnx", "onnx-float16", *_QUANTIZE
+    ),
+    "onnx_dynamic_int8_from_onnx": Step(
+        "source", f"{_STEPS}.onnx_quantize:onnx_dynamic_int8_from_onnx", "onnx", "onnx-dynamic-int8", *_QUANTIZE
+    ),
 }  # fmt: skip
-ROUTES: Mapping[tuple[str, str], tuple[str, ...]] = {
+_FLOATS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("torch", "torchscript"): ("torchscript_from_torch",),
     ("torch", "mar"): ("torchscript_from_torch", "mar_from_torchscript"),
     ("torch", "onnx"): ("onnx_from_torch",),
     ("torch", "savedmodel"): ("onnx_from_torch", "savedmodel_from_onnx"),
     ("torch", "tflite"): ("onnx_from_torch", "savedmodel_from_onnx", "tflite_from_savedmodel"),
     ("torch", "pt2"): ("pt2_from_torch",),
+    ("torchscript", "torchscript"): ("torchscript_from_torchscript",),
+    ("torchscript", "mar"): ("torchscript_from_torchscript", "mar_from_torchscript"),
+    ("torchscript", "onnx"): ("onnx_from_torchscript",),
+    ("torchscript", "savedmodel"): ("onnx_from_torchscript", "savedmodel_from_onnx"),
+    ("torchscript", "tflite"): ("onnx_from_torchscript", "savedmodel_from_onnx", "tflite_from_savedmodel"),
+    ("torchscript", "pt2"): ("pt2_from_torchscript",),
+    ("onnx", "onnx"): ("onnx_from_onnx",),
+    ("onnx", "savedmodel"): ("onnx_from_onnx", "savedmodel_from_onnx"),
+    ("onnx", "tflite"): ("onnx_from_onnx", "savedmodel_from_onnx", "tflite_from_savedmodel"),
+    ("savedmodel", "savedmodel"): ("savedmodel_from_savedmodel",),
+    ("savedmodel", "onnx"): ("savedmodel_from_savedmodel", "onnx_from_savedmodel"),
+    ("savedmodel", "tflite"): ("savedmodel_from_savedmodel", "tflite_from_savedmodel"),
+    ("tflite", "tflite"): ("tflite_from_tflite",),
+    ("mar", "mar"): ("mar_from_mar",),
     ("keras", "torchscript"): ("keras_from_keras", "torchscript_from_keras"),
     ("keras", "mar"): ("keras_from_keras", "torchscript_from_keras", "mar_from_torchscript"),
     ("keras", "onnx"): ("savedmodel_from_keras", "onnx_from_savedmodel"),
@@ -73,8 +121,27 @@ ROUTES: Mapping[tuple[str, str], tuple[str, ...]] = {
 }
 
 
+def _with_variants(routes: Mapping[tuple[str, str], tuple[str, ...]]) -> Mapping[tuple[str, str], tuple[str, ...]]:
+    """Add, for every kind that reaches what the step of a variant reads, the route to the variant."""
+    variants = {
+        (kind, step.writes): (*route, name)
+        for name, step in STEPS.items()
+        for (kind, reached), route in routes.items()
+        if split(step.writes)[1] and step.reads == reached
+    }
+    return {**routes, **variants}
+
+
+ROUTES = _with_variants(_FLOATS)
+
+
 # Pairs that have no route, and what to do instead: the hint of the refusal.
-REFUSED: Mapping[tuple[str, str], str] = {}
+_ONNX_IN_MAR = "a mar holds the ONNX file and an ONNX Runtime handler"
+_ADOPTED = "such a file is kept as it is; export the model that it was made of"
+REFUSED: Mapping[tuple[str, str], str] = {
+    **{(kind, name): _ONNX_IN_MAR for kind in ("onnx", "savedmodel") for name in ("torchscript", "pt2")},
+    **{(kind, name): _ADOPTED for kind in ("tflite", "mar") for name in FORMATS if name != kind},
+}
 
 
 @dataclass(frozen=True)
@@ -114,6 +181,19 @@ def quantized(formats: Sequence[str], modes: Sequence[str]) -> tuple[str, ...]:
             raise UsageError(f"none of {', '.join(formats)} can be quantised as {mode!r}", hint=f"there are {known}")
     wanted = ((name, *(f"{name}-{mode}" for mode in modes if f"{name}-{mode}" in variants)) for name in formats)
     return tuple(dict.fromkeys(name for names in wanted for name in names))
+
+
+def require_calibration(names: Sequence[str], *, given: bool) -> None:
+    """Raise UsageError if an artifact of these names needs calibration data that are not given, or if none needs them."""
+    steps = [STEPS[name] for name in dict.fromkeys(name for steps in ROUTES.values() for name in steps)]
+    needing = [name for name in names if any(step.writes == name and step.calibrated for step in steps)]
+    if needing and not given:
+        raise UsageError(
+            f"{', '.join(needing)} needs calibration data",
+            hint="give a hundred rows of real inputs: --calibration FILE.npz",
+        )
+    if given and not needing:
+        raise UsageError(f"calibration data are given, but {', '.join(names)} needs none", hint="leave them out")
 
 
 def requirements(kind: str, name: str) -> tuple[Row, ...]:

@@ -15,7 +15,7 @@ from deploy_core.signature import BATCH, Dim, Signature, Tensors, TensorSpec
 
 FILE = "model.tflite"
 LIBRARY = "ai_edge_litert"
-OPTIONS: Mapping[str, str] = {}
+OPTIONS: Mapping[str, str] = {"io": "of tflite-int8: `float` or `int8` for its inputs and outputs (float)"}
 
 
 class Interpreted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
@@ -23,13 +24,22 @@ def savedmodel_from_onnx(job: Job) -> str:
 
 def tflite_from_savedmodel(job: Job) -> str:
     """Write a .tflite."""
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(job.read), signature_keys=[SIGNATURE])
+    job.writes.write_bytes(converted(converter(job)))
+    return ""
+
+
+def converter(job: Job) -> Any:
+    """Give TensorFlow's converter to TFLite for the job's SavedModel."""
+    return tf.lite.TFLiteConverter.from_saved_model(str(job.read), signature_keys=[SIGNATURE])
+
+
+def converted(converter: Any) -> bytes:
+    """Give the .tflite. Raises ExportError, naming the operators that TFLite does not have."""
     try:
-        job.writes.write_bytes(converter.convert())
+        return bytes(converter.convert())
     except ConverterError as error:
         names = ", ".join(sorted(set(_OPERATOR.findall(str(error))))) or "some"
         raise ExportError(
             f"TFLite has no operators of its own for {names}",
             hint="TFLite wants float32, and recurrent Keras layers with unroll=True; otherwise deploy the SavedModel or ONNX",
         ) from error
-    return ""

@@ -1,0 +1,63 @@
+"""Representative data: rows of real inputs that show a quantiser which values occur."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from deploy_core.dtypes import dtype_name, is_float
+from deploy_core.errors import InputError
+from deploy_core.signature import BATCH, Array, Signature, Tensors, TensorSpec
+
+ENOUGH = 16  # rows; TFLite's own guide asks for about a hundred
+
+
+def checked(signature: Signature, given: Tensors) -> dict[str, Array]:
+    """Give the rows as the signature wants them. Raises InputError for other names, dtypes, shapes, for none and for NaN."""
+    try:
+        arrays = signature.conform(given)
+    except InputError as error:
+        raise InputError(f"the calibration data do not fit: {error}", hint=error.hint) from error
+    if count(signature, arrays) == 0:
+        raise InputError("the calibration data have no rows", hint="give a hundred rows of real inputs")
+    for name, array in arrays.items():
+        if is_float(dtype_name(array.dtype)) and not np.isfinite(array.astype(np.complex128)).all():
+            raise InputError(f"the calibration data for {name!r} hold NaN or infinity", hint="give finite values")
+    return arrays
+
+
+def count(signature: Signature, arrays: Tensors) -> int:
+    """Give the number of rows."""
+    sizes = [arrays[spec.name].shape[_axis(spec)] for spec in signature.inputs if BATCH in spec.shape]
+    return int(sizes[0]) if sizes else 1
+
+
+def rows(signature: Signature, arrays: Tensors) -> Iterator[dict[str, Array]]:
+    """Give one batch of one row after the other."""
+    for row in range(count(signature, arrays)):
+        yield {spec.name: _row(spec, arrays[spec.name], row) for spec in signature.inputs}
+
+
+def remarks(signature: Signature, arrays: Tensors) -> tuple[str, ...]:
+    """Say what makes the data a doubtful measure of the values that will occur."""
+    found = []
+    number = count(signature, arrays)
+    if number < ENOUGH:
+        found.append(f"calibrated by {number} rows only; about a hundred real ones show what occurs")
+    alike = [spec.name for spec in signature.inputs if _is_alike(arrays[spec.name])]
+    if alike:
+        found.append(f"the calibration data for {', '.join(alike)} hold one value only")
+    return tuple(found)
+
+
+def _row(spec: TensorSpec, array: Array, row: int) -> Array:
+    return array.take([row], axis=_axis(spec)) if BATCH in spec.shape else array
+
+
+def _axis(spec: TensorSpec) -> int:
+    return spec.shape.index(BATCH)
+
+
+def _is_alike(array: Array) -> bool:
+    return is_float(dtype_name(array.dtype)) and array.size > 1 and bool((array == array.flat[0]).all())
