@@ -22,6 +22,8 @@ def hand_over(model: object, folder: Path, example: Mapping[str, object] | objec
     kind = kind_of(model)
     if kind in ("torch", "pt2"):
         return _torch_model(model, folder, example)
+    if kind == "torchscript":
+        return _script(model, folder, example)
     if kind == "keras":
         path = folder / "model.keras"
         model.save(path)  # type: ignore[attr-defined]  # a Keras model, as kind_of found
@@ -52,6 +54,14 @@ def _torch_model(model: Any, folder: Path, example: object | None) -> Source:
         return _pickled(model, folder, named, why=f"torch.export: {type(error).__name__}")
     pt2.save(program, path, source.signature)
     return Source(_class(model), folder, path=path, note="handed over as .pt2", example=named)
+
+
+def _script(model: Any, folder: Path, example: object | None) -> Source:
+    from deploy_exporters import jit
+
+    path = folder / "model.pt"
+    jit.save(model, path, None)
+    return Source(_class(model), folder, path=path, note="handed over as TorchScript", example=example)
 
 
 def _pickled(model: object, folder: Path, example: object | None, *, why: str = "") -> Source:

@@ -51,7 +51,12 @@ class Opener:
 OPENERS: Mapping[str, Opener] = {
     "torch": Opener("torch_source:open_torch"),
     "pt2": Opener("pt2_source:open_pt2", "pt2_source:read"),
+    "torchscript": Opener("torchscript_source:open_torchscript", "torchscript_source:read"),
     "keras": Opener("keras_source:open_keras", "keras_file:read_source"),
+    "onnx": Opener("onnx_source:open_onnx", "onnx_source:read"),
+    "savedmodel": Opener("savedmodel_source:open_savedmodel", "savedmodel_source:read"),
+    "tflite": Opener("file_source:open_file", "file_source:read"),
+    "mar": Opener("file_source:open_file", "file_source:read"),
 }
 
 

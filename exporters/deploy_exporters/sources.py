@@ -12,15 +12,23 @@ from deploy_core.errors import UsageError
 FILES = {
     ".pt2": "a torch.export program",
     ".keras": "a Keras model",
+    ".pt": "a TorchScript program",
+    ".ts": "a TorchScript program",
+    ".pth": "a TorchScript program",
+    ".onnx": "an ONNX file",
+    ".tflite": "a TensorFlow Lite file",
+    ".mar": "a TorchServe archive",
 }
+FOLDERS = {"saved_model.pb": "a SavedModel", "model.onnx": "an ONNX file with its weights beside it"}
 HANDED_OVER = ".pkl"  # what `handover` writes where nothing else will do; nobody else's pickle is read
-_KNOWN = f"a source is FILE.py:ATTRIBUTE, MODULE:ATTRIBUTE or a file ({', '.join(FILES)})"
+_KNOWN = f"a source is FILE.py:ATTRIBUTE, MODULE:ATTRIBUTE, a file ({', '.join(FILES)}) or the folder of a SavedModel"
 _MODULE = re.compile(r"^(?P<module>[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<attribute>[^\W\d]\w*(\.[^\W\d]\w*)*)$")
 _SCRIPT = re.compile(r"^(?P<path>.+\.py):(?P<attribute>[^\W\d]\w*(\.[^\W\d]\w*)*)$")
 # The first class that fits: on Keras' torch backend a Keras model is a torch module, too.
 _CLASSES = (
     ("keras", "Model", "keras"),
     ("torch.export", "ExportedProgram", "pt2"),
+    ("torch.jit", "ScriptModule", "torchscript"),
     ("torch.nn", "Module", "torch"),
 )
 
@@ -30,7 +38,7 @@ class Source:
     """Plain data that a worker can open: an attribute of a module or script, or a file.
 
     `location` is what the user wrote; `folder` comes first when modules are searched; `note` says how it was handed
-    over; `trust` allows what may run code of the file's own.
+    over; `trust` allows what may run code of the file's own; `signature` names the one of a SavedModel that is meant.
     """
 
     location: str
@@ -41,6 +49,7 @@ class Source:
     note: str = ""
     example: object | None = field(default=None, compare=False)
     trust: bool = False
+    signature: str = ""
 
     @property
     def file(self) -> Path:
@@ -59,7 +68,7 @@ def find(text: str) -> Source:
     path = Path(text)
     if path.suffix == ".py":
         raise UsageError(f"{text!r} names no attribute", hint=f"write {text}:ATTRIBUTE, e.g. {text}:model")
-    if path.suffix not in FILES:
+    if path.suffix not in FILES and not any((path / name).is_file() for name in FOLDERS):
         raise UsageError(f"{text!r} is not a source", hint=_KNOWN)
     path = _existing(path, text)
     return Source(text, path.parent, path=path)

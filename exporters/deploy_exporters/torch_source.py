@@ -49,12 +49,17 @@ class TorchSource:
         """Give example inputs of that many rows, in order."""
         return tuple(to_tensor(array) for array in examples.rows(self.example, rows).values())
 
+    @property
+    def bytes(self) -> int:
+        """The size of all weights and buffers."""
+        return sum(tensor.nbytes for tensor in (*self.model.parameters(), *self.model.buffers()))
+
     def describe(self) -> dict[str, Any]:
         """Give the class, the number of parameters and the digest of the weights."""
         return {
             "class": f"{type(self.model).__module__}.{type(self.model).__qualname__}",
             "parameters": sum(p.numel() for p in self.model.parameters()),
-            "training_id": training_id(self.model),
+            "training_id": training_id(self.model.state_dict()),
         }
 
     @cached_property
@@ -68,7 +73,11 @@ class TorchSource:
 
 
 def open_torch(
-    model: torch.nn.Module, example: object | None, inputs: Sequence[TensorSpec], outputs: Sequence[str]
+    model: torch.nn.Module,
+    example: object | None,
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[str],
+    kind: type[TorchSource] | None = None,
 ) -> TorchSource:
     """Find out the signature of a model by running it. Raises UsageError, ExportError."""
     model = model.cpu()
@@ -76,7 +85,7 @@ def open_torch(
         model.eval()
     named = _example(model, example, inputs)
     specs = tuple(inputs) or tuple(TensorSpec.of(name, array) for name, array in named.items())
-    source = TorchSource(model, Signature(specs, ()), Signature(specs, ()).conform(named))
+    source = (kind or TorchSource)(model, Signature(specs, ()), Signature(specs, ()).conform(named))
     probes = examples.probes(specs, source.example)
     first, second = _probe(source, probes.first), _probe(source, probes.second, after=probes.first)
     source.signature = Signature(specs, examples.output_specs(first, second, outputs, probes.symbols))
@@ -84,10 +93,10 @@ def open_torch(
     return source
 
 
-def training_id(model: torch.nn.Module) -> str:
+def training_id(state: Mapping[str, Any]) -> str:
     """Give one digest for all weights and buffers."""
     whole = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    for name, tensor in sorted(state.items()):
         if isinstance(tensor, torch.Tensor):
             array = tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy()
             whole.update(f"{name}:{tensor.dtype}{list(tensor.shape)}".encode() + array.tobytes())

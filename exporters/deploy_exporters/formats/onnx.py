@@ -14,7 +14,8 @@ from deploy_core.signature import BATCH, Array, Dim, Signature, Tensors, TensorS
 FILE = "model.onnx"
 LIBRARY = "onnxruntime"
 OPTIONS: Mapping[str, str] = {
-    "opset": "version of the operator set: from torch 18 to 23 (20 without it), from Keras 13 to 18 (18)"
+    "opset": "version of the operator set: from torch 18 to 23 (20 without it), from Keras 13 to 18 (18)",
+    "external_data": "always: the weights in a file beside the graph, as they are above 2 GB; auto without it",
 }
 _DTYPES = {"float": "float32", "double": "float64"}
 
@@ -47,8 +48,10 @@ class Session:
 
 
 def load(path: Path, signature: Signature | None = None, *, threads: int | None = None) -> Session:
-    """Load an ONNX file; `threads` is how many one call may use."""
+    """Load an ONNX file, or the folder that holds one with its weights beside it; `threads` is how many one call may use."""
     import onnxruntime
+
+    path = path / FILE if path.is_dir() else path
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

@@ -60,10 +60,11 @@ def _signature(function: Any) -> Signature:
 
 
 def _specs(tensors: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
-    return tuple(_spec(name, tensors[name]) for name in sorted(tensors))
+    return tuple(spec_of(name, tensors[name]) for name in sorted(tensors))
 
 
-def _spec(name: str, tensor: Any) -> TensorSpec:
+def spec_of(name: str, tensor: Any) -> TensorSpec:
+    """Give our spec of one of TensorFlow's. Raises UsageError for a tensor of unknown rank."""
     if tensor.shape.rank is None:
         raise UsageError(f"{name!r} of the SavedModel has no known rank", hint="export it with a full signature")
     dims = tuple(BATCH if axis == 0 else f"{name}_{axis}" for axis in range(tensor.shape.rank))

@@ -18,6 +18,8 @@ def format_of(path: Path) -> str:
     if path.is_dir():
         if (path / "saved_model.pb").is_file():
             return "savedmodel"
+        if (path / "model.onnx").is_file():
+            return "onnx"  # with its weights in files beside it
         raise UsageError(f"the folder {path} holds no saved_model.pb, so it is no SavedModel", hint=_KNOWN)
     if path.suffix in (".pt", ".pth", ".ts"):
         return _torchscript(path)

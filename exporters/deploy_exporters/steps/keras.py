@@ -8,11 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from deploy_core.signature import TensorSpec
 from deploy_exporters.exact_names import argument_name, rename_inputs
 from deploy_exporters.formats.savedmodel import SIGNATURE
 from deploy_exporters.keras_source import KerasSource
 from deploy_exporters.steps.job import Job
+from deploy_exporters.steps.savedmodel import tensor_spec
 
 
 def keras_from_keras(source: KerasSource, job: Job) -> str:
@@ -25,7 +25,7 @@ def savedmodel_from_keras(source: KerasSource, job: Job) -> str:
     """Write a SavedModel whose signature has our names; `model.export` would call a single output output_0."""
     archive = keras.export.ExportArchive()
     archive.track(source.model)
-    specs = [_tensor_spec(spec) for spec in job.signature.inputs]
+    specs = [tensor_spec(spec) for spec in job.signature.inputs]
     archive.add_endpoint(SIGNATURE, _serving(source, job), input_signature=specs)
     archive.write_out(str(job.writes), verbose=False)
     exact = {argument_name(spec.name): spec.name for spec in job.signature.inputs}
@@ -43,8 +43,3 @@ def _serving(source: KerasSource, job: Job) -> Callable[..., dict[str, Any]]:
         return {name: tf.identity(value) for name, value in zip(outputs, values, strict=True)}
 
     return serve
-
-
-def _tensor_spec(spec: TensorSpec) -> Any:
-    shape = [dim if isinstance(dim, int) else None for dim in spec.shape]
-    return tf.TensorSpec(shape, tf.as_dtype(spec.dtype), name=argument_name(spec.name))

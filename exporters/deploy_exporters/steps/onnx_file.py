@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import onnx
 
-from deploy_core.errors import ExportError
+from deploy_core.errors import ExportError, UsageError
 from deploy_core.signature import Signature, TensorSpec
+
+# A protobuf message ends at 2 GiB; the graph beside the weights needs some of it.
+INLINE_BYTES = 1_900_000_000
+DATA_SUFFIX = ".data"
+SHORT = 128  # bytes: shapes and axes have to lie in the graph, where they are read before the weights
+
+
+def is_large(weights: int) -> bool:
+    """Tell whether weights of that many bytes have to lie in a file beside the graph."""
+    return weights > INLINE_BYTES
+
+
+def wants_external(options: Mapping[str, str]) -> bool:
+    """Tell whether the user wants the weights beside the graph. Raises UsageError."""
+    value = options.get("external_data", "auto")
+    if value not in ("auto", "always"):
+        raise UsageError(f"onnx.external_data is {value!r}", hint="it is auto or always")
+    return value == "always"
 
 
 def check_names(signature: Signature) -> None:
@@ -21,16 +40,42 @@ def check_names(signature: Signature) -> None:
         )
 
 
-def finish(path: Path, signature: Signature) -> None:
-    """Name the dimensions as the signature does, drop metadata, check. Raises ExportError for a frozen dimension."""
+def finish(path: Path, signature: Signature, *, external: bool = False) -> None:
+    """Name the dimensions as the signature does, drop metadata, check. Raises ExportError for a frozen dimension.
+
+    The weights lie in a file beside the graph if they are large or if `external` wants it.
+    """
     model = onnx.load(str(path))
     for values, specs in ((model.graph.input, signature.inputs), (model.graph.output, signature.outputs)):
         _check_same([value.name for value in values], [spec.name for spec in specs])
         for value, spec in zip(values, specs, strict=True):
             _name_dimensions(value, spec)
     _strip(model)
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, str(path))
+    save(model, path, external=external)
+    onnx.checker.check_model(str(path), full_check=True)
+
+
+def save(model: Any, path: Path, *, external: bool = False) -> None:
+    """Write a model, its weights in a file beside it if they are large or if `external` wants it."""
+    data = path.with_name(path.name + DATA_SUFFIX)
+    data.unlink(missing_ok=True)  # onnx would append to it
+    if external or is_large(sum(len(tensor.raw_data) for tensor in tensors(model.graph))):
+        onnx.save(
+            model, str(path), save_as_external_data=True, location=data.name, size_threshold=SHORT if external else 1024
+        )
+    else:
+        onnx.save(model, str(path))
+
+
+def tensors(graph: Any) -> Iterator[Any]:
+    """Give the weights of a graph and of those inside it."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR:
+                yield attribute.t
+            elif attribute.type == onnx.AttributeProto.GRAPH:
+                yield from tensors(attribute.g)
 
 
 def _check_same(got: list[str], want: list[str]) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 
-from deploy_core.errors import ExportError, UsageError
+from deploy_core.errors import UsageError
 from deploy_exporters import jit, pt2
 from deploy_exporters.formats import torchscript
 from deploy_exporters.steps import onnx_file
 from deploy_exporters.steps.job import Job
+from deploy_exporters.steps.ways import first_proved
 from deploy_exporters.torch_source import TorchSource
 
 OPSETS = range(18, 24)
@@ -22,22 +23,18 @@ def torchscript_from_torch(source: TorchSource, job: Job) -> str:
     wanted = job.options.get("method", "")
     if wanted not in ("", *_METHODS):
         raise UsageError(f"torchscript.method is {wanted!r}", hint=f"it is one of {', '.join(_METHODS)}")
-    reasons = []
-    for method in [wanted] if wanted else list(_METHODS):
-        try:
-            jit.save(_METHODS[method](source), job.writes, job.signature)
-            job.prove(torchscript.load(job.writes, job.signature), f"the {method}d file")
-        except Exception as error:
-            traceback.print_exc()
-            reasons.append(f"{method}: {type(error).__name__}: {str(error).strip().splitlines()[0][:200]}")
-        else:
-            return method
-    raise ExportError(f"no way to TorchScript works: {'; '.join(reasons)}", hint="export to onnx instead")
+    ways = {name: partial(_save, method, source, job) for name, method in _METHODS.items() if wanted in ("", name)}
+    return first_proved(
+        ways,
+        lambda way: job.prove(torchscript.load(job.writes, job.signature), f"the {way}d file"),
+        "TorchScript",
+        hint="export to onnx instead",
+    )
 
 
 def onnx_from_torch(source: TorchSource, job: Job) -> str:
     """Write ONNX by torch.export."""
-    opset = _opset(job.options)
+    opset = opset_of(job.options)
     onnx_file.check_names(job.signature)
     torch.onnx.export(
         source.flat,
@@ -48,10 +45,10 @@ def onnx_from_torch(source: TorchSource, job: Job) -> str:
         output_names=[spec.name for spec in job.signature.outputs],
         dynamic_shapes=pt2.dynamic_axes(job.signature),
         opset_version=opset,
-        external_data=False,
+        external_data=onnx_file.is_large(source.bytes),
         verbose=False,
     )
-    onnx_file.finish(job.writes, job.signature)
+    onnx_file.finish(job.writes, job.signature, external=onnx_file.wants_external(job.options))
     return ""
 
 
@@ -61,11 +58,16 @@ def pt2_from_torch(source: TorchSource, job: Job) -> str:
     return ""
 
 
-def _opset(options: Mapping[str, str]) -> int:
+def opset_of(options: Mapping[str, str]) -> int:
+    """Give the version of the operator set to write. Raises UsageError."""
     value = options.get("opset", "20")
     if not value.isdigit() or int(value) not in OPSETS:
         raise UsageError(f"onnx.opset is {value!r}", hint=f"it is a number from {OPSETS[0]} to {OPSETS[-1]}")
     return int(value)
+
+
+def _save(method: Callable[[TorchSource], object], source: TorchSource, job: Job) -> None:
+    jit.save(method(source), job.writes, job.signature)
 
 
 def _trace(source: TorchSource) -> object:

@@ -1,0 +1,63 @@
+"""An ONNX file as a source; it may keep its weights in files beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from deploy_core.artifact import digest_of
+from deploy_core.errors import UsageError
+from deploy_core.signature import TensorSpec
+from deploy_exporters import file_source, formats
+from deploy_exporters.file_source import FileSource, ModelFile
+from deploy_exporters.formats import onnx as onnx_format
+from deploy_exporters.sources import Source
+from deploy_exporters.steps import onnx_file
+
+
+class OnnxSource(FileSource):
+    """An ONNX file with what else belongs to it."""
+
+    @property
+    def beside(self) -> dict[str, Path]:
+        """The files that hold its weights, by the name that the graph has for them."""
+        return {name: self.path.parent / name for name in locations(self.path)}
+
+    def describe(self) -> dict[str, Any]:
+        """Give the digest of the file, and of those beside it."""
+        parts = [digest_of(path) for path in (self.path, *self.beside.values())]
+        return {"training_id": parts[0], "external_data": dict(zip(self.beside, parts[1:], strict=True))}
+
+
+def read(source: Source) -> ModelFile:
+    """Load an ONNX file. Raises UsageError for one that is not valid."""
+    path = source.file / onnx_format.FILE if source.file.is_dir() else source.file
+    predictor = formats.load_file("onnx", path)
+    try:
+        onnx.checker.check_model(str(path), full_check=True)
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise UsageError(f"{path} is not valid ONNX: {lines[0][:300]}", hint="write it again") from error
+    return ModelFile("onnx", path, predictor, predictor.signature)
+
+
+def open_onnx(
+    model: ModelFile, example: object | None, inputs: Sequence[TensorSpec], outputs: Sequence[str]
+) -> OnnxSource:
+    """Find out the signature of an ONNX file, whose tensors keep their names. Raises UsageError, ExportError."""
+    opened = file_source.open_file(model, example, inputs, outputs, OnnxSource)
+    assert isinstance(opened, OnnxSource)
+    return opened
+
+
+def locations(path: Path) -> tuple[str, ...]:
+    """Name the files beside an ONNX file that hold weights of it, without reading them."""
+    model = onnx.load(str(path), load_external_data=False)
+    return tuple(dict.fromkeys(filter(None, (_location(tensor) for tensor in onnx_file.tensors(model.graph)))))
+
+
+def _location(tensor: Any) -> str:
+    return next((str(entry.value) for entry in tensor.external_data if entry.key == "location"), "")

@@ -1,0 +1,95 @@
+"""The signature of a model that knows its own inputs: files that other tools wrote, found out by asking them twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from deploy_core.errors import DeployError, ExportError, UsageError
+from deploy_core.signature import Signature, Tensors, TensorSpec
+from deploy_exporters import examples
+
+Ask = Callable[[Tensors], Tensors]
+
+
+def signature_of(
+    told: Sequence[TensorSpec], ask: Ask, example: object | None, inputs: Sequence[TensorSpec], outputs: Sequence[str]
+) -> tuple[Signature, Tensors]:
+    """Give the signature and example inputs; `told` is what the file says of its inputs, `inputs` what its user does.
+
+    Raises UsageError for inputs that are not the model's, ExportError for a batch that is frozen or an answer that fails.
+    """
+    specs = agreed(told, inputs)
+    require_free_batch(specs)
+    named = examples.from_specs(specs) if example is None else by_name(example, specs)
+    own = examples.at_least_two_rows(Signature(specs, ()).conform(named))
+    probes = examples.probes(specs, own)
+    first, second = _asked(ask, probes.first), _asked(ask, probes.second, after=probes.first)
+    signature = Signature(specs, examples.output_specs(first, second, outputs, probes.symbols))
+    examples.check_numbers(ask(own))
+    return signature, own
+
+
+def agreed(told: Sequence[TensorSpec], given: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """Give the specs that a file tells, with the symbols of those that its user gives. Raises UsageError."""
+    if not given:
+        return tuple(told)
+    by_own_name = {spec.name: spec for spec in told}
+    if set(by_own_name) != {spec.name for spec in given}:
+        raise UsageError("the inputs that are given are not the model's", hint=f"it has {', '.join(map(str, told))}")
+    return tuple(_narrowed(by_own_name[spec.name], spec) for spec in given)
+
+
+def require_free_batch(specs: Sequence[TensorSpec]) -> None:
+    """Raise ExportError for an input whose first dimension is a number."""
+    for spec in specs:
+        if spec.shape and isinstance(spec.shape[0], int):
+            raise ExportError(
+                f"the batch of the model is frozen: it takes {spec}",
+                hint="write the file again with a batch of any size",
+            )
+
+
+def by_name(example: object, specs: Sequence[TensorSpec]) -> dict[str, object]:
+    """Give example inputs by name; without names they are in the model's order. Raises UsageError."""
+    if isinstance(example, Mapping):
+        return dict(example)
+    if not isinstance(example, tuple) and (len(specs) == 1 or not isinstance(example, list)):
+        example = (example,)  # a list for an only input is its rows
+    if len(example) != len(specs):  # type: ignore[arg-type]  # a tuple or list by now
+        raise UsageError(
+            f"{len(example)} example inputs are given, the model takes {len(specs)}: {', '.join(map(str, specs))}",  # type: ignore[arg-type]
+            hint="give them in this order, or by name",
+        )
+    return dict(zip((spec.name for spec in specs), example, strict=True))  # type: ignore[call-overload]
+
+
+def reason(error: Exception) -> str:
+    """Give the kind of an error and the first line of what it says."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
+
+
+def _narrowed(told: TensorSpec, given: TensorSpec) -> TensorSpec:
+    same = told.dtype == given.dtype and len(told.shape) == len(given.shape)
+    if not same or any(isinstance(own, int) and own != dim for own, dim in zip(told.shape, given.shape, strict=True)):
+        raise UsageError(f"input {given} does not fit the model", hint=f"it takes {told}")
+    return replace(told, shape=given.shape)
+
+
+def _asked(ask: Ask, arrays: Tensors, *, after: Tensors | None = None) -> Tensors:
+    try:
+        return ask(arrays)
+    except DeployError:
+        raise
+    except Exception as error:
+        told = reason(error)
+        if after is not None:
+            raise ExportError(
+                f"the model answers {examples.shown(after)} but not {examples.shown(arrays)}: {told}",
+                hint="a size that should be free, such as the batch, is written into it",
+            ) from error
+        raise UsageError(
+            f"the model cannot answer {examples.shown(arrays)}: {told}",
+            hint="give --example FILE.npz, or --input with one symbol for sizes that must be equal",
+        ) from error

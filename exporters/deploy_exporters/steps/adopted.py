@@ -1,0 +1,56 @@
+"""Steps that keep a file as it is, to the byte: it was proved by running it, and it is checked before it is kept."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from deploy_core.errors import ExportError, UsageError
+from deploy_exporters.file_source import FileSource
+from deploy_exporters.steps.job import Job
+
+if TYPE_CHECKING:
+    from deploy_exporters.onnx_source import OnnxSource
+
+
+def tflite_from_tflite(source: FileSource, job: Job) -> str:
+    """Copy a .tflite."""
+    return _copied(source, job)
+
+
+def mar_from_mar(source: FileSource, job: Job) -> str:
+    """Copy a .mar."""
+    return _copied(source, job)
+
+
+def onnx_from_onnx(source: OnnxSource, job: Job) -> str:
+    """Copy an ONNX file, and the files with its weights, which keep their names beside it."""
+    for name, path in source.beside.items():
+        target = job.writes.parent / _inside(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    return _copied(source, job)
+
+
+def _inside(name: str) -> PurePath:
+    inside = PurePath(name)
+    if inside.is_absolute() or ".." in inside.parts:
+        raise ExportError(
+            f"the ONNX file has weights in {name!r}, outside its folder", hint="write it again with them beside it"
+        )
+    return inside
+
+
+def _copied(source: FileSource, job: Job) -> str:
+    _require_no_options(job)
+    shutil.copyfile(source.path, job.writes)
+    return "adopted"
+
+
+def _require_no_options(job: Job) -> None:
+    if job.options:
+        raise UsageError(
+            f"{', '.join(job.options)} is set for a file that is kept as it is",
+            hint="leave --set out, or export the model",
+        )
