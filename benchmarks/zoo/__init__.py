@@ -1,0 +1,1 @@
+"""The zoo: real architectures × every format, ours beside the public routes."""
