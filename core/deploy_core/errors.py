@@ -3,7 +3,8 @@
     DeployError                  1  unexpected
     ├── UsageError               2  unknown option, source, format, name or version
     │   └── InputError           2  tensors that do not fit a signature
-    ├── ExportError              3  a conversion failed, hung or died; NaN; frozen dimension; unsafe
+    ├── ExportError              3  a conversion failed, hung or died; NaN; frozen dimension
+    │   └── UnsafeError          3  a file from outside would run code or touch other files
     ├── TamperedError            4  a stored file is not what was published
     ├── GateError                5  a latency or budget gate failed
     ├── UnavailableError         6  an extra, Java or an engine is missing; port taken; endpoint unreachable or never ready
@@ -44,6 +45,10 @@ class ExportError(DeployError):
     """A model could not be turned into a file that predicts the same."""
 
     exit_code = 3
+
+
+class UnsafeError(ExportError):
+    """A file from outside would do more than compute when it is opened."""
 
 
 class TamperedError(DeployError):

@@ -1,0 +1,44 @@
+"""TorchServe archives: handlers and packages, which are code, and the model inside."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from deploy_exporters.safety import archive, pickles, torchscript
+from deploy_exporters.safety.danger import Danger, some
+
+_OURS = Path(__file__).parents[1]
+_HOW = "serve it with TorchServe and check the URL"
+
+
+def dangers(path: Path) -> Iterator[Danger]:
+    """Give what TorchServe, or our stand-in for it, would run of an archive: all but our own handlers, to the byte."""
+    with zipfile.ZipFile(path) as opened:
+        yield from archive.dangers(opened)
+        model = json.loads(opened.read("MAR-INF/MANIFEST.json"))["model"]
+        yield from _code(opened, str(model["handler"]))
+        body = opened.read(str(model["serializedFile"])) if "serializedFile" in model else b""
+        yield from _serialized(str(model.get("serializedFile", "")), body)
+
+
+def _code(opened: zipfile.ZipFile, handler: str) -> Iterator[Danger]:
+    ours = {file.read_bytes() for file in _OURS.glob("*handler*.py")}
+    foreign = [name for name in opened.namelist() if name.endswith(".py") and opened.read(name) not in ours]
+    if handler not in opened.namelist():
+        foreign.append(handler)
+    if foreign:
+        yield Danger(f"it carries a handler that is not ours: {some(foreign)}", _HOW)
+    if "requirements.txt" in opened.namelist():
+        yield Danger("its requirements.txt has TorchServe install packages", _HOW)
+
+
+def _serialized(name: str, body: bytes) -> Iterator[Danger]:
+    if name.endswith((".pt", ".pth", ".ts")) and body[:2] == b"PK":
+        with zipfile.ZipFile(io.BytesIO(body)) as inner:
+            yield from torchscript.of(inner)
+    elif name.endswith((".pt", ".pth", ".pkl", ".bin")):
+        yield from pickles.of(name, body)
