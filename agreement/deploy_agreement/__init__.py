@@ -1,17 +1,23 @@
 """Whether two predictors predict the same: inputs, noise, tolerance, comparison."""
 
 from deploy_agreement.comparison import BATCHES, compare
+from deploy_agreement.degradation import COLLAPSED, Degradation, OutputDegradation
 from deploy_agreement.inputs import enough_rows, golden_inputs, same_inputs
-from deploy_agreement.limits import Tolerance, tolerance
+from deploy_agreement.limits import ANY, Tolerance, tolerance
+from deploy_agreement.quantised import measured, tolerances, with_degradation
 from deploy_agreement.report import Agreement, OutputAgreement, Problem, Report, failed
 from deploy_agreement.rounding import Noise, noise, require_numbers
 from deploy_agreement.shapes import Promise, Refused, Sized, again, compare_sizes, promise
 
 __all__ = [
+    "ANY",
     "BATCHES",
+    "COLLAPSED",
     "Agreement",
+    "Degradation",
     "Noise",
     "OutputAgreement",
+    "OutputDegradation",
     "Problem",
     "Promise",
     "Refused",
@@ -24,9 +30,12 @@ __all__ = [
     "enough_rows",
     "failed",
     "golden_inputs",
+    "measured",
     "noise",
     "promise",
     "require_numbers",
     "same_inputs",
     "tolerance",
+    "tolerances",
+    "with_degradation",
 ]

@@ -33,13 +33,14 @@ def compare(
     atol: float | None = None,
     rtol: float | None = None,
     precision: str = "",
+    tolerances: Mapping[str, Tolerance] | None = None,
     known: Mapping[str, Tensors] | None = None,
 ) -> Agreement:
     """Ask `predictor` for `inputs`, whole and in slices of the sizes `batches`, and judge its answers by `want`.
 
-    `precision` is the dtype that a half-precision variant computes in; it may answer in it, too. `known` holds other
-    outputs for the same inputs by the name of whoever gave them (an older version, say), to be recognised in wrong
-    answers. A model whose batch is fixed is compared with `batches=()`. A predictor that raises DeployError for every
+    `precision` is the dtype that a half-precision variant computes in; it may answer in it, too. `tolerances` take the
+    place of the derived ones, for a quantised variant. `known` holds other outputs for the same inputs by the name of
+    whoever gave them (an older version, say), to be recognised in wrong answers. A model whose batch is fixed is compared with `batches=()`. A predictor that raises DeployError for every
     batch gives the verdict `failed`.
     """
     rows = rows_of(predictor.signature, inputs, want)
@@ -57,10 +58,12 @@ def compare(
         )
         for name, array in want.items()
     }
+    asked = atol is not None or rtol is not None
+    limits |= {} if asked else dict(tolerances or {})
     outputs = tuple(_judge(name, want, rows, answers, limits[name], precision) for name in want)
     problems = form_problems(want, rows, answers, precision)
     problems += [_nothing(output) for output in outputs if output.compared == 0]
-    if atol is None and rtol is None:
+    if not asked and not tolerances:
         short = _short(want, answers[0])
         problems += short
         outputs = tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from deploy_core.signature import Array
 
 NOISE_FACTOR = 8.0
 SPREAD_FACTOR = 4.0
+PUBLISHED_FACTOR = 2.0
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,25 @@ class Tolerance:
         """Give the greatest deviation that agrees, per element."""
         size = magnitude(want)
         return self.value + self.rtol * np.where(np.isfinite(size), size, 0.0)
+
+
+# Whatever is finite passes: only the form of an answer is judged.
+ANY = Tolerance(sys.float_info.max, "any number")
+
+
+def published(error: float, derived: Tolerance, kind: str) -> Tolerance:
+    """Give the tolerance of an int8 variant: it must predict what it predicted when it was published.
+
+    It is twice the greatest error against the source that was measured then, and never less than the float file's.
+    Steps of int8 cannot be added up to a bound as rounding can: each layer has a step of its own, known to the file
+    only, and their sum would let everything pass. Twice, because CPUs round and join rows in other ways. What is not a
+    float may differ by as much as it did then.
+    """
+    if not is_float(kind):
+        return Tolerance(error, "the difference when it was published")
+    if PUBLISHED_FACTOR * error <= derived.value:
+        return derived
+    return Tolerance(PUBLISHED_FACTOR * error, "2 × the error when it was published")
 
 
 def tolerance(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from deploy_agreement.degradation import Degradation
 from deploy_agreement.limits import Tolerance
 from deploy_core.errors import DeployError, EndpointError, UnavailableError
 
@@ -88,6 +89,7 @@ class Agreement:
     sizes: tuple[Mapping[str, int], ...] = ()
     error: str = ""
     unavailable: bool = False
+    degradation: Degradation | None = None
 
     @property
     def ok(self) -> bool:
@@ -123,6 +125,7 @@ class Agreement:
             "problems": [problem.to_json() for problem in self.problems],
             "error": self.error,
             "unavailable": self.unavailable,
+            "degradation": self.degradation.to_json() if self.degradation else None,
         }
 
 

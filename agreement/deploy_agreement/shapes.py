@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deploy_agreement.comparison import compare
+from deploy_agreement.limits import Tolerance
 from deploy_agreement.report import Agreement, Problem
 from deploy_agreement.rounding import Noise, noise
 from deploy_agreement.rows import batch_symbol
@@ -94,14 +95,21 @@ def sized_inputs(signature: Signature, golden: Tensors, sizes: Sizes) -> Tensors
     return signature.sized(golden, ({batch: ROWS} if batch else {}) | dict(sizes))
 
 
-def compare_sizes(row: Agreement, predictor: Predictor, sized: Sequence[Sized]) -> Agreement:
+def compare_sizes(
+    row: Agreement,
+    predictor: Predictor,
+    sized: Sequence[Sized],
+    *,
+    precision: str = "",
+    tolerances: Mapping[str, Tolerance] | None = None,
+) -> Agreement:
     """Ask a predictor that answered the golden inputs at other sizes, too; give its row with what is wrong there."""
     if row.error:
         return row
     found: list[Problem] = []
     kept: list[Sizes] = []
     for one in sized:
-        problems = list(_problems(predictor, one))
+        problems = list(_problems(predictor, one, precision, tolerances))
         found += problems
         kept += [] if problems else [one.sizes]
     return replace(row, problems=(*row.problems, *_first_of_each(found)), sizes=tuple(kept))
@@ -112,8 +120,19 @@ def told(sizes: Sizes) -> str:
     return ", ".join(f"{symbol} = {size}" for symbol, size in sizes.items())
 
 
-def _problems(predictor: Predictor, one: Sized) -> Iterator[Problem]:
-    row = compare(str(one), one.outputs, predictor, one.inputs, noise=one.noise, batches=())
+def _problems(
+    predictor: Predictor, one: Sized, precision: str, tolerances: Mapping[str, Tolerance] | None
+) -> Iterator[Problem]:
+    row = compare(
+        str(one),
+        one.outputs,
+        predictor,
+        one.inputs,
+        noise=one.noise,
+        batches=(),
+        precision=precision,
+        tolerances=tolerances,
+    )
     if row.error:
         yield Problem("frozen-dimension", f"frozen dimension: it does not answer {one}: {row.error}")
     for name, output in ((output.name, output) for output in row.outputs if not output.ok and output.compared):
