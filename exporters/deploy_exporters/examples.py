@@ -1,47 +1,24 @@
-"""Example inputs: made from specs, brought to a number of rows; and what a model's answers to them tell."""
+"""Example inputs: made from specs, brought to a number of rows; and what of them is no input at all."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
 from deploy_core.dtypes import dtype_name, is_float, numpy_dtype
 from deploy_core.errors import ExportError, UsageError
 from deploy_core.signature import BATCH, Array, Tensors, TensorSpec
+from deploy_exporters.dimensions import are_static
+
+_MADE_UP = 16  # the size of a symbol in inputs that nobody gave: most models can halve it, and look so many ids up
 
 
-@dataclass(frozen=True)
-class Probes:
-    """Two example inputs between which every symbol changes; `symbols` tells it by its two sizes."""
-
-    first: dict[str, Array]
-    second: dict[str, Array]
-    symbols: Mapping[tuple[int, int], str]
-
-
-def probes(specs: Sequence[TensorSpec], example: Tensors) -> Probes:
-    """Make two inputs of 2 and of 3 rows: of the example, unless it has one size where the specs have a symbol."""
-    small, grown = sizes(specs), sizes(specs, grown=True)
-    symbols = {(small[symbol], grown[symbol]): symbol for symbol in small}
-    if len(symbols) == 1:
-        return Probes(rows(example, 2), rows(example, 3), symbols)
-    return Probes(from_specs(specs), from_specs(specs, grown=True), symbols)
-
-
-def sizes(specs: Sequence[TensorSpec], *, grown: bool = False) -> dict[str, int]:
-    """Give each symbol a size of its own: 2 to the batch, 8 to the next, …; one more if `grown`."""
-    symbols = dict.fromkeys(dim for spec in specs for dim in spec.shape if isinstance(dim, str))
-    others = [symbol for symbol in symbols if symbol != BATCH]
-    return {BATCH: 2 + grown, **{symbol: 8 + 3 * index + grown for index, symbol in enumerate(others)}}
-
-
-def from_specs(specs: Sequence[TensorSpec], *, grown: bool = False) -> dict[str, Array]:
-    """Make fixed pseudo-random inputs; symbols become what `sizes` gives."""
+def from_specs(specs: Sequence[TensorSpec]) -> dict[str, Array]:
+    """Make fixed pseudo-random inputs of two rows; other symbols get a size that most models take."""
+    _require_known_sizes(specs)
     random = np.random.default_rng(0)
-    chosen = sizes(specs, grown=grown)
-    return {spec.name: _random(spec, chosen, random) for spec in specs}
+    return {spec.name: _random(spec, random) for spec in specs}
 
 
 def rows(example: Tensors, count: int) -> dict[str, Array]:
@@ -54,27 +31,12 @@ def rows(example: Tensors, count: int) -> dict[str, Array]:
 
 def at_least_two_rows(example: Tensors) -> dict[str, Array]:
     """Repeat a single row: converters take a batch of 1 for a constant. Raises UsageError for an empty example."""
+    if are_static():
+        return dict(example)
     lengths = [len(array) for array in example.values() if array.ndim]
     if 0 in lengths:
         raise UsageError("the example inputs are empty", hint="give at least one row")
     return rows(example, max(2, *lengths)) if len(set(lengths)) == 1 else dict(example)
-
-
-def output_specs(
-    two: Tensors, three: Tensors, names: Sequence[str], symbols: Mapping[tuple[int, int], str]
-) -> tuple[TensorSpec, ...]:
-    """Tell outputs' specs from the answers to two probes; `names` override the model's own."""
-    if names and len(names) != len(two):
-        raise UsageError(
-            f"{len(names)} output names are given, the model has {len(two)} outputs",
-            hint=f"its own names are {', '.join(two)}",
-        )
-    if len(set(names)) != len(names):
-        raise UsageError(f"two outputs would have one name: {', '.join(names)}", hint="name each output apart")
-    if list(two) != list(three):
-        raise ExportError("the model's outputs depend on the size of the batch", hint="return the same outputs always")
-    chosen = tuple(names) or tuple(two)
-    return tuple(_spec(name, two[own], three[own], symbols) for name, own in zip(chosen, two, strict=True))
 
 
 def check_numbers(outputs: Tensors) -> None:
@@ -95,25 +57,27 @@ def shown(arrays: Tensors) -> str:
 def check_batch(specs: Sequence[TensorSpec]) -> None:
     """Raise UsageError unless the first dimension of every given spec is the batch."""
     for spec in specs:
-        if not spec.shape or spec.shape[0] != BATCH:
+        if (not spec.shape or spec.shape[0] != BATCH) and not are_static():
             rest = ",".join(map(str, (BATCH, *spec.shape[1:])))
             raise UsageError(
-                f"input {spec} has no batch as its first dimension", hint=f"write {spec.name}:{spec.dtype}[{rest}]"
+                f"input {spec} has no batch as its first dimension",
+                hint=f"write {spec.name}:{spec.dtype}[{rest}], or fix it with --static",
             )
 
 
-def _random(spec: TensorSpec, sizes: Mapping[str, int], random: np.random.Generator) -> Array:
-    shape = [sizes[dim] if isinstance(dim, str) else dim for dim in spec.shape]
+def _require_known_sizes(specs: Sequence[TensorSpec]) -> None:
+    symbols = [dim for spec in specs for dim in spec.shape if isinstance(dim, str)]
+    if symbols and are_static():
+        raise UsageError(
+            f"--static fixes {', '.join(dict.fromkeys(symbols))} to the sizes of an example, and there is none",
+            hint="give --example FILE.npz, or numbers: --input NAME:DTYPE[1,…]",
+        )
+
+
+def _random(spec: TensorSpec, random: np.random.Generator) -> Array:
+    shape = [dim if isinstance(dim, int) else 2 if dim == BATCH else _MADE_UP for dim in spec.shape]
     if is_float(spec.dtype):
         return random.standard_normal(shape).astype(numpy_dtype(spec.dtype))
     if spec.dtype == "string":
         return np.full(shape, b"text", dtype=object)
     return random.integers(0, 2, shape).astype(numpy_dtype(spec.dtype))
-
-
-def _spec(name: str, two: Array, three: Array, symbols: Mapping[tuple[int, int], str]) -> TensorSpec:
-    if two.ndim != three.ndim:
-        raise ExportError(f"output {name!r} has {two.ndim} dimensions for 2 rows and {three.ndim} for 3")
-    pairs = enumerate(zip(two.shape, three.shape, strict=True))
-    shape = tuple(a if a == b else symbols.get((a, b), f"{name}_{axis}") for axis, (a, b) in pairs)
-    return TensorSpec(name, dtype_name(two.dtype), shape)

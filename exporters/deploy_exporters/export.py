@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from deploy_core.artifact import Artifact, digest_of
 from deploy_core.errors import DeployError, ExportError
-from deploy_core.signature import Signature, Tensors, TensorSpec
+from deploy_core.signature import BATCH, Signature, Tensors, TensorSpec
 from deploy_core.table import require
 from deploy_exporters import calibration as representative
-from deploy_exporters import examples
 from deploy_exporters.formats import check_options, file_of, split
 from deploy_exporters.hosted import HostedExact
 from deploy_exporters.routes import STEPS, require_calibration, requirements, route
 from deploy_exporters.sources import Source
-from deploy_exporters.steps.job import Job, Written
+from deploy_exporters.steps.job import Job, Proof, Written
 from deploy_exporters.worker import Worker, Workers
 
 _REFERENCES = {
@@ -75,7 +74,7 @@ class _Run:
     on_step: Callable[[str], None]
     calibration: Tensors | None = None
     ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    proofs: tuple[tuple[Tensors, Tensors], ...] = ()
+    proofs: tuple[Proof, ...] = ()
     files: dict[str, Path] = field(default_factory=dict)
     written: dict[str, Written] = field(default_factory=dict)
     routes: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -106,12 +105,17 @@ def export(
     options: Mapping[str, Mapping[str, str]] | None = None,
     calibration: Tensors | None = None,
     ranges: Mapping[str, tuple[int, int]] | None = None,
+    reference: Artifact | None = None,
+    proofs: Sequence[Proof] = (),
     on_step: Callable[[str], None] = lambda step: None,
 ) -> Export:
     """Write the formats and the reference below `folder`; `on_step` hears the name of each step before it runs.
 
+    No reference is written if there is one.
+
     A format may be named with its variant: `tflite-int8`; `calibration` holds rows of real inputs for those.
-    `ranges` are the least and the greatest size of a symbol.
+    `ranges` are the least and the greatest size of a symbol. `proofs` are inputs with the source's own answers, at other
+    sizes than the example's: what tells one way of writing a file from another beside 2 and 3 rows of the example.
 
     Raises UsageError and UnavailableError before anything is written, ExportError for a conversion that failed.
     """
@@ -121,15 +125,19 @@ def export(
     rows = None if calibration is None else representative.checked(opened.signature, calibration)
     folder.mkdir(parents=True, exist_ok=True)
     run = _Run(workers, opened, folder.absolute(), name, options or {}, on_step, rows, ranges or {})
-    run.proofs = tuple(
-        (inputs, opened.predict(inputs)) for inputs in (examples.rows(opened.example, n) for n in _PROOF_ROWS)
-    )
+    run.proofs = (*_proofs(opened), *proofs)
     for each in wanted:
         _follow(run, each)
-    reference = _reference(run)
+    reference = reference or _reference(run)
     artifacts = tuple(_artifact(run, each, _whole(run.files[each])) for each in wanted)
     _discard(run, wanted)
     return Export(artifacts, reference)
+
+
+def _proofs(opened: OpenedSource) -> Iterator[Proof]:
+    for count in _PROOF_ROWS if BATCH in opened.signature.symbols else _PROOF_ROWS[:1]:
+        inputs = opened.signature.sized(opened.example, {BATCH: count})
+        yield inputs, opened.predict(inputs)
 
 
 def check(kind: str, formats: Iterable[str], options: Mapping[str, Mapping[str, str]]) -> None:
@@ -178,6 +186,8 @@ def _worker(run: _Run, kind: str) -> Worker:
     # Such a source has TensorFlow in its own worker already.
     if kind == "source" or (kind == "tensorflow" and run.opened.kind in ("keras", "savedmodel")):
         return run.opened.worker
+    if kind == "torch":  # any that has torch, or gets it for this source anyway
+        return run.opened.worker if run.opened.kind in ("torch", "torchscript") else run.workers.get("keras_torch")
     return run.workers.get(kind)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import keras
@@ -12,7 +12,7 @@ import numpy as np
 
 from deploy_core.errors import ExportError, UsageError
 from deploy_core.signature import BATCH, Array, Signature, Tensors, TensorSpec
-from deploy_exporters import examples, keras_file
+from deploy_exporters import dimensions, examples, keras_file, probing
 
 
 class KerasSource:
@@ -68,16 +68,12 @@ class KerasSource:
 
 def open_keras(model: Any, example: object | None, inputs: Sequence[TensorSpec], outputs: Sequence[str]) -> KerasSource:
     """Find out the signature of a model, which knows its own inputs. Raises UsageError, ExportError."""
-    specs = input_specs(model)
+    specs = probing.agreed(input_specs(model), inputs)
     named = examples.from_specs(specs) if example is None else _named(example, specs)
-    if inputs and {spec.name for spec in inputs} != {spec.name for spec in specs}:
-        raise UsageError("the inputs that are given are not the model's", hint=f"it has {', '.join(map(str, specs))}")
     source = KerasSource(model, Signature(specs, ()), Signature(specs, ()).conform(named))
     source.example = examples.at_least_two_rows(source.example)
     names = output_names(model)
-    probes = examples.probes(specs, source.example)
-    first, second = _probe(source, names, probes.first), _probe(source, names, probes.second)
-    source.signature = Signature(specs, examples.output_specs(first, second, outputs, probes.symbols))
+    source.signature = dimensions.told(specs, source.example, partial(_probe, source, names), outputs)
     examples.check_numbers(source.predict(source.example))
     return source
 
@@ -149,23 +145,25 @@ def _call(model: Any, tensors: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
-def _probe(source: KerasSource, names: Sequence[str], arrays: Tensors) -> dict[str, Array]:
+def _probe(
+    source: KerasSource, names: Sequence[str], arrays: Tensors, *, after: Tensors | None = None
+) -> dict[str, Array]:
     try:
         values = source.call({name: keras.ops.convert_to_tensor(array) for name, array in arrays.items()})
     except Exception as error:
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
-        raise ExportError(f"the model cannot answer {examples.shown(arrays)}: {reason}") from error
+        told = f"the model answers {examples.shown(after)}, but not" if after else "the model cannot answer"
+        raise ExportError(f"{told} {examples.shown(arrays)}: {reason}") from error
     return {name: np.asarray(keras.ops.convert_to_numpy(value)) for name, value in zip(names, values, strict=True)}
 
 
 def _spec(name: str, tensor: Any) -> TensorSpec:
-    sizes = [size if size is not None else f"{name}_{axis}" for axis, size in enumerate(tensor.shape)]
-    if not sizes or tensor.shape[0] is not None:
-        raise ExportError(
-            f"the batch of input {name!r} of the Keras model is frozen: {list(tensor.shape)}",
-            hint="give keras.Input no batch_size; a model without one takes the batch it is first called with: put one in",
-        )
-    return TensorSpec(name, str(tensor.dtype), (BATCH, *sizes[1:]))
+    own = [BATCH, *(f"{name}_{axis}" for axis in range(1, len(tensor.shape)))]
+    shape = tuple(dim if size is None else size for dim, size in zip(own, tensor.shape, strict=False))
+    spec = TensorSpec(name, str(tensor.dtype), shape)
+    hint = "give keras.Input no batch_size; a model without one takes the batch it is first called with: put one in"
+    dimensions.require_free_batch([spec], "the Keras model", hint=hint)
+    return spec
 
 
 def _named(example: Any, specs: Sequence[TensorSpec]) -> dict[str, object]:

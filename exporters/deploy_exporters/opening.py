@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 from deploy_core.errors import UsageError
 from deploy_core.signature import Signature, Tensors, TensorSpec
-from deploy_exporters import user_code
+from deploy_exporters import dimensions, user_code
 from deploy_exporters.formats.sniff import format_of
+from deploy_exporters.safety import require_safe
 from deploy_exporters.sources import HANDED_OVER, Source, kind_of
 
 
@@ -50,6 +51,7 @@ class Opener:
 # What a model is, in a file or in memory; each `Opened` tells its kind, which is where ROUTES begin.
 OPENERS: Mapping[str, Opener] = {
     "torch": Opener("torch_source:open_torch"),
+    "pickle": Opener("torch_source:open_torch", "pickled:read"),
     "pt2": Opener("pt2_source:open_pt2", "pt2_source:read"),
     "torchscript": Opener("torchscript_source:open_torchscript", "torchscript_source:read"),
     "keras": Opener("keras_source:open_keras", "keras_file:read_source"),
@@ -58,6 +60,13 @@ OPENERS: Mapping[str, Opener] = {
     "tflite": Opener("file_source:open_file", "file_source:read"),
     "mar": Opener("file_source:open_file", "file_source:read"),
 }
+
+
+def require_safe_source(source: Source) -> tuple[str, ...]:
+    """Raise UnsafeError for a file that would do more than compute; give what is trusted in it. Nothing reads it yet."""
+    if source.path is None or source.attribute or source.note:
+        return ()  # the user's own module, or a model of theirs that was in memory a moment ago
+    return require_safe(source.path, format_of(source.path), trust=source.trust)
 
 
 def open_source(
@@ -70,7 +79,8 @@ def open_source(
     else:
         model, own = _model_and_example(source)
         opener = OPENERS[kind_of(model) or ""]
-    opened: Opened = _function(opener.open)(model, own if example is None else example, inputs, outputs)
+    with dimensions.static(source.static):
+        opened: Opened = _function(opener.open)(model, own if example is None else example, inputs, outputs)
     return opened
 
 

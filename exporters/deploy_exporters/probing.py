@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from deploy_core.errors import DeployError, ExportError, UsageError
 from deploy_core.signature import Signature, Tensors, TensorSpec
-from deploy_exporters import examples
+from deploy_exporters import dimensions, examples
 
 Ask = Callable[[Tensors], Tensors]
 
@@ -20,12 +21,10 @@ def signature_of(
     Raises UsageError for inputs that are not the model's, ExportError for a batch that is frozen or an answer that fails.
     """
     specs = agreed(told, inputs)
-    require_free_batch(specs)
+    dimensions.require_free_batch(specs, "the model", hint="write the file again with a batch of any size")
     named = examples.from_specs(specs) if example is None else by_name(example, specs)
     own = examples.at_least_two_rows(Signature(specs, ()).conform(named))
-    probes = examples.probes(specs, own)
-    first, second = _asked(ask, probes.first), _asked(ask, probes.second, after=probes.first)
-    signature = Signature(specs, examples.output_specs(first, second, outputs, probes.symbols))
+    signature = dimensions.told(specs, own, partial(_asked, ask), outputs)
     examples.check_numbers(ask(own))
     return signature, own
 
@@ -40,14 +39,9 @@ def agreed(told: Sequence[TensorSpec], given: Sequence[TensorSpec]) -> tuple[Ten
     return tuple(_narrowed(by_own_name[spec.name], spec) for spec in given)
 
 
-def require_free_batch(specs: Sequence[TensorSpec]) -> None:
-    """Raise ExportError for an input whose first dimension is a number."""
-    for spec in specs:
-        if spec.shape and isinstance(spec.shape[0], int):
-            raise ExportError(
-                f"the batch of the model is frozen: it takes {spec}",
-                hint="write the file again with a batch of any size",
-            )
+def in_order(own: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """Give a model's own names of its outputs; where just these are named, in the order in which they are named."""
+    return tuple(names) if set(names) == set(own) else tuple(own)
 
 
 def by_name(example: object, specs: Sequence[TensorSpec]) -> dict[str, object]:

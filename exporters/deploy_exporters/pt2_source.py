@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from torch.export import ExportedProgram
 
-from deploy_core.errors import ExportError, UsageError
+from deploy_core.errors import UsageError
 from deploy_core.signature import TensorSpec
-from deploy_exporters import pt2
+from deploy_exporters import dimensions, pt2
 from deploy_exporters.sources import Source
 from deploy_exporters.torch_source import TorchSource, open_torch
 
@@ -31,14 +31,6 @@ def open_pt2(
     """Open a program as the torch model that it is. Raises UsageError, ExportError."""
     told = pt2.told(model)
     specs = tuple(inputs) or told.inputs
-    _require_free_batch(specs)
+    hint = "export it with dynamic_shapes=({0: torch.export.Dim.DYNAMIC}, …)"
+    dimensions.require_free_batch(specs, "the torch.export program", hint=hint)
     return open_torch(pt2.Program(model), example, specs, outputs or [spec.name for spec in told.outputs])
-
-
-def _require_free_batch(specs: Sequence[TensorSpec]) -> None:
-    for spec in specs:
-        if spec.shape and isinstance(spec.shape[0], int):
-            raise ExportError(
-                f"the batch of the torch.export program is frozen: it takes {spec}",
-                hint="export it with dynamic_shapes=({0: torch.export.Dim.DYNAMIC}, …)",
-            )

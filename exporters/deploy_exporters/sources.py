@@ -38,7 +38,7 @@ class Source:
     """Plain data that a worker can open: an attribute of a module or script, or a file.
 
     `location` is what the user wrote; `folder` comes first when modules are searched; `note` says how it was handed
-    over; `trust` allows what may run code of the file's own; `signature` names the one of a SavedModel that is meant.
+    over; `trust` allows what may run code of the file's own, `static` that every dimension has one size; `signature` names the one of a SavedModel that is meant.
     """
 
     location: str
@@ -49,6 +49,7 @@ class Source:
     note: str = ""
     example: object | None = field(default=None, compare=False)
     trust: bool = False
+    static: bool = False
     signature: str = ""
 
     @property

@@ -5,15 +5,15 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import torch
 
 from deploy_core.errors import ExportError, UsageError
-from deploy_core.signature import Array, Signature, Tensors, TensorSpec
-from deploy_exporters import examples
+from deploy_core.signature import BATCH, Array, Signature, Tensors, TensorSpec
+from deploy_exporters import dimensions, examples
 from deploy_exporters.deploy_handler import DTYPES, flatten, to_tensor
 from deploy_exporters.torch_flat import Flat, call, check_arguments, flat, input_names
 
@@ -46,8 +46,8 @@ class TorchSource:
         return flat(self.model, [spec.name for spec in self.signature.inputs])
 
     def tensors(self, rows: int) -> tuple[torch.Tensor, ...]:
-        """Give example inputs of that many rows, in order."""
-        return tuple(to_tensor(array) for array in examples.rows(self.example, rows).values())
+        """Give example inputs of that many rows, in order; of the example's own, if the batch is fixed."""
+        return tuple(to_tensor(array) for array in self.signature.sized(self.example, {BATCH: rows}).values())
 
     @property
     def bytes(self) -> int:
@@ -86,9 +86,7 @@ def open_torch(
     named = _example(model, example, inputs)
     specs = tuple(inputs) or tuple(TensorSpec.of(name, array) for name, array in named.items())
     source = (kind or TorchSource)(model, Signature(specs, ()), Signature(specs, ()).conform(named))
-    probes = examples.probes(specs, source.example)
-    first, second = _probe(source, probes.first), _probe(source, probes.second, after=probes.first)
-    source.signature = Signature(specs, examples.output_specs(first, second, outputs, probes.symbols))
+    source.signature = dimensions.told(specs, source.example, partial(_probe, source), outputs)
     examples.check_numbers(source.predict(source.example))
     return source
 
@@ -147,7 +145,7 @@ def _probe(source: TorchSource, arrays: Tensors, *, after: Tensors | None = None
         if after is not None:
             raise ExportError(
                 f"the model answers {examples.shown(after)} but not {examples.shown(arrays)}: {reason}",
-                hint="a size that should be free, such as the batch, is written into its forward",
+                hint="a size that should be free, such as the batch, is written into its forward; --static fixes them all",
             ) from error
         raise UsageError(
             f"the model cannot run on the example inputs {examples.shown(arrays)}: {reason}",

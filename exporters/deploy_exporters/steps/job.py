@@ -14,6 +14,8 @@ from deploy_core.errors import ExportError
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Array, Signature, Tensors
 
+Proof = tuple[Tensors, Tensors]  # inputs, and the source model's own outputs for them
+
 
 @dataclass(frozen=True)
 class Written:
@@ -28,7 +30,7 @@ class Written:
 class Job:
     """`reads` is the file or folder of the step before (None: the opened source), `writes` the one to make.
 
-    `proofs` are inputs with the source model's own outputs, at several batch sizes. `calibration` holds rows of real
+    `proofs` are of several sizes of every symbol, the first of the example's own. `calibration` holds rows of real
     inputs, for steps that quantise. `trust` allows files that may run code. `ranges` are the least and the greatest size
     of a symbol, where the user gave them.
     """
@@ -36,7 +38,7 @@ class Job:
     reads: Path | None
     writes: Path
     signature: Signature
-    proofs: tuple[tuple[Tensors, Tensors], ...]
+    proofs: tuple[Proof, ...]
     name: str
     options: Mapping[str, str] = field(default_factory=dict)
     calibration: Tensors | None = None

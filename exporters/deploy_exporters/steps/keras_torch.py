@@ -1,4 +1,4 @@
-"""The step from a .keras file to TorchScript, by Keras on its torch backend."""
+"""The steps from a .keras file to TorchScript and .pt2, by Keras on its torch backend."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import keras
 import torch
 
 from deploy_core.errors import DeployError, ExportError
-from deploy_exporters import examples, jit, keras_file
+from deploy_exporters import jit, keras_file, pt2
 from deploy_exporters.deploy_handler import to_tensor
 from deploy_exporters.formats import torchscript
 from deploy_exporters.keras_source import KerasSource
 from deploy_exporters.steps.job import Job
 from deploy_exporters.torch_flat import flat
+from deploy_exporters.torch_source import TorchSource
 
 
 class _Named(torch.nn.Module):
@@ -32,13 +33,22 @@ class _Named(torch.nn.Module):
 
 def torchscript_from_keras(job: Job) -> str:
     """Trace the model on the torch backend; TensorFlow is not imported."""
+    jit.save(jit.trace(_module(job), _example(job)), job.writes, job.signature)
+    job.prove(torchscript.load(job.writes, job.signature), "the traced file")
+    return "trace"
+
+
+def pt2_from_keras(job: Job) -> str:
+    """Write a torch.export program of the model on the torch backend."""
+    pt2.save(pt2.program(TorchSource(_module(job), job.signature, job.proofs[0][0])), job.writes, job.signature)
+    return ""
+
+
+def _module(job: Job) -> torch.nn.Module:
     if keras.backend.backend() != "torch":
         raise ExportError(f"Keras runs on {keras.backend.backend()} here, wanted is torch")
     source = KerasSource(_load(job), job.signature, {})
-    module = flat(_Named(source), [spec.name for spec in job.signature.inputs]).eval()
-    jit.save(jit.trace(module, _example(job)), job.writes, job.signature)
-    job.prove(torchscript.load(job.writes, job.signature), "the traced file")
-    return "trace"
+    return flat(_Named(source), [spec.name for spec in job.signature.inputs]).eval()
 
 
 def _load(job: Job) -> Any:
@@ -47,10 +57,10 @@ def _load(job: Job) -> Any:
     except DeployError as error:
         raise ExportError(
             f"Keras on its torch backend cannot read the model: {error}",
-            hint="TorchScript takes models of Keras' own layers and functions, their names without a dot",
+            hint="torch takes models of Keras' own layers and functions, their names without a dot",
         ) from error
 
 
 def _example(job: Job) -> Sequence[torch.Tensor]:
-    arrays = examples.rows(job.proofs[0][0], 2)
+    arrays, _ = job.proofs[0]
     return [to_tensor(arrays[spec.name]) for spec in job.signature.inputs]
