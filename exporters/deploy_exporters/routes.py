@@ -73,6 +73,21 @@ STEPS: Mapping[str, Step] = {
         ("torch", "keras"), ("torch", "keras"), "torch",
     ),
     "mar_from_torchscript": Step("source", f"{_STEPS}.mar:mar_from_torchscript", "torchscript", "mar", (), (), "torch"),
+    "pt2_from_keras": Step(
+        "keras_torch", f"{_STEPS}.keras_torch:pt2_from_keras", "keras", "pt2",
+        ("torch", "keras"), ("torch", "keras"), "torch",
+    ),
+    "openvino_from_onnx": Step(
+        "source", f"{_STEPS}.openvino:openvino_from_onnx", "onnx", "openvino", ("openvino",), ("openvino",), "openvino"
+    ),
+    "executorch_from_pt2": Step(
+        "torch", f"{_STEPS}.executorch:executorch_from_pt2", "pt2", "executorch",
+        ("executorch", "torch"), ("executorch", "torch"), "executorch",
+    ),
+    "coreml_from_pt2": Step(
+        "torch", f"{_STEPS}.coreml:coreml_from_pt2", "pt2", "coreml",
+        ("coremltools", "torch"), ("coremltools", "torch"), "coreml",
+    ),
     "tflite_float16_from_savedmodel": Step(
         "tensorflow", f"{_STEPS}.quantize:tflite_float16_from_savedmodel", "savedmodel", "tflite-float16", *_TENSORFLOW
     ),
@@ -118,28 +133,32 @@ _FLOATS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("keras", "savedmodel"): ("savedmodel_from_keras",),
     ("keras", "tflite"): ("savedmodel_from_keras", "tflite_from_savedmodel"),
     ("keras", "keras"): ("keras_from_keras",),
+    ("keras", "pt2"): ("keras_from_keras", "pt2_from_keras"),
 }
+_ONWARD = ("openvino_from_onnx", "executorch_from_pt2", "coreml_from_pt2")
 
 
-def _with_variants(routes: Mapping[tuple[str, str], tuple[str, ...]]) -> Mapping[tuple[str, str], tuple[str, ...]]:
-    """Add, for every kind that reaches what the step of a variant reads, the route to the variant."""
-    variants = {
+def _with_onward(routes: Mapping[tuple[str, str], tuple[str, ...]]) -> Mapping[tuple[str, str], tuple[str, ...]]:
+    """Add the routes of the steps that every kind takes that reaches what they read: to variants, and those of _ONWARD."""
+    further = {
         (kind, step.writes): (*route, name)
         for name, step in STEPS.items()
         for (kind, reached), route in routes.items()
-        if split(step.writes)[1] and step.reads == reached
+        if (split(step.writes)[1] or name in _ONWARD) and step.reads == reached
     }
-    return {**routes, **variants}
+    return {**routes, **{pair: steps for pair, steps in further.items() if pair not in routes}}
 
 
-ROUTES = _with_variants(_FLOATS)
+ROUTES = _with_onward(_FLOATS)
 
 
 # Pairs that have no route, and what to do instead: the hint of the refusal.
 _ONNX_IN_MAR = "a mar holds the ONNX file and an ONNX Runtime handler"
+_NO_PROGRAM = "it is made from a torch.export program, and nothing makes one of such a file; export the model itself"
 _ADOPTED = "such a file is kept as it is; export the model that it was made of"
 REFUSED: Mapping[tuple[str, str], str] = {
-    **{(kind, name): _ONNX_IN_MAR for kind in ("onnx", "savedmodel") for name in ("torchscript", "pt2")},
+    **{(kind, "torchscript"): _ONNX_IN_MAR for kind in ("onnx", "savedmodel")},
+    **{(kind, name): _NO_PROGRAM for kind in ("onnx", "savedmodel") for name in ("pt2", "executorch", "coreml")},
     **{(kind, name): _ADOPTED for kind in ("tflite", "mar") for name in FORMATS if name != kind},
 }
 

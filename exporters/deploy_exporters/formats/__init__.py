@@ -5,6 +5,7 @@ A format is a module with
     LIBRARY    the import that makes its runtime, to find a worker that has it already
     OPTIONS    option → one line of help
     load(path, signature=None, *, threads=None) -> Predictor
+    TRUST      True if `load` also takes `trust`: whether code that its files may hold is allowed to run
 It imports its runtime only in functions: the parent of the workers reads FILE and OPTIONS, too.
 """
 
@@ -16,12 +17,13 @@ from types import ModuleType
 
 from deploy_core.artifact import Artifact, digest_of
 from deploy_core.changes import Adapted
-from deploy_core.errors import DeployError, ExportError, UsageError
+from deploy_core.errors import DeployError, ExportError, UnsafeError, UsageError
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Signature
 from deploy_core.table import Row, Table
 from deploy_exporters.formats.sniff import format_of
 from deploy_exporters.hosted import Hosted, HostedExact
+from deploy_exporters.safety import require_safe
 from deploy_exporters.worker import Workers
 
 __all__ = [
@@ -46,12 +48,15 @@ FORMATS = Table(
         "onnx": Row(f"{_HERE}.onnx", ("onnxruntime",), "onnx"),
         "savedmodel": Row(f"{_HERE}.savedmodel", ("tensorflow",), "tensorflow"),
         "tflite": Row(f"{_HERE}.tflite", ("ai_edge_litert",), "tflite"),
-        # Only for references so far.
-        "keras": Row(f"{_HERE}.keras", ("tensorflow",), "tensorflow"),
         "pt2": Row(f"{_HERE}.pt2", ("torch",), "torch"),
+        "openvino": Row(f"{_HERE}.openvino", ("openvino",), "openvino"),
+        "executorch": Row(f"{_HERE}.executorch", ("executorch", "torch"), "executorch"),
+        "coreml": Row(f"{_HERE}.coreml", (), "coreml"),
+        # Only for references.
+        "keras": Row(f"{_HERE}.keras", ("tensorflow",), "tensorflow"),
     },
 )
-PUBLIC = ("torchscript", "mar", "onnx", "savedmodel", "tflite")
+PUBLIC = ("torchscript", "mar", "onnx", "savedmodel", "tflite", "pt2", "openvino", "executorch", "coreml")
 
 
 def load(artifact: Artifact, *, threads: int | None = None) -> Predictor:
@@ -62,13 +67,22 @@ def load(artifact: Artifact, *, threads: int | None = None) -> Predictor:
     return _adapted(artifact, load_file(artifact.format, artifact.path, artifact.file_signature, threads=threads))
 
 
-def load_file(name: str, path: Path, signature: Signature | None = None, *, threads: int | None = None) -> Predictor:
-    """Load a file of that format into this process; without a signature, the file's own. Raises UsageError."""
+def load_file(
+    name: str, path: Path, signature: Signature | None = None, *, threads: int | None = None, trust: bool = False
+) -> Predictor:
+    """Load a file of that format into this process. Raises UsageError.
+
+    Without a `signature` it is a file from outside, which tells its own and which no digest vouches for: UnsafeError is
+    raised for one that would do more than compute, unless `trust` allows it.
+    """
     module = FORMATS.load(name)
     if not path.exists():
         raise UsageError(f"there is no file {path}")
+    if signature is None:
+        require_safe(path, name, trust=trust)
+    allowed = {"trust": trust or signature is not None} if getattr(module, "TRUST", False) else {}
     try:
-        predictor: Predictor = module.load(path, signature, threads=threads)
+        predictor: Predictor = module.load(path, signature, threads=threads, **allowed)
     except DeployError:
         raise
     except Exception as error:
@@ -81,10 +95,16 @@ def hosted(workers: Workers, artifact: Artifact) -> Predictor:
     return _adapted(artifact, _host(workers, artifact.format, artifact.path, artifact.file_signature))
 
 
-def adopt(workers: Workers, path: Path) -> Artifact:
-    """Make an artifact of a file outside the store; its signature is read from the file itself, in a worker."""
+def adopt(workers: Workers, path: Path, *, trust: bool = False) -> Artifact:
+    """Make an artifact of a file outside the store; its signature is read from the file itself, in a worker.
+
+    Raises UnsafeError for a file that would do more than compute, unless `trust` allows it.
+    """
     name = format_of(path)
-    predictor = _host(workers, name, path, None)
+    if name not in FORMATS:
+        require_safe(path, name, trust=trust)
+        raise UsageError(f"{path} holds pickled Python objects, which no runtime runs", hint="deploy export takes it")
+    predictor = _host(workers, name, path, None, trust=trust)
     try:
         return Artifact(name, path, predictor.signature, digest=digest_of(path))
     finally:
@@ -121,13 +141,15 @@ def _adapted(artifact: Artifact, predictor: Predictor) -> Predictor:
     return Adapted(predictor, artifact.signature, artifact.changes) if artifact.changes else predictor
 
 
-def _host(workers: Workers, name: str, path: Path, signature: Signature | None) -> Predictor:
+def _host(workers: Workers, name: str, path: Path, signature: Signature | None, *, trust: bool = False) -> Predictor:
     module: ModuleType = FORMATS.load(name)
     if not path.exists():
         raise UsageError(f"there is no file {path}")
     worker = workers.having(module.LIBRARY)
     try:
-        number, told, exact = worker.call("deploy_exporters.hosting:load", name, path.absolute(), signature, None)
+        number, told, exact = worker.call("deploy_exporters.hosting:load", name, path.absolute(), signature, trust)
+    except UnsafeError:
+        raise
     except ExportError as error:
         # Whatever its runtime did, down to a crash: what the user sees is a file that does not load.
         raise UsageError(f"{path} cannot be loaded as {name}: {error}", hint=error.hint) from error

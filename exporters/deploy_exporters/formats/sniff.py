@@ -6,13 +6,14 @@ import zipfile
 from pathlib import Path
 
 from deploy_core.errors import UsageError
+from deploy_exporters.safety import pickles
 
-_SUFFIXES = {".onnx": "onnx", ".tflite": "tflite", ".mar": "mar", ".keras": "keras", ".pt2": "pt2"}
-_KNOWN = "known are TorchScript (.pt), .mar, .onnx, SavedModel folders, .tflite, .keras and .pt2"
+_SUFFIXES = {".onnx": "onnx", ".tflite": "tflite", ".mar": "mar", ".keras": "keras", ".pt2": "pt2", ".pte": "executorch", ".xml": "openvino"}
+_KNOWN = "known are TorchScript (.pt), .mar, .onnx, SavedModel and OpenVINO folders, .tflite, .pt2, .pte, .mlpackage and .keras"
 
 
 def format_of(path: Path) -> str:
-    """Give the name of the format. Raises UsageError."""
+    """Give the name of the format; `pickle` is none that a runtime takes. Raises UsageError."""
     if not path.exists():
         raise UsageError(f"there is no file {path}")
     if path.is_dir():
@@ -20,6 +21,10 @@ def format_of(path: Path) -> str:
             return "savedmodel"
         if (path / "model.onnx").is_file():
             return "onnx"  # with its weights in files beside it
+        if (path / "model.xml").is_file():
+            return "openvino"
+        if path.suffix == ".mlpackage":
+            return "coreml"
         raise UsageError(f"the folder {path} holds no saved_model.pb, so it is no SavedModel", hint=_KNOWN)
     if path.suffix in (".pt", ".pth", ".ts"):
         return _torchscript(path)
@@ -32,6 +37,8 @@ def format_of(path: Path) -> str:
 
 
 def _torchscript(path: Path) -> str:
+    if pickles.is_pickle(path):
+        return "pickle"
     if not zipfile.is_zipfile(path):
         raise UsageError(
             f"{path} is not a TorchScript file",
@@ -40,6 +47,6 @@ def _torchscript(path: Path) -> str:
     with zipfile.ZipFile(path) as archive:
         if any("/code/" in name for name in archive.namelist()):
             return "torchscript"
-    raise UsageError(
-        f"{path} holds pickled weights, not a TorchScript program", hint="export the model: FILE.py:ATTRIBUTE"
-    )
+        if any(name.endswith("data.pkl") for name in archive.namelist()):
+            return "pickle"
+    raise UsageError(f"{path} is not a TorchScript file", hint="write it with torch.jit.save")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from deploy_agreement import Agreement, Noise, Report, compare
+from deploy_agreement import Agreement, Noise, Report, failed
 from deploy_core.artifact import Artifact
-from deploy_core.errors import ExportError
+from deploy_core.errors import ExportError, UnavailableError
 from deploy_exporters.export import Export, OpenedSource
 from deploy_exporters.formats import hosted
 from deploy_exporters.worker import Workers
 from deploy_model_store import Golden
+from deploy_toolkit.flows import degradation
 from deploy_toolkit.output import OnEvent
 
 
@@ -18,17 +19,30 @@ def prove(
     """Run every written file and the reference; raise ExportError unless each answers as the source model does.
 
     Its exit code is 4 for another prediction, 3 for a file that cannot run or is frozen; its `report` says where.
+    A file of a format that nothing here can run is not proved: its row says so.
     """
     rows = []
     for subject, artifact in _subjects(written):
         on_event(f"comparing {subject}")
-        predictor = hosted(workers, artifact)
-        rows.append(compare(subject, golden.outputs, predictor, golden.inputs, noise=measured))
-        predictor.close()
-    report = Report(tuple(rows))
-    if not report.ok:
+        rows.append(_row(workers, subject, artifact, golden, measured))
+    report = degradation.sized(Report(tuple(rows)), written.artifacts)
+    for warning in degradation.warnings(report):
+        on_event(f"warning: {warning}")
+    if not all(row.ok or row.unavailable for row in rows):
         raise _disagreement(report)
     return report
+
+
+def _row(workers: Workers, subject: str, artifact: Artifact, golden: Golden, measured: Noise) -> Agreement:
+    try:
+        predictor = hosted(workers, artifact)
+    except UnavailableError as error:
+        return failed(subject, error)
+    try:
+        row = degradation.compared(artifact, subject, predictor, golden, measured)
+        return degradation.with_cost(row, artifact, predictor, golden.inputs, golden.outputs)
+    finally:
+        predictor.close()
 
 
 def _subjects(written: Export) -> list[tuple[str, Artifact]]:
@@ -38,7 +52,7 @@ def _subjects(written: Export) -> list[tuple[str, Artifact]]:
 
 
 def _disagreement(report: Report) -> ExportError:
-    bad = [row for row in report.rows if not row.ok]
+    bad = [row for row in report.rows if not row.ok and not row.unavailable]
     told = "; ".join(f"{row.subject}: {row.why}" for row in bad)
     error = ExportError(
         f"nothing was stored, since not every file predicts what the source does ({told})",

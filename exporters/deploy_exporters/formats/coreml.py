@@ -1,0 +1,22 @@
+"""Core ML packages: written here, run by Apple's systems only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploy_core.errors import UnavailableError
+from deploy_core.predictor import Predictor
+from deploy_core.signature import Signature
+
+FILE = "model.mlpackage"  # a folder, as Xcode wants it
+LIBRARY = "coremltools"
+OPTIONS: Mapping[str, str] = {}
+
+
+def load(path: Path, signature: Signature | None = None, *, threads: int | None = None) -> Predictor:
+    """Raise UnavailableError: no library runs it here."""
+    raise UnavailableError(
+        "Core ML runs on Apple's systems only: this file was written, and nobody has asked it",
+        hint="open it in Xcode, and compare it with the version's golden outputs there",
+    )

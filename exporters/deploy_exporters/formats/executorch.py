@@ -1,0 +1,77 @@
+"""ExecuTorch programs, run by ExecuTorch's own runtime with XNNPACK."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from deploy_core.errors import InputError, UsageError
+from deploy_core.signature import Signature, Tensors
+
+FILE = "model.pte"
+LIBRARY = "torch"  # its runtime speaks torch's tensors
+OPTIONS: Mapping[str, str] = {}
+SIGNATURE = "deploy_signature"  # the name of the method that tells it: the format itself keeps no names
+
+
+class Planned:
+    """A program whose memory is planned for its largest sizes; one call at a time."""
+
+    def __init__(self, method: Any, signature: Signature) -> None:
+        self.signature = signature
+        self._method = method
+        self._lock = threading.Lock()
+        told = [method.metadata.input_tensor_meta(index).sizes() for index in range(len(signature.inputs))]
+        self._largest = dict(zip((spec.name for spec in signature.inputs), map(tuple, told), strict=True))
+
+    def predict(self, inputs: Tensors) -> Tensors:
+        """Answer one batch. Raises InputError for one that is larger than the program was made for."""
+        import torch
+
+        from deploy_exporters.deploy_handler import to_tensor
+        from deploy_exporters.torch_source import to_array
+
+        arrays = self.signature.conform(inputs)
+        self._check(arrays)
+        tensors = [to_tensor(arrays[spec.name]) for spec in self.signature.inputs]
+        with self._lock, torch.no_grad():
+            values = self._method.execute(tensors)
+            return {
+                spec.name: to_array(value).copy() for spec, value in zip(self.signature.outputs, values, strict=True)
+            }
+
+    def close(self) -> None:
+        """Let go of the program."""
+        self._method = None
+
+    def _check(self, arrays: Tensors) -> None:
+        # The runtime counts elements, not sizes: a longer sequence would pass in a smaller batch.
+        for name, array in arrays.items():
+            largest = self._largest[name]
+            if any(size > most for size, most in zip(array.shape, largest, strict=True)):
+                raise InputError(
+                    f"input {name!r} has shape {list(array.shape)}, the program is made for at most {list(largest)}",
+                    hint="export it with --range SYMBOL=LEAST..GREATEST",
+                )
+
+
+def load(path: Path, signature: Signature | None = None, *, threads: int | None = None) -> Planned:
+    """Load a .pte; without a `signature` it is the one that the file tells, which only ours do.
+
+    The runtime has threads of its own, which it shares among all programs of a process: `threads` is not heard.
+    """
+    from executorch.runtime import Runtime, Verification
+
+    program = Runtime.get().load_program(path.read_bytes(), verification=Verification.InternalConsistency)
+    told = signature or _told(path, program)
+    return Planned(program.load_method("forward"), told)
+
+
+def _told(path: Path, program: Any) -> Signature:
+    if SIGNATURE not in program.method_names:
+        raise UsageError(f"{path} does not tell the names of its tensors", hint="a .pte of ours does")
+    (text,) = program.load_method(SIGNATURE).execute([])
+    return Signature.from_json(json.loads(text))

@@ -1,0 +1,35 @@
+"""A stored torch.export program, exported once more with a largest size for every symbol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch.export import Dim, ExportedProgram
+
+from deploy_core.signature import TensorSpec
+from deploy_exporters import pt2
+from deploy_exporters.deploy_handler import to_tensor
+from deploy_exporters.steps.job import Job
+from deploy_exporters.torch_flat import flat
+
+
+def program(job: Job, greatest: Mapping[str, int]) -> ExportedProgram:
+    """Read the job's .pt2; its arguments get the names of the inputs, as far as Python allows."""
+    inputs = job.proofs[0][0]
+    fitting = {symbol: min(size, greatest[symbol]) for symbol, size in job.signature.sizes(inputs).items()}
+    example = job.signature.sized(inputs, fitting)
+    module = flat(pt2.Program(pt2.load(job.read)), [spec.name for spec in job.signature.inputs])
+    tensors = tuple(to_tensor(example[spec.name]) for spec in job.signature.inputs)
+    shapes = tuple(_dynamic(spec, greatest) for spec in job.signature.inputs)
+    with torch.no_grad():
+        return torch.export.export(module, tensors, dynamic_shapes=shapes)
+
+
+def _dynamic(spec: TensorSpec, greatest: Mapping[str, int]) -> dict[int, object]:
+    # What is at most 1 is always 1: torch.export knows no dynamic dimension of that kind.
+    return {
+        axis: Dim.DYNAMIC(max=greatest[dim])  # type: ignore[operator]  # typed as a hint, which is callable, too
+        for axis, dim in enumerate(spec.shape)
+        if isinstance(dim, str) and greatest[dim] > 1
+    }
