@@ -25,16 +25,19 @@ def open_source(
     """Open a source and keep it; give its number and what is to be known of it."""
     from deploy_exporters.opening import open_source as opened
 
-    found: Opened = opened(source, example, inputs, outputs)
+    trusted = opening.require_safe_source(source)
+    found: Opened = opening.open_source(source, example, inputs, outputs)
     description = {"kind": found.kind, "location": source.location, "note": source.note, **found.describe()}
+    if trusted:
+        description["trusted"] = list(trusted)
     return _keep(found), found.kind, found.signature, dict(found.example), description
 
 
-def load(name: str, path: Path, signature: Signature | None, threads: int | None) -> tuple[int, Signature, bool]:
+def load(name: str, path: Path, signature: Signature | None, trust: bool) -> tuple[int, Signature, bool]:
     """Load a file of that format and keep its Predictor; tell whether it can compute in float64."""
     from deploy_exporters.formats import load_file
 
-    predictor = load_file(name, path, signature, threads=threads)
+    predictor = load_file(name, path, signature, trust=trust)
     return _keep(predictor), predictor.signature, isinstance(predictor, HasFloat64)
 
 

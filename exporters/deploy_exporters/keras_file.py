@@ -9,17 +9,17 @@ from typing import Any
 
 import keras
 
-from deploy_core.errors import ExportError, UsageError
+from deploy_core.errors import UnsafeError, UsageError
 from deploy_exporters.sources import Source
 
 _UNKNOWN = re.compile(r"Could not locate (class|function) '(\w+)'")
 _BY_NAME = "name the model as FILE.py:ATTRIBUTE, where its classes and functions are defined"
 
 
-def read(path: Path) -> Any:
-    """Read a .keras file. Raises UsageError if it needs code that is not in it, ExportError if it brings some."""
+def read(path: Path, *, trust: bool = False) -> Any:
+    """Read a .keras file. Raises UsageError if it needs code that is not in it, UnsafeError if it brings untrusted code."""
     try:
-        return keras.models.load_model(path, compile=False)
+        return keras.models.load_model(path, compile=False, safe_mode=not trust)
     except Exception as error:
         told = str(error).strip()
         if unknown := _UNKNOWN.search(told):
@@ -27,7 +27,7 @@ def read(path: Path) -> Any:
                 f"{path} needs the {unknown[1]} {unknown[2]}, which a .keras file does not contain", hint=_BY_NAME
             ) from error
         if "Python lambda" in told:
-            raise ExportError(f"{path} holds a lambda, and reading it would run that code", hint=_BY_NAME) from error
+            raise UnsafeError(f"{path} holds a lambda, and reading it would run that code", hint=_BY_NAME) from error
         reason = told.splitlines()[0][:200] if told else type(error).__name__
         raise UsageError(
             f"{path} cannot be read as a Keras model: {reason}", hint="it may be truncated; write it again"
@@ -36,7 +36,7 @@ def read(path: Path) -> Any:
 
 def read_source(source: Source) -> Any:
     """Read the .keras file of a source, as `read` does."""
-    return read(source.file)
+    return read(source.file, trust=source.trust or bool(source.note))
 
 
 def own_code(model: Any) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ class OnnxSource(FileSource):
 def read(source: Source) -> ModelFile:
     """Load an ONNX file. Raises UsageError for one that is not valid."""
     path = source.file / onnx_format.FILE if source.file.is_dir() else source.file
-    predictor = formats.load_file("onnx", path)
+    predictor = formats.load_file("onnx", path, trust=source.trust)
     try:
         onnx.checker.check_model(str(path), full_check=True)
     except Exception as error:

@@ -96,20 +96,27 @@ def check(
     inputs: Tensors | None = None,
     atol: float | None = None,
     rtol: float | None = None,
+    trust: bool = False,
     store: Path | str | None = None,
 ) -> Report:
     """Compare stored models, files and endpoints as `deploy check` does; a disagreement is in the report, not raised."""
     from deploy_toolkit.flows import check as flow
 
-    request = flow.Request(tuple(map(str, subjects)), tuple(servers), against, inputs, atol, rtol)
+    request = flow.Request(tuple(map(str, subjects)), tuple(servers), against, inputs, atol, rtol, trust)
     return flow.check(request, store=_store(store))
 
 
-def predict(subject: str | Endpoint, inputs: Mapping[str, object], *, store: Path | str | None = None) -> Tensors:
+def predict(
+    subject: str | Endpoint,
+    inputs: Mapping[str, object],
+    *,
+    trust: bool = False,
+    store: Path | str | None = None,
+) -> Tensors:
     """Ask a stored model, a file or an endpoint once."""
     from deploy_toolkit.flows import predict as flow
 
-    return flow.predict(str(subject), inputs, store=_store(store))
+    return flow.predict(str(subject), inputs, store=_store(store), trust=trust)
 
 
 def _calibration(given: Tensors | Iterable[Tensors] | None) -> Tensors | None:

@@ -14,12 +14,14 @@ LIBRARY = "tensorflow"
 OPTIONS: Mapping[str, str] = {}
 
 
-def load(path: Path, signature: Signature | None = None, *, threads: int | None = None) -> Predictor:
-    """Load a .keras file; how many threads it takes is the backend's own affair."""
+def load(
+    path: Path, signature: Signature | None = None, *, threads: int | None = None, trust: bool = False
+) -> Predictor:
+    """Load a .keras file; `trust` runs Python code in it; how many threads it takes is the backend's own affair."""
     from deploy_exporters import keras_file
     from deploy_exporters.keras_source import KerasSource, open_keras
 
-    model = keras_file.read(path)
+    model = keras_file.read(path, trust=trust)
     if signature is None:
         return open_keras(model, None, (), ())
     return KerasSource(model, signature, examples.from_specs(signature.inputs))

@@ -19,6 +19,7 @@ def dangers(path: Path) -> Iterator[Danger]:
     require("looking at an ONNX file", ("onnx",), "onnx")
     import onnx
 
+    path = path / "model.onnx" if path.is_dir() else path
     model = onnx.load(str(path), load_external_data=False)
     graphs = list(_graphs(model))
     problems = [problem for tensor in _tensors(graphs) for problem in _external(tensor, path)]

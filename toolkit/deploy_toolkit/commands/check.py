@@ -20,6 +20,7 @@ from deploy_toolkit.output import Output, common
 )
 @click.option("--atol", type=click.FloatRange(min=0), help="Absolute tolerance instead of the derived one.")
 @click.option("--rtol", type=click.FloatRange(min=0), help="Relative tolerance instead of the derived one.")
+@click.option("--trust", is_flag=True, help="Open files that may run code of their own.")
 @common
 def command(
     output: Output,
@@ -30,6 +31,7 @@ def command(
     inputs: Path | None,
     atol: float | None,
     rtol: float | None,
+    trust: bool,
 ) -> int:
     """Prove that artifacts and endpoints predict what was trained; exit code 4 if one does not.
 
@@ -52,6 +54,7 @@ def command(
         inputs=options.tensors(inputs) if inputs else None,
         atol=atol,
         rtol=rtol,
+        trust=trust,
     )
     with output.progress() as on_event:
         report = flow.check(request, store=output.store, on_event=on_event)

@@ -13,8 +13,9 @@ from deploy_toolkit.output import Output, common
 @click.command("predict")
 @click.argument("subject", metavar="NAME[@…]|ENDPOINT|FILE")
 @click.option("--input", "inputs", required=True, type=click.Path(path_type=Path), metavar="FILE.json|FILE.npz")
+@click.option("--trust", is_flag=True, help="Open a file that may run code of its own.")
 @common
-def command(output: Output, subject: str, inputs: Path) -> int:
+def command(output: Output, subject: str, inputs: Path, trust: bool) -> int:
     """Ask a stored model, an exported file or an endpoint for one prediction.
 
     \b
@@ -27,6 +28,6 @@ def command(output: Output, subject: str, inputs: Path) -> int:
     from deploy_toolkit.reports import terminal
 
     with output.progress() as on_event:
-        answer = flow.predict(subject, options.tensors(inputs), store=output.store, on_event=on_event)
+        answer = flow.predict(subject, options.tensors(inputs), store=output.store, trust=trust, on_event=on_event)
     output.show(flow.to_json(subject, answer), terminal.tensors(answer))
     return 0

@@ -24,7 +24,10 @@ from deploy_toolkit.output import OnEvent, silent
 
 @dataclass(frozen=True)
 class Request:
-    """What to compare; the first stored version (or `against`) is the reference, else the first subject."""
+    """What to compare; the first stored version (or `against`) is the reference, else the first subject.
+
+    `trust` lets files that are not stored run code of their own.
+    """
 
     subjects: tuple[str, ...]
     servers: tuple[str, ...] = ()
@@ -32,6 +35,7 @@ class Request:
     inputs: Tensors | None = None
     atol: float | None = None
     rtol: float | None = None
+    trust: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ def check(request: Request, *, store: Path, on_event: OnEvent = silent) -> Repor
     with ExitStack() as stack:
         workers = stack.enter_context(Workers(state.logs()))
         wanted = _wanted(request, named, shelf, workers)
-        todo = [subject for one in named for subject in subjects.expand(one, workers) if subject.name != wanted.by]
+        found = [subject for one in named for subject in subjects.expand(one, workers, trust=request.trust)]
+        todo = [subject for subject in found if subject.name != wanted.by]
         for server in request.servers:
             todo += stack.enter_context(_served(server, named, store, on_event))
         if not todo:
@@ -111,7 +116,7 @@ def _wanted(request: Request, named: list[Named], shelf: Store, workers: Workers
     chosen = [subjects.find(request.against, shelf)] if request.against else named
     version = next((one for one in chosen if isinstance(one, Version)), None)
     if version is None:
-        return _answers_of(next(subjects.expand(chosen[0], workers)), request.inputs)
+        return _answers_of(next(subjects.expand(chosen[0], workers, trust=request.trust)), request.inputs)
     if request.inputs is None:
         golden = version.golden
         measured = Noise(golden.noise, golden.noise_origin)

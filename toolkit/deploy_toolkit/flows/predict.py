@@ -16,13 +16,15 @@ from deploy_toolkit.flows import subjects
 from deploy_toolkit.output import OnEvent, silent
 
 
-def predict(subject: str, inputs: Mapping[str, object], *, store: Path, on_event: OnEvent = silent) -> Tensors:
+def predict(
+    subject: str, inputs: Mapping[str, object], *, store: Path, trust: bool = False, on_event: OnEvent = silent
+) -> Tensors:
     """Ask NAME[@…] (its first artifact), a file or an endpoint; files run in a worker of their own.
 
-    Raises InputError if the inputs do not fit the signature, TamperedError if a stored file is not what was published.
+    `trust` lets a file run code of its own. Raises InputError if the inputs do not fit the signature, TamperedError if a stored file is not what was published.
     """
     with Workers(state.logs()) as workers:
-        asked = next(subjects.expand(subjects.find(subject, Store(store)), workers))
+        asked = next(subjects.expand(subjects.find(subject, Store(store)), workers, trust=trust))
         if asked.damage:
             raise TamperedError(f"{asked.name} is {asked.damage}", hint="export the model again")
         on_event(f"asking {asked.name}")

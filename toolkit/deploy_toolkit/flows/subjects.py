@@ -49,12 +49,12 @@ def open_endpoint(endpoint: Endpoint) -> Predictor:
     return connect(endpoint)
 
 
-def expand(named: Named, workers: Workers) -> Iterator[Subject]:
+def expand(named: Named, workers: Workers, *, trust: bool = False) -> Iterator[Subject]:
     """Give every predictor behind a name: each artifact of a version and its reference, else the one thing itself."""
     if isinstance(named, Endpoint):
         yield Subject(str(named), partial(open_endpoint, named))
     elif isinstance(named, Path):
-        yield Subject(str(named), partial(_open_stranger, workers, named))
+        yield Subject(str(named), partial(_open_stranger, workers, named, trust=trust))
     else:
         yield from _of_version(named, workers)
 
@@ -71,8 +71,8 @@ def _of_version(version: Version, workers: Workers) -> Iterator[Subject]:
         yield Subject(f"{version.name}@{version.number}/{name}", opener, damage, version)
 
 
-def _open_stranger(workers: Workers, path: Path) -> Predictor:
-    return hosted(workers, adopt(workers, path))
+def _open_stranger(workers: Workers, path: Path, *, trust: bool = False) -> Predictor:
+    return hosted(workers, adopt(workers, path, trust=trust))
 
 
 def _damage(version: Version, artifact: Artifact, damages: dict[str, str]) -> str:
