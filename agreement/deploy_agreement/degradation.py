@@ -110,12 +110,10 @@ class Degradation:
         }
 
 
-def degradation(
-    want: Tensors, got: Tensors, axes: Mapping[str, int], *, size_ratio: float | None = None
-) -> Degradation:
+def degradation(want: Tensors, got: Tensors, axes: Mapping[str, int]) -> Degradation:
     """Compare answers for the same rows; `axes` says which axis of an output holds the rows."""
     fitting = [name for name, array in want.items() if name in got and got[name].shape == array.shape and array.size]
-    return Degradation(tuple(_output(name, want[name], got[name], axes.get(name)) for name in fitting), size_ratio)
+    return Degradation(tuple(_output(name, want[name], got[name], axes.get(name)) for name in fitting))
 
 
 def _output(name: str, want: Array, got: Array, axis: int | None) -> OutputDegradation:

@@ -38,9 +38,7 @@ def tolerances(want: Tensors, errors: Mapping[str, float], *, noise: Noise) -> d
     }
 
 
-def with_degradation(
-    row: Agreement, want: Tensors, predictor: Predictor, inputs: Tensors, *, size_ratio: float | None = None
-) -> Agreement:
+def with_degradation(row: Agreement, want: Tensors, predictor: Predictor, inputs: Tensors) -> Agreement:
     """Add what a variant lost against the source, over all rows at once; a row that could not be asked stays as it is."""
     if row.error or not row.rows:
         return row
@@ -49,4 +47,4 @@ def with_degradation(
     except DeployError:  # this batch size is among the row's problems
         return row
     axes = rows_of(predictor.signature, inputs, want).outputs
-    return replace(row, degradation=degradation(want, got, axes, size_ratio=size_ratio))
+    return replace(row, degradation=degradation(want, got, axes))

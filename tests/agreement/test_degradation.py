@@ -128,10 +128,10 @@ def test_the_limit_is_held_against_the_rms_error_the_flips_and_a_collapse() -> N
 
 def test_the_worst_output_gives_the_verdict() -> None:
     want = {"fine": SCORES, "lost": SCORES}
-    found = degradation(want, {"fine": SCORES, "lost": -SCORES}, {"fine": 0, "lost": 0}, size_ratio=0.25)
+    found = degradation(want, {"fine": SCORES, "lost": -SCORES}, {"fine": 0, "lost": 0})
     assert found.verdict == "collapsed"
     assert found.why.startswith("output 'lost'")
-    assert json.loads(json.dumps(found.to_json(), allow_nan=False))["size_ratio"] == 0.25
+    assert json.loads(json.dumps(found.to_json(), allow_nan=False))["outputs"][1]["verdict"] == "collapsed"
 
 
 def _model(make: Make, answer: Callable[[np.ndarray], np.ndarray]) -> Any:
@@ -201,10 +201,10 @@ def test_the_form_of_a_variant_is_judged_as_strictly(
 def test_the_cost_is_added_to_the_row(make: Make) -> None:
     coarse = _model(make, lambda x: _stepped(x, 0.1))
     row = measured("coarse", {"y": X["x"]}, coarse, X, noise=NOISE)
-    full = with_degradation(row, {"y": X["x"]}, coarse, X, size_ratio=0.3)
+    full = with_degradation(row, {"y": X["x"]}, coarse, X)
     assert full.degradation is not None
     document = full.to_json()["degradation"]
-    assert (document["verdict"], document["size_ratio"], document["outputs"][0]["name"]) == ("ok", 0.3, "y")
+    assert (document["verdict"], document["size_ratio"], document["outputs"][0]["name"]) == ("ok", None, "y")
     assert row.to_json()["degradation"] is None
 
     def refuses(inputs: Tensors) -> dict[str, np.ndarray]:

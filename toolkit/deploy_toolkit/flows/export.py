@@ -16,9 +16,10 @@ from deploy_exporters import sources
 from deploy_exporters.export import Export, OpenedSource, open_source
 from deploy_exporters.export import export as write
 from deploy_exporters.formats import FORMATS, PUBLIC, split
-from deploy_exporters.routes import quantized
+from deploy_exporters.routes import quantized, require_calibration
 from deploy_exporters.worker import Workers
 from deploy_model_store import Golden, Record, Store, Version
+from deploy_toolkit.flows import degradation
 from deploy_toolkit.flows.proof import prove
 from deploy_toolkit.output import OnEvent, silent
 
@@ -26,6 +27,9 @@ from deploy_toolkit.output import OnEvent, silent
 @dataclass(frozen=True)
 class Request:
     """What to export; `source` is SOURCE as on the command line, or one that was handed over.
+
+    A stored version as source gets further formats: those are made from its reference. `signature` names the one of a
+    SavedModel that is meant.
 
     `quantize` names modes, for which `calibration` holds rows of real inputs; a variant that is further off than
     `max_degradation` (a share of the output's spread, and of top-1 answers) is not stored. `ranges` gives the least and
@@ -45,6 +49,7 @@ class Request:
     ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     static: bool = False
     trust: bool = False
+    signature: str = ""
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -54,10 +59,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Exported:
-    """The published version, and the comparison that let it be published."""
+    """The published version, the comparison that let it be published, and the names of the artifacts that are new in it."""
 
     version: Version
     report: Report
+    added: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Give the document that `deploy export --json` prints."""
@@ -66,6 +72,7 @@ class Exported:
             "name": self.version.name,
             "version": self.version.number,
             "path": str(self.version.path),
+            "added": list(self.added),
             "artifacts": [artifact_json(artifact) for artifact in self.version.artifacts],
             "agreement": self.report.to_json(),
         }
@@ -82,30 +89,62 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
     Raises UsageError, and ExportError whose exit code is 4 if a file disagrees and whose `report` says where.
     """
     _require_known(request.formats)
-    request.targets  # noqa: B018  a mode that no format has is told before the source is opened
-    source = sources.find(request.source) if isinstance(request.source, str) else request.source
-    source = replace(source, trust=request.trust)
-    name = request.name or _name_of(source)
+    # What does not fit together is told before the source is opened.
+    require_calibration(request.targets, given=request.calibration is not None)
+    degradation.check_limit(request.targets, request.max_degradation)
     shelf = Store(store)
+    if stored := _stored(request.source, shelf):
+        from deploy_toolkit.flows.extension import extend
+
+        return extend(request, stored, shelf, on_event)
+    source = sources.find(request.source) if isinstance(request.source, str) else request.source
+    source = replace(source, trust=request.trust, signature=request.signature)
+    name = request.name or _name_of(source)
     on_event(f"opening {source.location}")
     with shelf.staging(name) as staged, Workers(state.logs()) as workers:
         opened = open_source(workers, source, example=request.example, inputs=request.inputs, outputs=request.outputs)
         golden, measured = _golden(opened)
-        written = write(
-            workers,
-            opened,
-            request.targets,
-            folder=staged,
-            name=name,
-            options=request.options,
-            calibration=request.calibration,
-            ranges=request.ranges,
-            on_step=lambda step: on_event(f"writing {step}"),
-        )
-        report = prove(workers, opened, written, golden, measured, on_event)
+        written, report = make(request, workers, opened, staged, golden, measured, on_event, name=name)
         version = shelf.publish(staged, name, _record(opened, written, report), golden)
     on_event(f"stored {version.name}@{version.number}")
-    return Exported(version, report)
+    return Exported(version, report, request.targets)
+
+
+def make(
+    request: Request,
+    workers: Workers,
+    opened: OpenedSource,
+    staged: Path,
+    golden: Golden,
+    measured: Noise,
+    on_event: OnEvent,
+    *,
+    name: str,
+    reference: Artifact | None = None,
+) -> tuple[Export, Report]:
+    """Write what is asked for to a staged folder, and prove it; `reference` is one that is kept already."""
+    written = write(
+        workers,
+        opened,
+        request.targets,
+        folder=staged,
+        name=name,
+        options=request.options,
+        calibration=request.calibration,
+        ranges=request.ranges,
+        reference=reference,
+        on_step=lambda step: on_event(f"writing {step}"),
+    )
+    report = prove(workers, opened, written, golden, measured, on_event)
+    degradation.require(report, request.max_degradation)
+    return written, report
+
+
+def _stored(source: str | sources.Source, shelf: Store) -> Version | None:
+    """Give the stored version that is meant, unless it is a file or an attribute of a module."""
+    if not isinstance(source, str) or ":" in source or Path(source).exists():
+        return None
+    return shelf.resolve(source) if source.partition("@")[0] in shelf.names() else None
 
 
 def _require_known(formats: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy_core.artifact import size_of
+from deploy_toolkit.reports import degradation
 
 if TYPE_CHECKING:
     from deploy_agreement import Report
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from deploy_toolkit.flows.demo import Demo
     from deploy_toolkit.flows.export import Exported
     from deploy_toolkit.flows.formats import ServerRow
+    from deploy_toolkit.flows.package import Packaged
     from deploy_toolkit.flows.store import Verification
 
 
@@ -42,7 +44,9 @@ def agreement(report: Report, title: str = "") -> RenderableType:
     failed = sum(row.verdict == "failed" for row in report.rows)
     told = f"{len(report.rows) - failed} compared, {len(wrong) - failed} disagree"
     told += f", {failed} could not be asked" if failed else ""
-    return Group(table, *_origins(report), *wrong, Text(told, style="green" if report.ok else "red"))
+    return Group(
+        table, *_origins(report), *degradation.parts(report), *wrong, Text(told, style="green" if report.ok else "red")
+    )
 
 
 def _origins(report: Report) -> list[Text]:
@@ -52,11 +56,18 @@ def _origins(report: Report) -> list[Text]:
 
 
 def exported(result: Exported) -> RenderableType:
-    """Give the written files with their proof."""
-    table = _table(f"{result.version.name}@{result.version.number}", "artifact", "bytes", "route", "path")
+    """Give the written files with their proof; a version that grew tells what is new."""
+    new = "" if len(result.added) == len(result.version.artifacts) else f", new: {', '.join(result.added)}"
+    table = _table(f"{result.version.name}@{result.version.number}{new}", "artifact", "bytes", "route", "path")
     for artifact in result.version.artifacts:
         table.add_row(artifact.name, f"{size_of(artifact.path):,}", " · ".join(artifact.route), str(artifact.path))
     return Group(agreement(result.report), table)
+
+
+def packaged(result: Packaged) -> RenderableType:
+    """Give the archive, what is in it, and the proof of its file."""
+    lines = [f"{result.path}  {result.bytes:,} bytes  sha256 {result.digest}", *(f"  {name}" for name in result.files)]
+    return Group(agreement(result.report), Text("\n".join([*lines, *result.remarks])))
 
 
 def launch(planned: Launch) -> RenderableType:

@@ -1,0 +1,125 @@
+"""Variants with coarser numbers: by which rule each is judged, what it cost, and when that is too much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from deploy_agreement import (
+    ANY,
+    COLLAPSED,
+    Agreement,
+    Noise,
+    Report,
+    Tolerance,
+    compare,
+    measured,
+    tolerances,
+    with_degradation,
+)
+from deploy_core.artifact import Artifact, size_of
+from deploy_core.errors import ExportError, UsageError
+from deploy_core.predictor import Predictor
+from deploy_core.signature import Tensors
+from deploy_exporters.formats import split
+from deploy_model_store import Golden, Version
+
+_HALF = "float16"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How answers are judged: `precision` scales the derived tolerances, `tolerances` take their place."""
+
+    precision: str = ""
+    tolerances: Mapping[str, Tolerance] | None = None
+
+
+def form_rule(artifact: Artifact, outputs: Tensors) -> Rule:
+    """Give the rule where nothing was measured, as at other sizes than the example's: an int8 variant's form alone."""
+    if _is_int8(artifact):
+        return Rule(tolerances=dict.fromkeys(outputs, ANY))
+    return Rule(precision=artifact.variant if artifact.variant == _HALF else "")
+
+
+def stored_rule(version: Version, artifact: Artifact, outputs: Tensors, noise: Noise) -> Rule:
+    """Give the rule of a stored artifact: an int8 variant is held to the errors measured when it was published."""
+    if not _is_int8(artifact):
+        return form_rule(artifact, outputs)
+    return Rule(tolerances=tolerances(outputs, _errors(version.agreement, artifact.name), noise=noise))
+
+
+def compared(artifact: Artifact, subject: str, predictor: Predictor, golden: Golden, noise: Noise) -> Agreement:
+    """Judge what was just written by the golden outputs: a float file by its tolerance, a variant by its rule."""
+    if _is_int8(artifact):
+        return measured(subject, golden.outputs, predictor, golden.inputs, noise=noise)
+    precision = form_rule(artifact, golden.outputs).precision
+    return compare(subject, golden.outputs, predictor, golden.inputs, noise=noise, precision=precision)
+
+
+def with_cost(row: Agreement, artifact: Artifact, predictor: Predictor, inputs: Tensors, outputs: Tensors) -> Agreement:
+    """Add to a variant's row what it lost; any other row stays as it is."""
+    return with_degradation(row, outputs, predictor, inputs) if _is_coarse(artifact) else row
+
+
+def sized(report: Report, artifacts: Iterable[Artifact]) -> Report:
+    """Add to the rows of variants, named by their artifact, how big they are beside the float file of their format."""
+    bytes_of = {artifact.name: size_of(artifact.path) for artifact in artifacts}
+    return Report(tuple(_with_size(row, bytes_of) for row in report.rows))
+
+
+def warnings(report: Report) -> list[str]:
+    """Name the variants that have collapsed."""
+    return [
+        f"{row.subject} has collapsed: it hardly answers the inputs any more ({row.degradation.why})"
+        for row in report.rows
+        if row.degradation is not None and row.degradation.verdict == COLLAPSED
+    ]
+
+
+def check_limit(names: Iterable[str], limit: float | None) -> None:
+    """Raise UsageError for a limit where there is nothing that it limits."""
+    names = tuple(names)
+    if limit is not None and not any(split(name)[1] for name in names):
+        raise UsageError(
+            f"--max-degradation limits variants, and {', '.join(names)} has none", hint="give --quantize MODE, too"
+        )
+
+
+def require(report: Report, limit: float | None) -> None:
+    """Raise ExportError if a variant has collapsed or is further off than `limit`, a share; None is no limit."""
+    if limit is None:
+        return
+    beyond = {row.subject: row.degradation.beyond(limit) for row in report.rows if row.degradation is not None}
+    told = "; ".join(f"{subject}: {why}" for subject, why in beyond.items() if why)
+    if told:
+        error = ExportError(
+            f"nothing was stored, since a variant is degraded beyond {limit:.2%} ({told})",
+            hint="leave the variant out, calibrate it with more rows of real inputs, or allow more",
+        )
+        error.report = report  # type: ignore[attr-defined]  # for notebooks
+        raise error
+
+
+def _with_size(row: Agreement, bytes_of: Mapping[str, int]) -> Agreement:
+    name = row.subject.rpartition("/")[2]
+    float_bytes = bytes_of.get(split(name)[0])
+    if row.degradation is None or not float_bytes or name not in bytes_of:
+        return row
+    return replace(row, degradation=replace(row.degradation, size_ratio=bytes_of[name] / float_bytes))
+
+
+def _is_int8(artifact: Artifact) -> bool:
+    return artifact.variant.endswith("int8")
+
+
+def _is_coarse(artifact: Artifact) -> bool:
+    return _is_int8(artifact) or artifact.variant == _HALF
+
+
+def _errors(agreement: Mapping[str, Any], name: str) -> dict[str, float]:
+    """The greatest error of each output, as the manifest has it; none of an output that could not be compared."""
+    rows = [row for row in agreement.get("rows", ()) if row["subject"] == name]
+    outputs = rows[0]["outputs"] if rows else ()
+    return {output["name"]: float(output["max_abs"]) for output in outputs if output["max_abs"] is not None}
