@@ -23,7 +23,7 @@ def open_source(
     source: Source, example: Tensors | None, inputs: Sequence[TensorSpec], outputs: Sequence[str]
 ) -> tuple[int, str, Signature, Tensors, dict[str, Any]]:
     """Open a source and keep it; give its number and what is to be known of it."""
-    from deploy_exporters.opening import open_source as opened
+    from deploy_exporters import opening
 
     trusted = opening.require_safe_source(source)
     found: Opened = opening.open_source(source, example, inputs, outputs)

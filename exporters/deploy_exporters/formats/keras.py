@@ -11,6 +11,7 @@ from deploy_exporters import examples
 
 FILE = "model.keras"
 LIBRARY = "tensorflow"
+TRUST = True
 OPTIONS: Mapping[str, str] = {}
 
 

@@ -15,6 +15,7 @@ from deploy_core.signature import Signature, Tensors
 
 FILE = "{name}.mar"
 LIBRARY = "torch"
+TRUST = True
 OPTIONS: Mapping[str, str] = {}
 HANDLER = Path(__file__).parents[1] / "deploy_handler.py"
 
