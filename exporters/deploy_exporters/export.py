@@ -106,12 +106,13 @@ def export(
     calibration: Tensors | None = None,
     ranges: Mapping[str, tuple[int, int]] | None = None,
     reference: Artifact | None = None,
+    known: Sequence[Artifact] = (),
     proofs: Sequence[Proof] = (),
     on_step: Callable[[str], None] = lambda step: None,
 ) -> Export:
     """Write the formats and the reference below `folder`; `on_step` hears the name of each step before it runs.
 
-    No reference is written if there is one.
+    No reference is written if there is one; what is `known` of the same model is read instead of being written again.
 
     A format may be named with its variant: `tflite-int8`; `calibration` holds rows of real inputs for those.
     `ranges` are the least and the greatest size of a symbol. `proofs` are inputs with the source's own answers, at other
@@ -126,6 +127,7 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     run = _Run(workers, opened, folder.absolute(), name, options or {}, on_step, rows, ranges or {})
     run.proofs = (*_proofs(opened), *proofs)
+    _know(run, (artifact for artifact in known if artifact.name not in wanted))
     for each in wanted:
         _follow(run, each)
     reference = reference or _reference(run)
@@ -147,6 +149,14 @@ def check(kind: str, formats: Iterable[str], options: Mapping[str, Mapping[str, 
         for row in requirements(kind, name):
             require(f"exporting {kind} to {name}", row.needs, row.extra)
     check_options(formats, options)
+
+
+def _know(run: _Run, artifacts: Iterable[Artifact]) -> None:
+    for artifact in artifacts:
+        file = artifact.path / file_of(artifact.name, run.name)  # in a folder, if something lies beside it
+        run.files[artifact.name] = file if artifact.path.is_dir() and file.is_file() else artifact.path
+        run.routes[artifact.name] = artifact.route
+        run.tools[artifact.name] = artifact.tools
 
 
 def _follow(run: _Run, name: str) -> None:
@@ -240,6 +250,6 @@ def _artifact(run: _Run, name: str, path: Path) -> Artifact:
 
 
 def _discard(run: _Run, wanted: Sequence[str]) -> None:
-    for name in run.files:
-        if name not in wanted:
+    for name, path in run.files.items():
+        if name not in wanted and path.is_relative_to(run.folder):
             shutil.rmtree(run.folder / name)

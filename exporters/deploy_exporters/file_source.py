@@ -70,9 +70,15 @@ def open_file(
 ) -> FileSource:
     """Find out the signature of a file, whose tensors keep their names. Raises UsageError, ExportError."""
     own = [spec.name for spec in model.told.outputs]
-    if outputs and list(outputs) != own:
+    if outputs and set(outputs) != set(own):
         raise UsageError(
             f"a file of kind {model.format} keeps the names of its outputs: {', '.join(own)}", hint="leave --output out"
         )
-    signature, rows = probing.signature_of(model.told.inputs, model.predictor.predict, example, inputs, outputs)
+    order = probing.in_order(own, outputs)
+
+    def ask(arrays: Tensors) -> Tensors:
+        answer = model.predictor.predict(arrays)
+        return {name: answer[name] for name in order}
+
+    signature, rows = probing.signature_of(model.told.inputs, ask, example, inputs, outputs)
     return (kind or FileSource)(model, signature, rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class SavedModelSource:
 
     def predict(self, inputs: Tensors) -> Tensors:
         """Answer one batch."""
-        answer = _asked(self.function, self.signature.conform(inputs))
+        answer = _asked(self.function, list(self.own_outputs.values()), self.signature.conform(inputs))
         return {name: answer[own] for name, own in self.own_outputs.items()}
 
     def predict_float64(self, inputs: Tensors) -> Tensors:
@@ -101,15 +102,15 @@ def open_savedmodel(
     specs = tuple(_spec(name, tensor, given.get(name)) for name, tensor in sorted(model.inputs.items()))
     for name, tensor in model.outputs.items():
         _require_tensor(name, tensor)
-    own = sorted(model.outputs)
-    signature, rows = probing.signature_of(specs, lambda arrays: _asked(model, arrays), example, inputs, outputs)
+    own = probing.in_order(sorted(model.outputs), outputs)
+    signature, rows = probing.signature_of(specs, partial(_asked, model, own), example, inputs, outputs)
     return SavedModelSource(model, own, signature, rows)
 
 
-def _asked(function: Function, arrays: Tensors) -> dict[str, np.ndarray[Any, Any]]:
+def _asked(function: Function, outputs: Sequence[str], arrays: Tensors) -> dict[str, np.ndarray[Any, Any]]:
     dtypes = {name: tensor.dtype for name, tensor in function.inputs.items()}
     answer = function({name: tf.constant(array, dtypes[name]) for name, array in arrays.items()})
-    return {name: np.asarray(answer[name]) for name in sorted(answer)}
+    return {name: np.asarray(answer[name]) for name in outputs}
 
 
 def _spec(name: str, tensor: Any, given: TensorSpec | None) -> TensorSpec:

@@ -31,6 +31,7 @@ from deploy_toolkit.output import Output, common
     "--range", "ranges", multiple=True, metavar="SYMBOL=LEAST..GREATEST", help="Sizes of a dynamic dimension."
 )
 @click.option("--static", is_flag=True, help="Fix every dimension to the example's.")
+@click.option("--signature", default="", metavar="NAME", help="The signature of a SavedModel; else serving_default.")
 @click.option("--trust", is_flag=True, help="Open files that may run code of their own.")
 @common
 def command(
@@ -47,12 +48,14 @@ def command(
     max_degradation: str | None,
     ranges: tuple[str, ...],
     static: bool,
+    signature: str,
     trust: bool,
 ) -> int:
     """Write a trained model in other formats, prove each file, and store them as one version.
 
-    SOURCE is a file (.pt2, .keras), or `module:attribute` / `file.py:attribute`: a model, or a function that returns
-    one, optionally with example inputs.
+    SOURCE is a file (.pt2, TorchScript .pt, .keras, .onnx, .tflite, .mar) or the folder of a SavedModel; or
+    `module:attribute` / `file.py:attribute`: a model, or a function that returns one, optionally with example inputs; or
+    NAME[@VERSION] in the store, whose next version gets the formats, too.
 
     \b
     Example:
@@ -76,6 +79,7 @@ def command(
         ranges=options.ranges(ranges),
         static=static,
         trust=trust,
+        signature=signature,
     )
     with output.progress() as on_event:
         exported = flow.export(request, store=output.store, on_event=on_event)

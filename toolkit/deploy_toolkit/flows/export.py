@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -121,8 +121,9 @@ def make(
     *,
     name: str,
     reference: Artifact | None = None,
+    known: Sequence[Artifact] = (),
 ) -> tuple[Export, Report]:
-    """Write what is asked for to a staged folder, and prove it; `reference` is one that is kept already."""
+    """Write what is asked for to a staged folder, and prove it; `reference` and `known` are what there is already."""
     written = write(
         workers,
         opened,
@@ -133,6 +134,7 @@ def make(
         calibration=request.calibration,
         ranges=request.ranges,
         reference=reference,
+        known=known,
         on_step=lambda step: on_event(f"writing {step}"),
     )
     report = prove(workers, opened, written, golden, measured, on_event)

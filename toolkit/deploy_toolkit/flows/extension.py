@@ -1,0 +1,103 @@
+"""Further formats for a stored version, made from its reference and published as the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deploy_agreement import Noise, Report, compare
+from deploy_core import state
+from deploy_core.artifact import Artifact
+from deploy_core.errors import ExportError, UsageError
+from deploy_exporters import sources
+from deploy_exporters.export import OpenedSource, open_source
+from deploy_exporters.worker import Workers
+from deploy_model_store import Golden, Store, Version
+from deploy_toolkit.flows import export as flow
+
+if TYPE_CHECKING:
+    from deploy_toolkit.output import OnEvent
+
+
+def extend(request: flow.Request, version: Version, shelf: Store, on_event: OnEvent) -> flow.Exported:
+    """Write, prove and publish as an export does; the old files and the golden data are carried over.
+
+    Raises UsageError, TamperedError for a damaged version, ExportError as `export` does.
+    """
+    _require_plain(request, version)
+    reference = _reference(version)
+    golden, measured = version.golden, Noise(version.golden.noise, version.golden.noise_origin)
+    on_event(f"opening the reference of {version}")
+    with shelf.staging(version.name) as staged, Workers(state.logs()) as workers:
+        opened = _opened(workers, version, reference, trust=request.trust)
+        _require_same(opened, version, golden, measured)
+        written, report = flow.make(
+            request,
+            workers,
+            opened,
+            staged,
+            golden,
+            measured,
+            on_event,
+            name=version.name,
+            reference=reference,
+            known=version.artifacts,
+        )
+        agreement = _joined(version.agreement, report, (artifact.name for artifact in written.artifacts))
+        grown = shelf.extend(staged, version, written.artifacts, agreement=agreement)
+    on_event(f"stored {grown} with {', '.join(request.targets)} added to {version}")
+    return flow.Exported(grown, report, request.targets)
+
+
+def _require_plain(request: flow.Request, version: Version) -> None:
+    given = {
+        "--name": request.name not in (None, version.name),
+        "--input": request.inputs,
+        "--output": request.outputs,
+        "--example": request.example,
+        "--signature": request.signature,
+    }
+    if wrong := [option for option, value in given.items() if value]:
+        raise UsageError(f"{version} has its own inputs, outputs and name", hint=f"leave out {', '.join(wrong)}")
+
+
+def _reference(version: Version) -> Artifact:
+    if version.reference is None:
+        raise UsageError(f"{version} keeps no reference to make files from", hint="export the model itself again")
+    for artifact in (version.reference, *version.artifacts):
+        version.require_intact(artifact)
+    return version.reference
+
+
+def _opened(workers: Workers, version: Version, reference: Artifact, *, trust: bool) -> OpenedSource:
+    path: Path = reference.path
+    source = sources.Source(f"{version}/reference", path.parent, path=path, trust=trust)
+    names = tuple(spec.name for spec in version.signature.outputs)
+    example = version.golden.inputs
+    return open_source(workers, source, example=example, inputs=version.signature.inputs, outputs=names)
+
+
+def _require_same(opened: OpenedSource, version: Version, golden: Golden, measured: Noise) -> None:
+    if opened.signature != version.signature:
+        raise ExportError(
+            f"the reference of {version} has another signature: {_specs(opened)}",
+            hint="a newer library reads it otherwise; export the model itself again",
+        )
+    row = compare("reference", golden.outputs, opened, golden.inputs, noise=measured)
+    if not row.ok:
+        raise ExportError(
+            f"the reference of {version} answers otherwise: {row.why}", hint="export the model itself again"
+        )
+
+
+def _specs(opened: OpenedSource) -> str:
+    return ", ".join(map(str, (*opened.signature.inputs, *opened.signature.outputs)))
+
+
+def _joined(before: Mapping[str, Any], report: Report, new: Iterable[str]) -> dict[str, Any]:
+    """Give the proof of the new version: what was found before, for the files that are carried over, and now."""
+    now = report.to_json()
+    replaced = {*new, *(row["subject"] for row in now["rows"])}
+    carried = [row for row in before.get("rows", ()) if row["subject"] not in replaced]
+    return {**now, "rows": [*carried, *now["rows"]]}
