@@ -65,7 +65,7 @@ def test_agreement_knows_no_framework() -> None:
         "from deploy_toolkit.cli import deploy; deploy.main(['--help'], standalone_mode=False)",
         *(
             f"from deploy_toolkit.cli import deploy; deploy.main(['{name}', '--help'], standalone_mode=False)"
-            for name in ("export", "serve", "predict", "check", "store", "formats", "servers", "demo")
+            for name in ("export", "serve", "predict", "check", "package", "store", "formats", "servers", "demo")
         ),
     ],
 )
