@@ -17,7 +17,7 @@ from deploy_core.signature import Tensors
 from deploy_exporters.formats import hosted
 from deploy_exporters.worker import Workers
 from deploy_model_store import Store, Version
-from deploy_toolkit.flows import serve, subjects
+from deploy_toolkit.flows import degradation, serve, subjects
 from deploy_toolkit.flows.subjects import Named, Subject
 from deploy_toolkit.output import OnEvent, silent
 
@@ -81,6 +81,7 @@ def _row(subject: Subject, wanted: _Wanted, request: Request) -> Agreement:
         predictor = subject.open()
     except DeployError as error:
         return Agreement(subject.name, error=subject.damage) if subject.damage else failed(subject.name, error)
+    rule = _rule(subject, wanted)
     try:
         row = compare(
             subject.name,
@@ -90,12 +91,28 @@ def _row(subject: Subject, wanted: _Wanted, request: Request) -> Agreement:
             noise=wanted.noise,
             atol=request.atol,
             rtol=request.rtol,
+            precision=rule.precision,
+            tolerances=rule.tolerances,
             known=wanted.known,
         )
+        row = _with_cost(row, subject, predictor, wanted)
         found = (*_damaged(subject), *_stale(predictor, wanted))
         return dataclasses.replace(row, problems=(*found, *row.problems))
     finally:
         predictor.close()
+
+
+def _rule(subject: Subject, wanted: _Wanted) -> degradation.Rule:
+    if subject.version is None or subject.artifact is None:
+        return degradation.Rule()
+    return degradation.stored_rule(subject.version, subject.artifact, wanted.outputs, wanted.noise)
+
+
+def _with_cost(row: Agreement, subject: Subject, predictor: Predictor, wanted: _Wanted) -> Agreement:
+    if subject.version is None or subject.artifact is None:
+        return row
+    full = degradation.with_cost(row, subject.artifact, predictor, wanted.inputs, wanted.outputs)
+    return degradation.with_size(full, subject.version.artifacts)
 
 
 def _damaged(subject: Subject) -> Iterator[Problem]:

@@ -25,7 +25,7 @@ def prove(
     for subject, artifact in _subjects(written):
         on_event(f"comparing {subject}")
         rows.append(_row(workers, subject, artifact, golden, measured))
-    report = degradation.sized(Report(tuple(rows)), written.artifacts)
+    report = Report(tuple(degradation.with_size(row, written.artifacts) for row in rows))
     for warning in degradation.warnings(report):
         on_event(f"warning: {warning}")
     if not all(row.ok or row.unavailable for row in rows):

@@ -17,6 +17,7 @@ from deploy_servers import SERVERS
 from deploy_servers import launch as launching
 from deploy_servers.launch import Launch, Running
 from deploy_servers.settings import prepare
+from deploy_toolkit.flows import degradation
 from deploy_toolkit.output import OnEvent, silent
 
 START_SECONDS = 120.0
@@ -57,7 +58,7 @@ def serving(request: Request, *, store: Path, on_event: OnEvent = silent) -> Gen
     SERVERS.load(request.server)  # a wrong name is told before the store is read
     served = versions(request.names, store)
     launch = _plan(request, served, store)
-    judge = _Judge(served)
+    judge = _Judge(served, request.options.get("artifact", ""))
     with launching.running(launch, accept=judge, timeout=START_SECONDS, on_event=on_event) as running:
         yield running
 
@@ -121,15 +122,30 @@ def _plan(request: Request, served: tuple[Version, ...], store: Path) -> Launch:
 class _Judge:
     """Says what is wrong with an endpoint's golden predictions, None if nothing is."""
 
-    def __init__(self, served: tuple[Version, ...]) -> None:
+    def __init__(self, served: tuple[Version, ...], artifact: str) -> None:
+        self._artifact = artifact  # the one that was asked for, which may be a variant with a rule of its own
         self._served = {(version.name, str(version.number)): version for version in served}
 
     def __call__(self, predictor: Predictor) -> str | None:
         version = self._version_of(predictor.endpoint)  # type: ignore[attr-defined]  # running() judges clients
         golden = version.golden
         measured = Noise(golden.noise, golden.noise_origin)
-        row = compare("endpoint", golden.outputs, predictor, golden.inputs, noise=measured)
+        rule = self._rule(version, measured)
+        row = compare(
+            "endpoint",
+            golden.outputs,
+            predictor,
+            golden.inputs,
+            noise=measured,
+            precision=rule.precision,
+            tolerances=rule.tolerances,
+        )
         return None if row.ok else row.why
+
+    def _rule(self, version: Version, measured: Noise) -> degradation.Rule:
+        if not self._artifact:
+            return degradation.Rule()
+        return degradation.stored_rule(version, version.artifact(self._artifact), version.golden.outputs, measured)
 
     def _version_of(self, endpoint: Endpoint) -> Version:
         if endpoint.version is not None:

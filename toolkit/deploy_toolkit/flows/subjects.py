@@ -20,12 +20,16 @@ Named = Version | Path | Endpoint
 
 @dataclass(frozen=True)
 class Subject:
-    """One thing to ask; `damage` says how its file differs from what was published."""
+    """One thing to ask; `damage` says how its file differs from what was published.
+
+    `artifact` is the one of `version` that is asked.
+    """
 
     name: str
     open: Callable[[], Predictor]
     damage: str = ""
     version: Version | None = None
+    artifact: Artifact | None = None
 
 
 def find(text: str, shelf: Store) -> Named:
@@ -68,7 +72,7 @@ def _of_version(version: Version, workers: Workers) -> Iterator[Subject]:
         damage = _damage(version, artifact, damages)
         # A damaged file is a stranger: nothing that the manifest says vouches for it, least of all for code in it.
         opener = partial(_open_stranger, workers, artifact.path) if damage else partial(hosted, workers, artifact)
-        yield Subject(f"{version.name}@{version.number}/{name}", opener, damage, version)
+        yield Subject(f"{version.name}@{version.number}/{name}", opener, damage, version, artifact)
 
 
 def _open_stranger(workers: Workers, path: Path, *, trust: bool = False) -> Predictor:
