@@ -66,5 +66,12 @@ def _nothing_runs(version: Version, missing: Sequence[Runtime]) -> UnavailableEr
         return UnavailableError(
             f"{version} needs {names} to be served", hint=f"pip install 'deploy-toolkit[{missing[0].extra}]'"
         )
-    formats = ", ".join(runtime.format for runtime in RUNTIMES)
-    return UnavailableError(f"{version} has no artifact that the embedded server runs", hint=f"export one of {formats}")
+    formats = [runtime.format for runtime in RUNTIMES]
+    variants = [artifact.name for artifact in version.artifacts if artifact.variant and artifact.format in formats]
+    if variants:
+        return UnavailableError(
+            f"{version} has only variants with coarser numbers", hint=f"--set artifact={variants[0]} serves one"
+        )
+    return UnavailableError(
+        f"{version} has no artifact that the embedded server runs", hint=f"export one of {', '.join(formats)}"
+    )
