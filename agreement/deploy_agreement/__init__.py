@@ -1,8 +1,8 @@
 """Whether two predictors predict the same: inputs, noise, tolerance, comparison."""
 
-from deploy_agreement.comparison import BATCHES, compare
+from deploy_agreement.comparison import BATCHES, batches_for, compare
 from deploy_agreement.degradation import COLLAPSED, Degradation, OutputDegradation
-from deploy_agreement.inputs import enough_rows, golden_inputs, same_inputs
+from deploy_agreement.inputs import batches_like, enough_rows, golden_inputs, same_inputs
 from deploy_agreement.limits import ANY, Tolerance, tolerance
 from deploy_agreement.quantised import measured, tolerances, with_degradation
 from deploy_agreement.report import Agreement, OutputAgreement, Problem, Report, failed
@@ -25,6 +25,8 @@ __all__ = [
     "Sized",
     "Tolerance",
     "again",
+    "batches_for",
+    "batches_like",
     "compare",
     "compare_sizes",
     "enough_rows",

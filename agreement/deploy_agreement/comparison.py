@@ -14,12 +14,20 @@ from deploy_agreement.limits import Tolerance, tolerance
 from deploy_agreement.patterns import few_digits
 from deploy_agreement.report import Agreement, OutputAgreement, Problem, failed
 from deploy_agreement.rounding import Noise
-from deploy_agreement.rows import Rows, rows_of
+from deploy_agreement.rows import Rows, batch_symbol, rows_of
 from deploy_core.dtypes import dtype_name
 from deploy_core.predictor import Predictor
-from deploy_core.signature import Array, Tensors
+from deploy_core.signature import Array, Signature, Tensors
 
 BATCHES = (1, 2, 3, 7)
+
+
+def batches_for(signature: Signature, within: tuple[int, int] | None = None) -> tuple[int, ...]:
+    """Give the batch sizes to ask for beside the golden rows as a whole: none, if the model's own batch is fixed."""
+    if batch_symbol(signature.inputs) is None:
+        return ()
+    least, greatest = within or (BATCHES[0], BATCHES[-1])
+    return tuple(size for size in BATCHES if least <= size <= greatest)
 
 
 def compare(
@@ -40,8 +48,8 @@ def compare(
 
     `precision` is the dtype that a half-precision variant computes in; it may answer in it, too. `tolerances` take the
     place of the derived ones, for a quantised variant. `known` holds other outputs for the same inputs by the name of
-    whoever gave them (an older version, say), to be recognised in wrong answers. A model whose batch is fixed is compared with `batches=()`. A predictor that raises DeployError for every
-    batch gives the verdict `failed`.
+    whoever gave them (an older version, say), to be recognised in wrong answers. `batches_for` gives the `batches` of a
+    signature. A predictor that raises DeployError for every batch gives the verdict `failed`.
     """
     rows = rows_of(predictor.signature, inputs, want)
     if not want or rows.count == 0:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from deploy_agreement.rows import batch_symbol
+from deploy_agreement.rows import batch_symbol, rows_of, take
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.errors import InputError
 from deploy_core.signature import Array, Signature, Tensors
@@ -36,6 +36,18 @@ def golden_inputs(signature: Signature, example: Tensors, *, rows: int = ROWS, s
         topped = _topped_up(spec.name, np.moveaxis(array, axis, 0), rows, rng)
         golden[spec.name] = np.ascontiguousarray(np.moveaxis(topped, 0, axis))
     return golden
+
+
+def batches_like(signature: Signature, inputs: Tensors, *, rows: int = ROWS, seed: int = 1) -> list[Tensors]:
+    """Give these inputs, and as many more of the same shapes as make that many rows: for a batch that cannot grow."""
+    have = rows_of(signature, inputs, {})
+    times = -(-rows // max(1, have.count))
+    rng = np.random.default_rng(seed)
+    drawn = dict(inputs)
+    for name, axis in have.inputs.items():
+        topped = _topped_up(name, np.moveaxis(inputs[name], axis, 0), times * have.count, rng)
+        drawn[name] = np.moveaxis(topped, 0, axis)
+    return [take(drawn, have.inputs, start * have.count + np.arange(have.count)) for start in range(times)]
 
 
 def enough_rows(signature: Signature, inputs: Tensors, *, rows: int = ROWS) -> Tensors:

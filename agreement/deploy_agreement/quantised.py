@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from deploy_agreement.comparison import compare
+from deploy_agreement.comparison import BATCHES, compare
 from deploy_agreement.degradation import degradation
 from deploy_agreement.limits import ANY, Tolerance, published, tolerance
 from deploy_agreement.report import Agreement
@@ -17,9 +17,17 @@ from deploy_core.predictor import Predictor
 from deploy_core.signature import Tensors
 
 
-def measured(subject: str, want: Tensors, predictor: Predictor, inputs: Tensors, *, noise: Noise) -> Agreement:
+def measured(
+    subject: str,
+    want: Tensors,
+    predictor: Predictor,
+    inputs: Tensors,
+    *,
+    noise: Noise,
+    batches: Sequence[int] = BATCHES,
+) -> Agreement:
     """Compare a variant that was just written: its form is judged, its errors become its tolerance from now on."""
-    row = compare(subject, want, predictor, inputs, noise=noise, tolerances=dict.fromkeys(want, ANY))
+    row = compare(subject, want, predictor, inputs, noise=noise, batches=batches, tolerances=dict.fromkeys(want, ANY))
     errors = {output.name: output.max_abs for output in row.outputs if output.max_abs is not None}
     limits = tolerances(want, errors, noise=noise)
     return replace(row, outputs=tuple(replace(o, tolerance=limits.get(o.name, o.tolerance)) for o in row.outputs))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from deploy_agreement.degradation import Degradation
@@ -131,9 +131,10 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that was compared."""
+    """Everything that was compared; `promised` is what `Promise.to_json` gives, of an export."""
 
     rows: tuple[Agreement, ...]
+    promised: Mapping[str, Any] = field(default_factory=lambda: {"sizes": [], "refused": [], "ranges": {}})
 
     @property
     def ok(self) -> bool:
@@ -154,6 +155,7 @@ class Report:
             "ok": self.ok,
             "exit_code": self.exit_code,
             "rows": [row.to_json() for row in self.rows],
+            "promised": dict(self.promised),
         }
 
 

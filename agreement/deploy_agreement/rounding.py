@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deploy_agreement.figures import deviation, nan_count
-from deploy_agreement.rows import Rows, rows_of, take
+from deploy_agreement.rows import Rows, batch_symbol, rows_of, take
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.errors import DeployError, ExportError
 from deploy_core.predictor import HasFloat64, Predictor
@@ -28,23 +28,33 @@ class Noise:
     origin: str
 
 
-def noise(predictor: Predictor, inputs: Tensors) -> Noise:
+def noise(predictor: Predictor, *batches: Tensors) -> Noise:
     """Measure the noise of each output; 0 for non-floats.
 
     Against float64 where the predictor can. Else the greater of two spreads: over batch sizes, which shows sums in
     another order where the runtime makes them, and over inputs moved at random to the next float, which shows how a
-    rounding at the entrance grows on its way. Raises ExportError for a model whose own output is NaN.
+    rounding at the entrance grows on its way. Of several batches, the greatest. Raises ExportError for a model whose own
+    output is NaN.
     """
+    measured = [_measured(predictor, inputs) for inputs in batches]
+    count = sum(rows for _, _, rows in measured)
+    values, (origin, why), _ = measured[0]
+    for other, _, _ in measured[1:]:
+        values = {name: max(value, other[name]) for name, value in values.items()}
+    return Noise(values, f"{origin}, {count} rows{why}")
+
+
+def _measured(predictor: Predictor, inputs: Tensors) -> tuple[dict[str, float], tuple[str, str], int]:
     outputs = predictor.predict(inputs)
     require_numbers(outputs)
     count = rows_of(predictor.signature, inputs, outputs).count
     if not isinstance(predictor, HasFloat64):
-        return Noise(_spread(predictor, inputs, outputs), f"{BATCHES}, {count} rows")
+        return _spread(predictor, inputs, outputs), (BATCHES, ""), count
     try:
         exact = predictor.predict_float64(inputs)
     except DeployError as error:
-        return Noise(_spread(predictor, inputs, outputs), f"{BATCHES}, {count} rows (no float64: {error})")
-    return Noise({name: _apart(outputs[name], exact[name]) for name in outputs}, f"{FLOAT64}, {count} rows")
+        return _spread(predictor, inputs, outputs), (BATCHES, f" (no float64: {error})"), count
+    return {name: _apart(outputs[name], exact[name]) for name in outputs}, (FLOAT64, ""), count
 
 
 def require_numbers(outputs: Tensors) -> None:
@@ -76,7 +86,8 @@ def _nudged(array: Array, random: np.random.Generator) -> Array:
 def _over_batches(predictor: Predictor, inputs: Tensors, outputs: Tensors) -> dict[str, float]:
     rows = rows_of(predictor.signature, inputs, outputs)
     found = dict.fromkeys(outputs, 0.0)
-    for size in (s for s in _SIZES if s < rows.count):
+    free = batch_symbol(predictor.signature.inputs) is not None
+    for size in (s for s in _SIZES if s < rows.count and free):
         for start in range(0, rows.count, size):
             index = np.arange(start, min(start + size, rows.count))
             _widen(found, predictor, inputs, outputs, rows, index)

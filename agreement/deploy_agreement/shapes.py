@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -55,12 +55,14 @@ class Promise:
 
     sized: tuple[Sized, ...] = ()
     refused: tuple[Refused, ...] = ()
+    ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Give what is needed to ask for the same sizes again, beside the golden inputs."""
         return {
             "sizes": [{"sizes": dict(one.sizes), "noise": dict(one.noise.values)} for one in self.sized],
             "refused": [one.to_json() for one in self.refused],
+            "ranges": {symbol: list(ends) for symbol, ends in self.ranges.items()},
         }
 
 
@@ -78,7 +80,8 @@ def promise(
     for symbol in asking.symbols:
         asking.vary(symbol)
     asking.vary_all()
-    return Promise(tuple(asking.sized), tuple(asking.refused))
+    asking.fill_batch()
+    return Promise(tuple(asking.sized), tuple(asking.refused), asking.ranges)
 
 
 def again(reference: Predictor, golden: Tensors, measured: Noise, promised: Mapping[str, Any]) -> Iterator[Sized]:
@@ -98,12 +101,15 @@ def sized_inputs(signature: Signature, golden: Tensors, sizes: Sizes) -> Tensors
 def compare_sizes(
     row: Agreement,
     predictor: Predictor,
-    sized: Sequence[Sized],
+    sized: Iterable[Sized],
     *,
     precision: str = "",
     tolerances: Mapping[str, Tolerance] | None = None,
 ) -> Agreement:
-    """Ask a predictor that answered the golden inputs at other sizes, too; give its row with what is wrong there."""
+    """Ask a predictor that answered the golden inputs at other sizes, too; give its row with what is wrong there.
+
+    `precision` and `tolerances` are those of `compare`.
+    """
     if row.error:
         return row
     found: list[Problem] = []
@@ -195,6 +201,12 @@ class _Asking:
             if isinstance(answered, Sized):
                 self.sized.append(answered)
                 return
+
+    def fill_batch(self) -> None:
+        """Ask for the greatest batch, if that is more than there are golden rows."""
+        batch = batch_symbol(self.source.signature.inputs) or ""
+        if batch in self.ranges and self.ranges[batch][1] > self.own[batch]:
+            self._takes(batch, self.ranges[batch][1])
 
     def _takes(self, symbol: str, size: int) -> bool:
         answered = self._ask({symbol: size})

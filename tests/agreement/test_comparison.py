@@ -365,7 +365,7 @@ def _check(schema: dict[str, Any], value: Any, root: dict[str, Any]) -> None:
     named = schema.get("type", [])
     wanted = [named] if isinstance(named, str) else named
     assert not wanted or any(isinstance(value, kinds[kind]) for kind in wanted), (value, wanted)
-    if isinstance(value, dict):
+    if isinstance(value, dict) and "properties" in schema:
         assert set(schema["required"]) == set(value) == set(schema["properties"])
         for key, inner in value.items():
             _check(schema["properties"][key], inner, root)

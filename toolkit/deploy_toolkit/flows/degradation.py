@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,12 +50,14 @@ def stored_rule(version: Version, artifact: Artifact, outputs: Tensors, noise: N
     return Rule(tolerances=tolerances(outputs, _errors(version.agreement, artifact.name), noise=noise))
 
 
-def compared(artifact: Artifact, subject: str, predictor: Predictor, golden: Golden, noise: Noise) -> Agreement:
+def compared(
+    artifact: Artifact, subject: str, predictor: Predictor, golden: Golden, noise: Noise, batches: Sequence[int]
+) -> Agreement:
     """Judge what was just written by the golden outputs: a float file by its tolerance, a variant by its rule."""
     if _is_int8(artifact):
-        return measured(subject, golden.outputs, predictor, golden.inputs, noise=noise)
+        return measured(subject, golden.outputs, predictor, golden.inputs, noise=noise, batches=batches)
     precision = form_rule(artifact, golden.outputs).precision
-    return compare(subject, golden.outputs, predictor, golden.inputs, noise=noise, precision=precision)
+    return compare(subject, golden.outputs, predictor, golden.inputs, noise=noise, batches=batches, precision=precision)
 
 
 def with_cost(row: Agreement, artifact: Artifact, predictor: Predictor, inputs: Tensors, outputs: Tensors) -> Agreement:

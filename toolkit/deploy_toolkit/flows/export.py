@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deploy_agreement import Agreement, Noise, Report, compare, golden_inputs, noise
+from deploy_agreement import Agreement, Noise, Report, batches_for, batches_like, compare, golden_inputs, noise, promise
+from deploy_agreement.inputs import ROWS
 from deploy_core import state
 from deploy_core.artifact import Artifact, size_of
 from deploy_core.errors import ExportError, UsageError
-from deploy_core.signature import Tensors, TensorSpec
+from deploy_core.signature import BATCH, Tensors, TensorSpec
 from deploy_exporters import sources
 from deploy_exporters.export import Export, OpenedSource, open_source
 from deploy_exporters.export import export as write
@@ -98,12 +99,12 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
 
         return extend(request, stored, shelf, on_event)
     source = sources.find(request.source) if isinstance(request.source, str) else request.source
-    source = replace(source, trust=request.trust, signature=request.signature)
+    source = replace(source, trust=request.trust, static=request.static, signature=request.signature)
     name = request.name or _name_of(source)
     on_event(f"opening {source.location}")
     with shelf.staging(name) as staged, Workers(state.logs()) as workers:
         opened = open_source(workers, source, example=request.example, inputs=request.inputs, outputs=request.outputs)
-        golden, measured = _golden(opened)
+        golden, measured = _golden(opened, request.ranges.get(BATCH))
         written, report = make(request, workers, opened, staged, golden, measured, on_event, name=name)
         version = shelf.publish(staged, name, _record(opened, written, report), golden)
     on_event(f"stored {version.name}@{version.number}")
@@ -124,6 +125,7 @@ def make(
     known: Sequence[Artifact] = (),
 ) -> tuple[Export, Report]:
     """Write what is asked for to a staged folder, and prove it; `reference` and `known` are what there is already."""
+    promised = promise(opened, golden.inputs, measured, ranges=request.ranges)
     written = write(
         workers,
         opened,
@@ -135,9 +137,10 @@ def make(
         ranges=request.ranges,
         reference=reference,
         known=known,
+        proofs=[(one.inputs, one.outputs) for one in promised.sized],
         on_step=lambda step: on_event(f"writing {step}"),
     )
-    report = prove(workers, opened, written, golden, measured, on_event)
+    report = prove(workers, opened, written, golden, measured, promised, on_event)
     degradation.require(report, request.max_degradation)
     return written, report
 
@@ -157,16 +160,19 @@ def _require_known(formats: tuple[str, ...]) -> None:
         FORMATS[split(name)[0]]
 
 
-def _golden(opened: OpenedSource) -> tuple[Golden, Noise]:
-    inputs = golden_inputs(opened.signature, opened.example)
+def _golden(opened: OpenedSource, within: tuple[int, int] | None) -> tuple[Golden, Noise]:
+    inputs = golden_inputs(opened.signature, opened.example, rows=min(ROWS, within[1] if within else ROWS))
     outputs = opened.predict(inputs)
     # Asked again before noise is measured: a model that draws random numbers would pass for a very noisy one.
     _require_agreement(
         "answers the same inputs differently",
         compare("source", outputs, opened, inputs, noise=Noise({}, "none"), batches=()),
     )
-    measured = noise(opened, inputs)
-    _require_agreement("does not agree with itself", compare("source", outputs, opened, inputs, noise=measured))
+    measured = noise(opened, *batches_like(opened.signature, inputs))
+    batches = batches_for(opened.signature, within)
+    _require_agreement(
+        "does not agree with itself", compare("source", outputs, opened, inputs, noise=measured, batches=batches)
+    )
     return Golden(inputs, outputs, measured.values, measured.origin), measured
 
 

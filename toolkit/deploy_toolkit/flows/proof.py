@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from deploy_agreement import Agreement, Noise, Report, failed
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deploy_agreement import Agreement, Noise, Promise, Report, Sized, batches_for, compare_sizes, failed
 from deploy_core.artifact import Artifact
 from deploy_core.errors import ExportError, UnavailableError
+from deploy_core.signature import BATCH
 from deploy_exporters.export import Export, OpenedSource
 from deploy_exporters.formats import hosted
 from deploy_exporters.worker import Workers
@@ -12,20 +16,30 @@ from deploy_model_store import Golden
 from deploy_toolkit.flows import degradation
 from deploy_toolkit.output import OnEvent
 
+_FROZEN = {"frozen-batch", "frozen-dimension"}
+
 
 def prove(
-    workers: Workers, opened: OpenedSource, written: Export, golden: Golden, measured: Noise, on_event: OnEvent
+    workers: Workers,
+    opened: OpenedSource,
+    written: Export,
+    golden: Golden,
+    measured: Noise,
+    promised: Promise,
+    on_event: OnEvent,
 ) -> Report:
     """Run every written file and the reference; raise ExportError unless each answers as the source model does.
 
     Its exit code is 4 for another prediction, 3 for a file that cannot run or is frozen; its `report` says where.
-    A file of a format that nothing here can run is not proved: its row says so.
+    Each is asked for the golden inputs, and for every size that is promised. A file of a format that nothing here can run is not proved: its row says so.
     """
     rows = []
+    batches = batches_for(opened.signature, promised.ranges.get(BATCH))
     for subject, artifact in _subjects(written):
         on_event(f"comparing {subject}")
-        rows.append(_row(workers, subject, artifact, golden, measured))
-    report = Report(tuple(degradation.with_size(row, written.artifacts) for row in rows))
+        row = _row(workers, subject, artifact, _Wanted(golden, measured, batches, promised.sized))
+        rows.append(degradation.with_size(row, written.artifacts))
+    report = Report(tuple(rows), promised.to_json())
     for warning in degradation.warnings(report):
         on_event(f"warning: {warning}")
     if not all(row.ok or row.unavailable for row in rows):
@@ -33,13 +47,26 @@ def prove(
     return report
 
 
-def _row(workers: Workers, subject: str, artifact: Artifact, golden: Golden, measured: Noise) -> Agreement:
+@dataclass(frozen=True)
+class _Wanted:
+    """What every file is asked, and held to."""
+
+    golden: Golden
+    noise: Noise
+    batches: Sequence[int]
+    sized: Sequence[Sized]
+
+
+def _row(workers: Workers, subject: str, artifact: Artifact, wanted: _Wanted) -> Agreement:
+    golden = wanted.golden
     try:
         predictor = hosted(workers, artifact)
     except UnavailableError as error:
         return failed(subject, error)
     try:
-        row = degradation.compared(artifact, subject, predictor, golden, measured)
+        row = degradation.compared(artifact, subject, predictor, golden, wanted.noise, wanted.batches)
+        rule = degradation.form_rule(artifact, golden.outputs)
+        row = compare_sizes(row, predictor, wanted.sized, precision=rule.precision, tolerances=rule.tolerances)
         return degradation.with_cost(row, artifact, predictor, golden.inputs, golden.outputs)
     finally:
         predictor.close()
@@ -65,4 +92,4 @@ def _disagreement(report: Report) -> ExportError:
 
 def _not_converted(row: Agreement) -> bool:
     """Whether the file cannot run, or only at one size: a failed conversion rather than another prediction."""
-    return row.verdict == "failed" or {problem.kind for problem in row.problems} == {"frozen-batch"}
+    return row.verdict == "failed" or {problem.kind for problem in row.problems} <= _FROZEN
