@@ -44,7 +44,7 @@ def _config(config: Any) -> Iterator[Danger]:
         name, module = str(part["class_name"]), part.get("module", "keras")
         if name in _CODE or _is_old_lambda(part):
             code.append(f"layer {layer!r} holds {_CODE.get(name, 'a Python lambda')}")
-        elif not (name.startswith("__") or str(module).partition(".")[0] in _KERAS) or _own_function(part):
+        elif not (name.startswith("__") or str(module).partition(".")[0] in _KERAS):  # builtins: Keras' own functions
             unknown.append(f"{part['config'] if name == 'function' else name} (layer {layer!r})")
     if code:
         yield Danger(f"{some(code)}, and reading it runs that code", _BY_NAME)
@@ -55,17 +55,6 @@ def _config(config: Any) -> Iterator[Danger]:
 def _is_old_lambda(part: dict[str, Any]) -> bool:
     # As Keras 2 wrote it.
     return isinstance(part["config"], dict) and part["config"].get("function_type") == "lambda"
-
-
-def _own_function(part: dict[str, Any]) -> bool:
-    return part["class_name"] == "function" and part.get("module") == "builtins" and part["config"] not in _builtins()
-
-
-def _builtins() -> set[str]:
-    import keras
-
-    modules = (keras.activations, keras.losses, keras.metrics, keras.initializers, keras.regularizers, keras.ops)
-    return {name for module in modules for name in dir(module)}
 
 
 def _objects(value: Any, layer: str = "model") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -27,7 +27,7 @@ _SAFE = re.compile(
     re.VERBOSE,
 )
 _INSTEAD = "save the model as TorchScript or .pt2, or name it as FILE.py:ATTRIBUTE"
-_RAW = re.compile(r"(^|/)(data|constants)/(\d+|(weights|constants)/\w+_\d+)$")
+_RAW = re.compile(r"(^|/)(data|constants)/(\d+|(weights/weight|constants/tensor)_\d+)$")
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 _TORCH_PICKLES = 5  # how many of them an old torch file begins with; raw bytes follow
 _DAMAGED = "what cannot be told, because it is damaged"
