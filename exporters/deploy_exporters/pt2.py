@@ -12,6 +12,7 @@ from torch.export import ExportedProgram
 from torch.utils import _pytree
 
 from deploy_core.signature import BATCH, Signature, TensorSpec
+from deploy_exporters import torch_whole
 from deploy_exporters.torch_source import TorchSource
 
 _EXTRA = "signature.json"
@@ -39,7 +40,9 @@ class Program(torch.nn.Module):
 def program(source: TorchSource) -> ExportedProgram:
     """Export a source model with its symbols dynamic."""
     dynamic = dynamic_axes(source.signature, torch.export.Dim.DYNAMIC)
-    return torch.export.export(source.flat, source.tensors(2), dynamic_shapes=dynamic)
+    with torch_whole.kept_whole(source.flat):
+        exported = torch.export.export(source.flat, source.tensors(2), dynamic_shapes=dynamic)
+    return torch_whole.with_torchs_own(exported)
 
 
 def dynamic_axes(signature: Signature, dynamic: object = None) -> tuple[dict[int, Any], ...]:

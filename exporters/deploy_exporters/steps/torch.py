@@ -8,7 +8,7 @@ from functools import partial
 import torch
 
 from deploy_core.errors import UsageError
-from deploy_exporters import jit, pt2
+from deploy_exporters import jit, pt2, torch_whole
 from deploy_exporters.formats import torchscript
 from deploy_exporters.steps import onnx_file
 from deploy_exporters.steps.job import Job
@@ -36,18 +36,20 @@ def onnx_from_torch(source: TorchSource, job: Job) -> str:
     """Write ONNX by torch.export."""
     opset = opset_of(job.options)
     onnx_file.check_names(job.signature)
-    torch.onnx.export(
-        source.flat,
-        source.tensors(2),
-        str(job.writes),
-        dynamo=True,
-        input_names=[spec.name for spec in job.signature.inputs],
-        output_names=[spec.name for spec in job.signature.outputs],
-        dynamic_shapes=pt2.dynamic_axes(job.signature),
-        opset_version=opset,
-        external_data=onnx_file.is_large(source.bytes),
-        verbose=False,
-    )
+    with torch_whole.kept_whole(source.flat):
+        torch.onnx.export(
+            source.flat,
+            source.tensors(2),
+            str(job.writes),
+            dynamo=True,
+            input_names=[spec.name for spec in job.signature.inputs],
+            output_names=[spec.name for spec in job.signature.outputs],
+            dynamic_shapes=pt2.dynamic_axes(job.signature),
+            opset_version=opset,
+            external_data=onnx_file.is_large(source.bytes),
+            verbose=False,
+            custom_translation_table=torch_whole.translations(),
+        )
     onnx_file.finish(job.writes, job.signature, external=onnx_file.wants_external(job.options))
     return ""
 
