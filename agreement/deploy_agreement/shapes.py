@@ -228,6 +228,6 @@ class _Asking:
             outputs = self.source.predict(inputs)
             own = noise(self.source, inputs)
         except DeployError as error:
-            return str(error).partition("\n")[0][:200]
+            return str(error).partition("\n")[0].removeprefix("predict failed: ")[:200]
         values = {name: max(value, self.measured.values.get(name, 0.0)) for name, value in own.values.items()}
         return Sized(sizes, inputs, outputs, Noise(values, self.measured.origin))

@@ -9,7 +9,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from deploy_agreement import Agreement, Noise, Problem, Report, compare, enough_rows, failed, noise, same_inputs
+from deploy_agreement import (
+    BATCHES,
+    Agreement,
+    Noise,
+    Problem,
+    Report,
+    Sized,
+    Tolerance,
+    batches_for,
+    batches_like,
+    compare,
+    compare_sizes,
+    enough_rows,
+    failed,
+    noise,
+    same_inputs,
+)
 from deploy_core import state
 from deploy_core.errors import DeployError, TamperedError, UsageError
 from deploy_core.predictor import Predictor
@@ -17,7 +33,7 @@ from deploy_core.signature import Tensors
 from deploy_exporters.formats import hosted
 from deploy_exporters.worker import Workers
 from deploy_model_store import Store, Version
-from deploy_toolkit.flows import degradation, serve, subjects
+from deploy_toolkit.flows import degradation, promised, serve, subjects
 from deploy_toolkit.flows.subjects import Named, Subject
 from deploy_toolkit.output import OnEvent, silent
 
@@ -48,6 +64,8 @@ class _Wanted:
     noise: Noise
     version: Version | None = None
     known: Mapping[str, Tensors] = field(default_factory=dict)
+    batches: tuple[int, ...] = BATCHES
+    sized: tuple[Sized, ...] = ()
 
 
 def check(request: Request, *, store: Path, on_event: OnEvent = silent) -> Report:
@@ -89,13 +107,14 @@ def _row(subject: Subject, wanted: _Wanted, request: Request) -> Agreement:
             predictor,
             wanted.inputs,
             noise=wanted.noise,
+            batches=wanted.batches,
             atol=request.atol,
             rtol=request.rtol,
             precision=rule.precision,
             tolerances=rule.tolerances,
             known=wanted.known,
         )
-        row = _with_cost(row, subject, predictor, wanted)
+        row = _with_sizes(_with_cost(row, subject, predictor, wanted), subject, predictor, wanted, request)
         found = (*_damaged(subject), *_stale(predictor, wanted))
         return dataclasses.replace(row, problems=(*found, *row.problems))
     finally:
@@ -106,6 +125,14 @@ def _rule(subject: Subject, wanted: _Wanted) -> degradation.Rule:
     if subject.version is None or subject.artifact is None:
         return degradation.Rule()
     return degradation.stored_rule(subject.version, subject.artifact, wanted.outputs, wanted.noise)
+
+
+def _with_sizes(row: Agreement, subject: Subject, predictor: Predictor, wanted: _Wanted, request: Request) -> Agreement:
+    rule = degradation.form_rule(subject.artifact, wanted.outputs) if subject.artifact else degradation.Rule()
+    tolerances = rule.tolerances
+    if request.atol is not None or request.rtol is not None:
+        tolerances = dict.fromkeys(wanted.outputs, Tolerance(request.atol or 0.0, "as asked", request.rtol or 0.0))
+    return compare_sizes(row, predictor, wanted.sized, precision=rule.precision, tolerances=tolerances)
 
 
 def _with_cost(row: Agreement, subject: Subject, predictor: Predictor, wanted: _Wanted) -> Agreement:
@@ -137,11 +164,27 @@ def _wanted(request: Request, named: list[Named], shelf: Store, workers: Workers
     if request.inputs is None:
         golden = version.golden
         measured = Noise(golden.noise, golden.noise_origin)
-        return _Wanted("golden outputs", golden.inputs, golden.outputs, measured, version, _known(version, shelf))
+        return _Wanted(
+            "golden outputs",
+            golden.inputs,
+            golden.outputs,
+            measured,
+            version,
+            _known(version, shelf),
+            promised.batches(version),
+            _sized(version, workers),
+        )
     if version.reference is None:
         raise UsageError(f"{version} keeps no reference", hint="check it without --inputs")
     reference = Subject(f"{version}/reference", partial(hosted, workers, version.reference), version=version)
     return _answers_of(reference, request.inputs)
+
+
+def _sized(version: Version, workers: Workers) -> tuple[Sized, ...]:
+    # What is wrong with a reference that cannot answer is told in its own row.
+    with suppress(DeployError):
+        return promised.sized(version, workers)
+    return ()
 
 
 def _known(version: Version, shelf: Store) -> dict[str, Tensors]:
@@ -164,8 +207,10 @@ def _answers_of(subject: Subject, inputs: Tensors | None) -> _Wanted:
     predictor = subject.open()
     try:
         arrays = predictor.signature.conform(inputs)
-        measured = noise(predictor, enough_rows(predictor.signature, arrays))
-        return _Wanted(subject.name, arrays, predictor.predict(arrays), measured, subject.version)
+        signature = predictor.signature
+        measured = noise(predictor, *batches_like(signature, enough_rows(signature, arrays)))
+        batches = promised.batches(subject.version) if subject.version else batches_for(signature)
+        return _Wanted(subject.name, arrays, predictor.predict(arrays), measured, subject.version, batches=batches)
     finally:
         predictor.close()
 

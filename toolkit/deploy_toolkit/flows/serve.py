@@ -17,7 +17,7 @@ from deploy_servers import SERVERS
 from deploy_servers import launch as launching
 from deploy_servers.launch import Launch, Running
 from deploy_servers.settings import prepare
-from deploy_toolkit.flows import degradation
+from deploy_toolkit.flows import degradation, promised
 from deploy_toolkit.output import OnEvent, silent
 
 START_SECONDS = 120.0
@@ -137,6 +137,7 @@ class _Judge:
             predictor,
             golden.inputs,
             noise=measured,
+            batches=promised.batches(version),
             precision=rule.precision,
             tolerances=rule.tolerances,
         )
