@@ -1,7 +1,7 @@
 """Whether two predictors predict the same: inputs, noise, tolerance, comparison."""
 
 from deploy_agreement.comparison import BATCHES, batches_for, compare
-from deploy_agreement.degradation import COLLAPSED, Degradation, OutputDegradation
+from deploy_agreement.degradation import COLLAPSED, DEGRADED, Degradation, OutputDegradation
 from deploy_agreement.inputs import batches_like, enough_rows, golden_inputs, same_inputs
 from deploy_agreement.limits import ANY, Tolerance, tolerance
 from deploy_agreement.quantised import measured, tolerances, with_degradation
@@ -13,6 +13,7 @@ __all__ = [
     "ANY",
     "BATCHES",
     "COLLAPSED",
+    "DEGRADED",
     "Agreement",
     "Degradation",
     "Noise",

@@ -23,9 +23,9 @@ from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.signature import Array, Tensors
 
 LOST = 0.5
-DEGRADED = 0.05
-OK, DEGRADED_WORD, COLLAPSED = "ok", "degraded", "collapsed"
-_WORDS = (OK, DEGRADED_WORD, COLLAPSED)
+WORST = 0.05
+OK, DEGRADED, COLLAPSED = "ok", "degraded", "collapsed"
+_WORDS = (OK, DEGRADED, COLLAPSED)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class OutputDegradation:
         """`ok`, `degraded` or `collapsed`."""
         if self.constant or (self.lost or 0.0) > LOST:
             return COLLAPSED
-        return DEGRADED_WORD if self.worst > DEGRADED else OK
+        return DEGRADED if self.worst > WORST else OK
 
     def __str__(self) -> str:
         told = [] if self.rms_error is None else [f"off by {self.rms_error:.1%} of its spread (rms)"]

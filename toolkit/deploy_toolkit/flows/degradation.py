@@ -9,6 +9,7 @@ from typing import Any
 from deploy_agreement import (
     ANY,
     COLLAPSED,
+    DEGRADED,
     Agreement,
     Noise,
     Report,
@@ -26,6 +27,10 @@ from deploy_exporters.formats import split
 from deploy_model_store import Golden, Version
 
 _HALF = "float16"
+_TOLD = {
+    DEGRADED: "is degraded: a layer of it does not fit its coarser numbers",
+    COLLAPSED: "has collapsed: its answers hardly follow the inputs any more",
+}
 
 
 @dataclass(frozen=True)
@@ -76,12 +81,9 @@ def with_size(row: Agreement, artifacts: Iterable[Artifact]) -> Agreement:
 
 
 def warnings(report: Report) -> list[str]:
-    """Name the variants that have collapsed."""
-    return [
-        f"{row.subject} has collapsed: it hardly answers the inputs any more ({row.degradation.why})"
-        for row in report.rows
-        if row.degradation is not None and row.degradation.verdict == COLLAPSED
-    ]
+    """Name the variants that are degraded or have collapsed, and say by how much."""
+    bad = [row for row in report.rows if row.degradation is not None and row.degradation.why]
+    return [f"{row.subject} {_TOLD[row.degradation.verdict]} ({row.degradation.why})" for row in bad if row.degradation]
 
 
 def check_limit(names: Iterable[str], limit: float | None) -> None:

@@ -19,7 +19,7 @@ _COLUMNS = (
 
 
 def parts(report: Report) -> list[Table | Text]:
-    """Give a row for every output of every variant and a warning for each that has collapsed; nothing without variants."""
+    """Give a row for every output of every variant and a warning for each that is not ok; nothing without variants."""
     rows = [row for row in report.rows if row.degradation is not None]
     if not rows:
         return []
