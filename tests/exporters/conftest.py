@@ -9,24 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from export_sources import BATCHES, HERE, MODELS, Model, formats_of, write
 
 from deploy_core.artifact import Artifact
+from deploy_core.errors import UsageError
 from deploy_core.signature import Tensors, TensorSpec
 from deploy_exporters import sources
-from deploy_exporters.export import export, open_source
-from deploy_exporters.formats import PUBLIC
+from deploy_exporters.export import OpenedSource, export, open_source
 from deploy_exporters.worker import Workers
-
-HERE = Path(__file__).parent
-MODELS = {
-    "torch-simple": "torch_models.py:simple_with_example",
-    "torch-cnn": "torch_models.py:cnn_with_example",
-    "torch-heads": "torch_models.py:heads_with_example",
-    "keras-simple": "keras_models.py:simple",
-    "keras-cnn": "keras_models.py:cnn",
-    "keras-heads": "keras_models.py:heads",
-}
-BATCHES = (1, 2, 7)
 
 
 @dataclass(frozen=True)
@@ -35,7 +25,7 @@ class Answer:
 
     inputs: Tensors
     outputs: Tensors
-    float64: Tensors
+    float64: Tensors | None
 
 
 @dataclass(frozen=True)
@@ -71,7 +61,9 @@ def exported(shared: Callable[[str, Callable[[Path], None]], Path]) -> Callable[
     """Give one of MODELS exported to every format, with the source's answers."""
 
     def made(model: str) -> Exported:
-        folder = shared(f"export-{model}", lambda path: _export(model, path))
+        other = MODELS[model].export
+        path = made(other[0]).artifacts[other[1]].path if other else None
+        folder = shared(f"export-{model}", lambda folder: _export(model, folder, path))
         # Classes of a conftest have no module that pickle could find: plain data instead.
         data = pickle.loads((folder / "exported.pkl").read_bytes())
         answers = {rows: Answer(*answer) for rows, answer in data.pop("answers").items()}
@@ -80,15 +72,17 @@ def exported(shared: Callable[[str, Callable[[Path], None]], Path]) -> Callable[
     return made
 
 
-def _export(model: str, folder: Path) -> None:
+def _export(model: str, folder: Path, file: Path | None) -> None:
     steps: list[str] = []
     with Workers(folder / "logs") as workers:
-        opened = open_source(workers, sources.find(str(HERE / MODELS[model])))
-        written = export(workers, opened, PUBLIC, folder=folder / "files", name="net", on_step=steps.append)
+        source = file or _source(workers, MODELS[model], folder)
+        inputs = tuple(map(TensorSpec.parse, MODELS[model].inputs))
+        opened = open_source(workers, sources.find(str(source)), inputs=inputs)
+        written = export(workers, opened, formats_of(model), folder=folder / "files", name="net", on_step=steps.append)
         answers = {}
         for rows in BATCHES:
             inputs = random_inputs(opened.signature.inputs, rows)
-            answers[rows] = (inputs, opened.predict(inputs), opened.predict_float64(inputs))
+            answers[rows] = (inputs, opened.predict(inputs), _exact(opened, inputs))
     data = {
         "kind": opened.kind,
         "description": opened.description,
@@ -98,3 +92,14 @@ def _export(model: str, folder: Path) -> None:
         "answers": answers,
     }
     (folder / "exported.pkl").write_bytes(pickle.dumps(data))
+
+
+def _source(workers: Workers, model: Model, folder: Path) -> Path | str:
+    return HERE / model.script if model.script else write(workers, model.file, folder)
+
+
+def _exact(opened: OpenedSource, inputs: Tensors) -> Tensors | None:
+    try:
+        return opened.predict_float64(inputs)
+    except UsageError:
+        return None
