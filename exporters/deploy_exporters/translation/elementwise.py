@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import reduce
 from typing import Any
@@ -23,7 +22,6 @@ _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "Ceil": tf.math.ceil,
     "Cos": tf.math.cos,
     "Cosh": tf.math.cosh,
-    "Erf": tf.math.erf,
     "Exp": tf.math.exp,
     "Floor": tf.math.floor,
     "Identity": lambda x: x,
@@ -67,8 +65,21 @@ def unary(node: Node, x: Value) -> Value:
 
 def binary(node: Node, a: Value, b: Value) -> Value:
     """Translate the operators on two broadcast tensors that TensorFlow has."""
-    left, right = legacy_broadcast(node, a, b)
-    return _PAIRS[node.op](tensor(left), tensor(right))
+    left, right = (tensor(value) for value in legacy_broadcast(node, a, b))
+    if node.op.startswith("Bitwise"):
+        return _PAIRS[node.op](left, right)
+    result = _PAIRS[node.op](widened(left), widened(right))
+    return result if result.dtype == tf.bool else tf.cast(result, left.dtype)
+
+
+_WIDER = {
+    tf.int8: tf.int32, tf.uint8: tf.int32, tf.int16: tf.int32, tf.uint16: tf.int32, tf.uint32: tf.int64,
+}  # fmt: skip
+
+
+def widened(x: Any) -> Any:
+    """Give narrow integers in a dtype that TFLite computes with; cast back, the result is the same to the bit."""
+    return tf.cast(x, _WIDER[x.dtype]) if x.dtype in _WIDER else x
 
 
 def legacy_broadcast(node: Node, a: Value, b: Value) -> tuple[Value, Value]:
@@ -93,15 +104,18 @@ def sign(node: Node, x: Value) -> Value:
 def divide(node: Node, a: Value, b: Value) -> Value:
     """Translate Div: between integers the quotient is cut toward zero."""
     a, b = (tensor(v) for v in legacy_broadcast(node, a, b))
-    return tf.math.divide(a, b) if dtype_of(a).is_floating else tf.truncatediv(a, b)
+    return tf.math.divide(a, b) if a.dtype.is_floating else tf.cast(tf.truncatediv(widened(a), widened(b)), a.dtype)
 
 
 def modulo(node: Node, a: Value, b: Value) -> Value:
     """Translate Mod: with `fmod` the result has the sign of the dividend, else of the divisor."""
     dtype = dtype_of(a)
     wide = (dtype if dtype.size >= 4 else tf.float32) if dtype.is_floating else tf.int64
-    function = tf.math.floormod if not node.get("fmod", 0) else tf.truncatemod
-    return tf.cast(function(tf.cast(a, wide), tf.cast(b, wide)), dtype)
+    a, b = tf.cast(a, wide), tf.cast(b, wide)
+    if not node.get("fmod", 0):
+        return tf.cast(tf.math.floormod(a, b), dtype)
+    rest = tf.math.floormod(tf.math.abs(a), tf.math.abs(b))  # TFLite has no TruncateMod
+    return tf.cast(tf.where(a < 0, -rest, rest), dtype)
 
 
 def power(node: Node, a: Value, b: Value) -> Value:
@@ -135,17 +149,20 @@ def variadic(node: Node, *inputs: Value) -> Value:
     return reduce(maximum if node.op == "Max" else minimum, map(tensor, inputs))
 
 
-_NO_MAXIMUM = (tf.uint32, tf.uint64)
-
-
 def maximum(a: Value, b: Value) -> Any:
     """Take the larger of each pair."""
-    return tf.where(a > b, a, b) if dtype_of(a) in _NO_MAXIMUM else tf.math.maximum(a, b)
+    return _picked(tf.math.maximum, tf.math.greater, tensor(a), tensor(b))
 
 
 def minimum(a: Value, b: Value) -> Any:
     """Take the smaller of each pair."""
-    return tf.where(a < b, a, b) if dtype_of(a) in _NO_MAXIMUM else tf.math.minimum(a, b)
+    return _picked(tf.math.minimum, tf.math.less, tensor(a), tensor(b))
+
+
+def _picked(function: Callable[..., Any], goes_first: Callable[..., Any], a: Any, b: Any) -> Any:
+    if a.dtype == tf.uint64:  # nothing wider, and no maximum
+        return tf.where(goes_first(a, b), a, b)
+    return tf.cast(function(widened(a), widened(b)), a.dtype)
 
 
 def clip(node: Node, x: Value, low: Value = None, high: Value = None) -> Value:
@@ -166,89 +183,6 @@ def _is(value: Value, number: float) -> bool:
     return array is not None and array.size == 1 and float(array.reshape(())) == number
 
 
-def relu(node: Node, x: Value) -> Value:
-    """Translate Relu."""
-    return tf.nn.relu(x)
-
-
-def leaky_relu(node: Node, x: Value) -> Value:
-    """Translate LeakyRelu."""
-    return tf.nn.leaky_relu(x, alpha=node.get("alpha", 0.01))
-
-
-def prelu(node: Node, x: Value, slope: Value) -> Value:
-    """Translate PRelu."""
-    x, slope = tensor(x), tensor(slope)
-    return tf.where(x < 0, x * slope, x)
-
-
-def thresholded_relu(node: Node, x: Value) -> Value:
-    """Translate ThresholdedRelu."""
-    x = tensor(x)
-    return tf.where(x > tf.cast(node.get("alpha", 1.0), x.dtype), x, tf.zeros_like(x))
-
-
-def elu(node: Node, x: Value) -> Value:
-    """Translate Elu."""
-    alpha = node.get("alpha", 1.0)
-    if alpha == 1.0:
-        return tf.nn.elu(x)
-    return tf.where(tensor(x) < 0, tf.cast(alpha, x.dtype) * (tf.math.exp(x) - 1), x)
-
-
-def celu(node: Node, x: Value) -> Value:
-    """Translate Celu."""
-    x = tensor(x)
-    alpha = tf.cast(node.get("alpha", 1.0), x.dtype)
-    return tf.nn.relu(x) + tf.math.minimum(tf.zeros_like(x), alpha * (tf.math.exp(x / alpha) - 1))
-
-
-def selu(node: Node, x: Value) -> Value:
-    """Translate Selu."""
-    x = tensor(x)
-    alpha = tf.cast(node.get("alpha", 1.67326319217681884765625), x.dtype)
-    gamma = tf.cast(node.get("gamma", 1.05070102214813232421875), x.dtype)
-    return tf.where(x > 0, gamma * x, gamma * alpha * (tf.math.exp(x) - 1))
-
-
-def gelu(node: Node, x: Value) -> Value:
-    """Translate Gelu."""
-    return tf.nn.gelu(x, approximate=node.get("approximate", "none") == "tanh")
-
-
-def hard_sigmoid(node: Node, x: Value) -> Value:
-    """Translate HardSigmoid."""
-    x = tensor(x)
-    line = tf.cast(node.get("alpha", 0.2), x.dtype) * x + tf.cast(node.get("beta", 0.5), x.dtype)
-    return tf.clip_by_value(line, tf.zeros((), x.dtype), tf.ones((), x.dtype))
-
-
-def hard_swish(node: Node, x: Value) -> Value:
-    """Translate HardSwish, in the form that TFLite has as one operator."""
-    x = tensor(x)
-    return x * tf.nn.relu6(x + tf.cast(3, x.dtype)) * tf.cast(1 / 6, x.dtype)
-
-
-def mish(node: Node, x: Value) -> Value:
-    """Translate Mish."""
-    x = tensor(x)
-    return x * tf.math.tanh(tf.math.softplus(x))
-
-
-def swish(node: Node, x: Value) -> Value:
-    """Translate Swish."""
-    x = tensor(x)
-    return x * tf.math.sigmoid(tf.cast(node.get("alpha", 1.0), x.dtype) * x)
-
-
-def shrink(node: Node, x: Value) -> Value:
-    """Translate Shrink."""
-    x = tensor(x)
-    lambd, bias = node.get("lambd", 0.5), tf.cast(node.get("bias", 0.0), x.dtype)
-    edge = tf.cast(lambd, x.dtype)
-    return tf.where(x < -edge, x + bias, tf.where(x > edge, x - bias, tf.zeros_like(x)))
-
-
 def is_nan(node: Node, x: Value) -> Value:
     """Translate IsNaN; TFLite has no IsNan, and only NaN differs from itself."""
     return tf.math.not_equal(x, x)
@@ -257,22 +191,22 @@ def is_nan(node: Node, x: Value) -> Value:
 def is_inf(node: Node, x: Value) -> Value:
     """Translate IsInf."""
     x = tensor(x)
-    infinite = tf.constant(math.inf, x.dtype)
-    nothing = tf.zeros_like(x, dtype=tf.bool)
-    above = tf.equal(x, infinite) if node.get("detect_positive", 1) else nothing
-    below = tf.equal(x, -infinite) if node.get("detect_negative", 1) else nothing
-    return tf.logical_or(above, below)
+    signs = bool(node.get("detect_positive", 1)), bool(node.get("detect_negative", 1))
+    if not any(signs):
+        return tf.zeros_like(x, dtype=tf.bool)
+    seen = tf.math.abs(x) if all(signs) else x if signs[0] else -x
+    return seen > x.dtype.max  # LiteRT finds infinity equal to nothing
 
 
 def bit_shift(node: Node, a: Value, b: Value) -> Value:
     """Translate BitShift."""
+    dtype, left = dtype_of(a), node.get("direction") == "LEFT"
     a, b = tensor(a), tensor(b)
-    left = node.get("direction") == "LEFT"
-    bits = tf.cast(8 * a.dtype.size, b.dtype)
+    bits = tf.cast(8 * dtype.size, b.dtype)
     shifted = (tf.bitwise.left_shift if left else tf.bitwise.right_shift)(
-        a, tf.minimum(tf.where(b < 0, bits, b), bits - 1)
+        a, minimum(tf.where(b < 0, bits, b), bits - 1)
     )
-    gone = tf.zeros_like(shifted) if left or a.dtype.is_unsigned else tf.where(a < 0, -tf.ones_like(shifted), 0)
+    gone = tf.zeros_like(shifted) if left or dtype.is_unsigned else tf.where(a < 0, -tf.ones_like(shifted), 0)
     return tf.where(tf.logical_or(b < 0, b >= bits), gone, shifted)
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
 from deploy_exporters.translation.values import Node, Value, dims, dtype_of, rank, reshaped, tensor
+
+_EXACT_LENGTH = 2**24 // 2**18  # 2**24 is where float32 leaves out whole numbers, 2**18 the largest product
 
 
 def matmul(node: Node, a: Value, b: Value) -> Value:
@@ -64,13 +69,25 @@ def _implicit(equation: str) -> str:
 
 def matmul_integer(node: Node, a: Value, b: Value, a_zero: Value = None, b_zero: Value = None) -> Value:
     """Translate MatMulInteger; a zero point per row or column is broadcast along its axis."""
-    left, right = tf.cast(a, tf.int32), tf.cast(b, tf.int32)
+    left, right = tf.cast(a, tf.float32), tf.cast(b, tf.float32)
     if a_zero is not None:
-        offset = tf.cast(a_zero, tf.int32)
+        offset = tf.cast(a_zero, tf.float32)
         left -= offset[:, tf.newaxis] if rank(a_zero) == 1 and dims(a_zero)[0] != 1 else offset
     if b_zero is not None:
-        right -= tf.cast(b_zero, tf.int32)
-    return tf.linalg.matmul(left, right)
+        right -= tf.cast(b_zero, tf.float32)
+    return _exact_product(left, right)
+
+
+def _exact_product(left: Any, right: Any) -> Any:
+    """Multiply whole numbers of at most 9 bits in float32, in parts so short that their sums are exact; TFLite, like
+    the fast kernels of TensorFlow, has no integer product.
+    """
+    length = dims(right)[-2]
+    if not isinstance(length, int):
+        return tf.linalg.matmul(tf.cast(left, tf.int32), tf.cast(right, tf.int32))
+    parts = [slice(at, min(at + _EXACT_LENGTH, length)) for at in range(0, length, _EXACT_LENGTH)]
+    products = [tf.linalg.matmul(left[..., part], right[..., part, :]) for part in parts]
+    return reduce(tf.math.add, [tf.cast(product, tf.int32) for product in products])
 
 
 def determinant(node: Node, x: Value) -> Value:

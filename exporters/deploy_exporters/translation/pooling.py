@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from deploy_exporters.translation.convolution import Window, is_same, window_of
 from deploy_exporters.translation.layout import channels_first, channels_last, padded
-from deploy_exporters.translation.values import Node, Value, dims, dtype_of, rank, tensor
+from deploy_exporters.translation.values import Node, Value, dims, dtype_of, rank, reshaped, tensor
 
 
 def max_pool(node: Node, x: Value) -> Value | tuple[Value, Value]:
@@ -19,7 +19,7 @@ def max_pool(node: Node, x: Value) -> Value | tuple[Value, Value]:
     if len(node.outputs) > 1:
         return _max_with_indices(node, x, window)
     sparse = any(s > k for s, k in zip(window.strides, window.kernel, strict=True))
-    if dtype_of(x) not in (tf.float32, tf.float64, tf.float16, tf.bfloat16) or len(window.kernel) > 2 or sparse:
+    if dtype_of(x) not in (tf.float32, tf.float64, tf.float16, tf.bfloat16) or len(window.kernel) > 3 or sparse:
         return tf.reduce_max(_windows(x, window, dtype_of(x).min), axis=_inner_axes(window))
     return _pooled(x, window, "MAX", lambda wide: _padded_for_max(wide, window))
 
@@ -60,17 +60,41 @@ def _padded_for_max(wide: Any, window: Window) -> Any:
 
 def _pooled(x: Value, window: Window, kind: str, pad: Callable[[Any], Any]) -> Any:
     """Pool the channels-last form of x by TensorFlow's own pooling."""
+    if len(window.kernel) == 3:
+        return channels_first(_deep(pad(channels_last(x)), window, kind))
     wide, flat = channels_last(x), len(window.kernel) == 1
     lead = [1] if flat else []
     same = max(window.dilations) == 1 and is_same(window, dims(x)[2:])
     wide = wide if same else pad(wide)
     wide = tf.expand_dims(wide, 1) if flat else wide
-    if max(window.dilations) > 1:
-        result = _dilated(wide, window, kind, lead)
-    else:
-        strides, padding = [*lead, *window.strides], "SAME" if same else "VALID"
-        result = tf.nn.pool(wide, [*lead, *window.kernel], kind, strides=strides, padding=padding)
+    result = _plain(wide, window, kind, lead, "SAME" if same else "VALID")
     return channels_first(tf.squeeze(result, 1) if flat else result)
+
+
+def _deep(wide: Any, window: Window, kind: str) -> Any:
+    """Pool height and width, then depth: TFLite has no pooling in three dimensions."""
+    inner, outer = _part(window, slice(1, 3)), _part(window, slice(0, 1))
+    batch, depth, high, across, channels = dims(wide)
+    planes = _plain(reshaped(wide, [batch * depth, high, across, channels]), inner, kind, [])
+    small = dims(planes)[1:3]
+    rows = reshaped(planes, [batch, depth, small[0] * small[1], channels])
+    over = Window((*outer.kernel, 1), (*outer.strides, 1), (*outer.dilations, 1), ((0, 0), (0, 0)))
+    pooled = _plain(rows, over, kind, [])
+    return reshaped(pooled, [batch, dims(pooled)[1], *small, channels])
+
+
+def _part(window: Window, axes: slice) -> Window:
+    return Window(
+        window.kernel[axes], window.strides[axes], window.dilations[axes], ((0, 0),) * len(window.kernel[axes])
+    )
+
+
+def _plain(wide: Any, window: Window, kind: str, lead: list[int], padding: str = "VALID") -> Any:
+    """Pool by one operator; what is to be padded has been."""
+    if max(window.dilations) > 1:
+        return _dilated(wide, window, kind, lead)
+    strides = [*lead, *window.strides]
+    return tf.nn.pool(wide, [*lead, *window.kernel], kind, strides=strides, padding=padding)
 
 
 def _dilated(wide: Any, window: Window, kind: str, lead: list[int]) -> Any:
@@ -83,10 +107,11 @@ def average_pool(node: Node, x: Value) -> Value:
     """Translate AveragePool: a sum over the window divided by how many elements count."""
     window = _window(node, x)
     sparse = any(s > k for s, k in zip(window.strides, window.kernel, strict=True))
-    if len(window.kernel) > 2 or max(window.dilations) > 1 or dtype_of(x) == tf.float64 or sparse:
+    if len(window.kernel) > 3 or dtype_of(x) == tf.float64 or sparse:
         return _average_of_windows(node, x, window)
     plain = all(isinstance(p, int) and p == 0 for pads in window.pads for p in pads)
-    if plain or (is_same(window, dims(x)[2:]) and not node.get("count_include_pad", 0)):
+    own_same = max(window.dilations) == 1 and len(window.kernel) < 3 and is_same(window, dims(x)[2:])
+    if plain or (own_same and not node.get("count_include_pad", 0)):
         return _pooled(x, window, "AVG", lambda wide: wide)
     inside = Window(window.kernel, window.strides, window.dilations, ((0, 0),) * len(window.kernel))
     total = _pooled(channels_first(padded(channels_last(x), window.pads)), inside, "AVG", lambda wide: wide)

@@ -82,25 +82,29 @@ def _run(
 def _looped(
     x: Any, step: Callable[[Any, State], State], state: State, lengths: Value, backward: bool
 ) -> tuple[Any, State]:
-    """Run over a time axis of any length; only here the graph has a loop."""
-    count = tf.shape(x)[0]
-    ys = tf.TensorArray(x.dtype, count, element_shape=tf.TensorShape([None, state[0].shape[-1]]))
+    """Run over a time axis of any length; only here the graph has a loop.
+
+    What comes out is written into a tensor, since TFLite has no tensor lists.
+    """
+    count, width = tf.shape(x)[0], state[0].shape[-1]
+    ys = tf.zeros(tf.stack([count, tf.shape(x)[1], width]), x.dtype)
 
     def turn(i: Any, ys: Any, before: State) -> tuple[Any, Any, State]:
         t = count - 1 - i if backward else i
-        after = step(x[t], before)
+        after = step(tf.gather(x, t), before)
         out = after[0]
         if lengths is not None:
             alive = tf.cast(lengths, tf.int32)[:, tf.newaxis] > t
             out = tf.where(alive, out, tf.zeros_like(out))
             after = tuple(tf.where(alive, new, old) for new, old in zip(after, before, strict=True))
-        return i + 1, ys.write(t, out), after
+        return i + 1, tf.tensor_scatter_nd_update(ys, tf.reshape(t, [1, 1]), out[tf.newaxis]), after
 
     shapes = tuple(tf.TensorShape([None, value.shape[-1]]) for value in state)
-    invariants = (tf.TensorShape([]), tf.TensorShape(None), shapes)
-    start = (tf.constant(0), ys, state)
-    _, ys, final = tf.while_loop(lambda i, *_: i < count, turn, start, shape_invariants=invariants)
-    return ys.stack(), final
+    invariants = (tf.TensorShape([]), tf.TensorShape([None, None, width]), shapes)
+    _, ys, final = tf.while_loop(
+        lambda i, *_: i < count, turn, (tf.constant(0), ys, state), shape_invariants=invariants
+    )
+    return ys, final
 
 
 def _step(node: Node, direction: int, directions: int, weights: Sequence[Value]) -> Callable[[Any, State], State]:

@@ -27,7 +27,7 @@ _REDUCTIONS: dict[str, Callable[..., Any]] = {
     "ReduceL1": lambda x, **k: tf.reduce_sum(tf.math.abs(x), **k),
     "ReduceL2": lambda x, **k: tf.math.sqrt(tf.reduce_sum(x * x, **k)),
     "ReduceLogSum": lambda x, **k: tf.math.log(tf.reduce_sum(x, **k)),
-    "ReduceLogSumExp": tf.reduce_logsumexp,
+    "ReduceLogSumExp": lambda x, **k: _log_sum_exp(x, **k),
     "ReduceMax": tf.reduce_max,
     "ReduceMean": tf.reduce_mean,
     "ReduceMin": tf.reduce_min,
@@ -35,6 +35,14 @@ _REDUCTIONS: dict[str, Callable[..., Any]] = {
     "ReduceSum": tf.reduce_sum,
     "ReduceSumSquare": lambda x, **k: tf.reduce_sum(x * x, **k),
 }
+
+
+def _log_sum_exp(x: Any, axis: list[int], keepdims: bool) -> Any:
+    """Move the largest to 0 before exp; TensorFlow's own asks IsFinite, which TFLite has not."""
+    top = tf.reduce_max(x, axis=axis, keepdims=True)
+    top = tf.clip_by_value(top, x.dtype.min, x.dtype.max)  # infinity less infinity would be no number
+    result = tf.math.log(tf.reduce_sum(tf.math.exp(x - top), axis=axis, keepdims=True)) + top
+    return result if keepdims else tf.squeeze(result, axis)
 
 
 def reduction(node: Node, x: Value, axes: Value = None) -> Value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,27 +11,47 @@ import tensorflow as tf
 from deploy_core.signature import Array
 from deploy_exporters.translation.values import Node, Value, dims, integers, static, tensor, vector
 
+_MOST_UNROLLED = 16
+
 
 def non_max_suppression(
     node: Node, boxes: Value, scores: Value, most: Value = None, overlap: Value = None, least: Value = None
 ) -> Value:
     """Translate NonMaxSuppression, one batch element and class after the other."""
-    batch, classes = dims(scores)[:2]
-    if not isinstance(batch, int) or not isinstance(classes, int):
-        raise node.error("its batch is dynamic", hint="export with a fixed batch, or without NonMaxSuppression")
     corners = _corners(tensor(boxes)) if node.get("center_point_box", 0) else tensor(boxes)
     count = tf.constant(0) if most is None else tf.cast(tf.reshape(most, []), tf.int32)
-    limit = tf.constant(0.0) if overlap is None else tf.reshape(overlap, [])
-    floor = tf.constant(-np.inf, tf.float32) if least is None else tf.reshape(least, [])
-    rows = []
-    for b in range(batch):
-        for c in range(classes):
-            kept = tf.image.non_max_suppression(corners[b], tensor(scores)[b, c], count, limit, floor)
-            kept = tf.cast(kept, tf.int64)[:, tf.newaxis]
-            rows.append(
-                tf.concat([tf.fill(tf.shape(kept), np.int64(b)), tf.fill(tf.shape(kept), np.int64(c)), kept], 1)
-            )
-    return tf.concat(rows, 0)
+    limit = tf.constant(0.0) if overlap is None else tf.reshape(tensor(overlap), [])
+    floor = tf.constant(-np.inf, tf.float32) if least is None else tf.reshape(tensor(least), [])
+    scores = tensor(scores)
+    classes, places = dims(scores)[1], tf.cast(dims(scores)[2], tf.int32)
+    most_kept = tf.minimum(count, places)
+
+    def kept(b: Any, c: Any) -> Any:
+        one = tf.gather(tf.gather(scores, b), c)
+        found, valid = tf.raw_ops.NonMaxSuppressionV4(
+            boxes=tf.gather(corners, b), scores=one, max_output_size=most_kept, iou_threshold=limit,
+            score_threshold=floor, pad_to_max_output_size=True,
+        )  # fmt: skip
+        # TFLite gives as many as it may whatever is asked for, and says how many of them count
+        column = tf.cast(found[:valid], tf.int64)[:, tf.newaxis]
+        return tf.concat([tf.fill(tf.shape(column), tf.cast(v, tf.int64)) for v in (b, c)] + [column], 1)
+
+    return _for_each_pair(dims(scores)[0], classes, kept)
+
+
+def _for_each_pair(batch: Value, classes: Value, rows: Callable[[Any, Any], Any]) -> Any:
+    """Join the rows of every batch element and class; in a loop where it is not known how many there are."""
+    if isinstance(batch, int) and isinstance(classes, int) and batch * classes <= _MOST_UNROLLED:
+        return tf.concat([rows(tf.constant(b), tf.constant(c)) for b in range(batch) for c in range(classes)], 0)
+    count = tf.cast(classes, tf.int32)
+    total = tf.cast(batch, tf.int32) * count
+
+    def turn(i: Any, found: Any) -> tuple[Any, Any]:
+        return i + 1, tf.concat([found, rows(i // count, i % count)], 0)
+
+    start = (tf.constant(0), tf.zeros([0, 3], tf.int64))
+    shapes = (tf.TensorShape([]), tf.TensorShape([None, 3]))
+    return tf.while_loop(lambda i, _: i < total, turn, start, shape_invariants=shapes)[1]
 
 
 def _corners(boxes: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 _FUNCTIONS: dict[str, str] = {
     # elementwise
     "elementwise:unary": (
-        "Acos Acosh Asin Asinh Atan Atanh BitwiseNot Ceil Cos Cosh Erf Exp Floor Identity Log Neg Not Reciprocal Round"
+        "Acos Acosh Asin Asinh Atan Atanh BitwiseNot Ceil Cos Cosh Exp Floor Identity Log Neg Not Reciprocal Round"
         " Sigmoid Sin Sinh Softplus Softsign Sqrt Tan Tanh"
     ),
     "elementwise:binary": (
@@ -14,27 +14,28 @@ _FUNCTIONS: dict[str, str] = {
     "elementwise:variadic": "Max Mean Min Sum",
     "elementwise:absolute": "Abs",
     "elementwise:bit_shift": "BitShift",
-    "elementwise:celu": "Celu",
+    "activations:celu": "Celu",
     "elementwise:clip": "Clip",
     "elementwise:divide": "Div",
     "elementwise:dropout": "Dropout",
-    "elementwise:elu": "Elu",
-    "elementwise:gelu": "Gelu",
-    "elementwise:hard_sigmoid": "HardSigmoid",
-    "elementwise:hard_swish": "HardSwish",
+    "activations:elu": "Elu",
+    "activations:erf": "Erf",
+    "activations:gelu": "Gelu",
+    "activations:hard_sigmoid": "HardSigmoid",
+    "activations:hard_swish": "HardSwish",
     "elementwise:is_inf": "IsInf",
     "elementwise:is_nan": "IsNaN",
-    "elementwise:leaky_relu": "LeakyRelu",
-    "elementwise:mish": "Mish",
+    "activations:leaky_relu": "LeakyRelu",
+    "activations:mish": "Mish",
     "elementwise:modulo": "Mod",
     "elementwise:power": "Pow",
-    "elementwise:prelu": "PRelu",
-    "elementwise:relu": "Relu",
-    "elementwise:selu": "Selu",
-    "elementwise:shrink": "Shrink",
+    "activations:prelu": "PRelu",
+    "activations:relu": "Relu",
+    "activations:selu": "Selu",
+    "activations:shrink": "Shrink",
     "elementwise:sign": "Sign",
-    "elementwise:swish": "Swish",
-    "elementwise:thresholded_relu": "ThresholdedRelu",
+    "activations:swish": "Swish",
+    "activations:thresholded_relu": "ThresholdedRelu",
     "elementwise:where": "Where",
     # dtypes
     "casting:bit_cast": "BitCast",
@@ -89,6 +90,13 @@ _FUNCTIONS: dict[str, str] = {
     "resize:resize": "Resize Upsample",
     "sampling:affine_grid": "AffineGrid",
     "sampling:grid_sample": "GridSample",
+    "between:deform_conv": "DeformConv",
+    "between:roi_align": "RoiAlign",
+    # random numbers
+    "randomness:bernoulli": "Bernoulli",
+    "randomness:multinomial": "Multinomial",
+    "randomness:random": "RandomNormal RandomUniform",
+    "randomness:random_like": "RandomNormalLike RandomUniformLike",
     # signals
     "signals:dft": "DFT",
     "signals:mel_weight_matrix": "MelWeightMatrix",
@@ -103,6 +111,7 @@ _FUNCTIONS: dict[str, str] = {
     "indexing:reverse_sequence": "ReverseSequence",
     "indexing:scatter_elements": "Scatter ScatterElements",
     "indexing:scatter_nd": "ScatterND",
+    "unique:unique": "Unique",
     "slicing:concat": "Concat",
     "shape:constant": "Constant",
     "shape:constant_of_shape": "ConstantOfShape",
@@ -128,7 +137,7 @@ _FUNCTIONS: dict[str, str] = {
 OPERATORS: dict[str, str] = {name: where for where, names in _FUNCTIONS.items() for name in names.split()}
 
 # Operators that treat each element by itself, so that the order of the axes is all the same to them.
-POINTWISE = frozenset(name for name, where in OPERATORS.items() if where.startswith("elementwise:"))
+POINTWISE = frozenset(name for name, where in OPERATORS.items() if where.startswith(("elementwise:", "activations:")))
 
 # Operators never computed beforehand: they answer differently each time, or read tensors that are not their inputs.
 _RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
