@@ -77,6 +77,8 @@ def _run(model: Model, by: str, options: argparse.Namespace, place: str) -> None
 def _is_done(outcome: Outcome | None, model: Model, options: argparse.Namespace) -> bool:
     if outcome is None or outcome.version != model.version:
         return False
+    if outcome.verdict == "none":
+        return "not installed" not in outcome.reason or not options.public_python
     return outcome.good or not options.again or (outcome.by == "public" and options.again != "all")
 
 

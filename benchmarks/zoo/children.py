@@ -16,6 +16,7 @@ from benchmarks.zoo.results import Outcome, read
 from deploy_core import child
 
 _LOOK = 0.5
+_QUIET = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
 
 
 def run(
@@ -25,7 +26,12 @@ def run(
     with TemporaryDirectory(prefix="zoo-") as folder:
         results, log = Path(folder) / "results.jsonl", Path(folder) / "log.txt"
         command = [sys.executable, "-m", f"benchmarks.zoo.{by}", model.name, ",".join(formats), str(results)]
-        env = {"DEPLOY_STATE": f"{folder}/state", "TMPDIR": folder, "DEPLOY_ZOO_PYTHON": python, "PYTHONHASHSEED": "0"}
+        env = {
+            "DEPLOY_STATE": f"{folder}/state",
+            "TMPDIR": folder,
+            "DEPLOY_ZOO_PYTHON": python,
+            "PYTHONHASHSEED": "0",
+        } | _QUIET
         started = child.start(f"zoo {model.name}", command, log=log, env=env, cwd=ROOT)
         try:
             ended = _watched(started, seconds, gigabytes)

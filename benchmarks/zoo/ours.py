@@ -97,7 +97,7 @@ def _blamed(model: Model, formats: Sequence[str], watch: Watch, error: DeployErr
 
 def _judged(model: Model, name: str, row: Agreement) -> Outcome:
     kinds = {problem.kind for problem in row.problems}
-    frozen = (bool(kinds) and kinds <= {"frozen-batch"}) or "froze" in row.why
+    frozen = (bool(kinds) and kinds <= {"frozen-batch", "frozen-dimension"}) or "froze" in row.why
     verdict = "frozen" if frozen else "failed" if row.verdict == "failed" else "disagrees"
     return Outcome(model.name, name, "ours", verdict, _short(row.why))
 
