@@ -181,6 +181,7 @@ def _run_step(run: _Run, name: str) -> None:
         calibration=run.calibration,
         trust=run.opened.trusted,
         ranges=run.ranges,
+        kind=run.opened.kind,
     )
     number = None if step.reads else run.opened.number
     written, tools = _worker(run, step.worker).call(

@@ -149,7 +149,7 @@ def _probe(source: TorchSource, arrays: Tensors, *, after: Tensors | None = None
             ) from error
         raise UsageError(
             f"the model cannot run on the example inputs {examples.shown(arrays)}: {reason}",
-            hint="check their shapes and dtypes",
+            hint="check their shapes and dtypes; a model that takes one size of batch needs --static",
         ) from error
     return _named_outputs(answer)
 

@@ -15,7 +15,11 @@ from deploy_core.signature import BATCH, Dim, Signature, Tensors, TensorSpec
 
 FILE = "model.tflite"
 LIBRARY = "ai_edge_litert"
-OPTIONS: Mapping[str, str] = {"io": "of tflite-int8: `float` or `int8` for its inputs and outputs (float)"}
+OPTIONS: Mapping[str, str] = {
+    "io": "of tflite-int8: `float` or `int8` for its inputs and outputs (float)",
+    "layout": "nhwc: inputs and outputs of four dimensions in floats have their channels last (as in the source)",
+    "integers": "int32: int64 inputs and outputs are int32 (as in the source)",
+}
 
 
 class Interpreted:

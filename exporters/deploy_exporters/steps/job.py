@@ -31,7 +31,7 @@ class Job:
     """`reads` is the file or folder of the step before (None: the opened source), `writes` the one to make.
 
     `proofs` are of several sizes of every symbol, the first of the example's own. `calibration` holds rows of real
-    inputs, for steps that quantise. `trust` allows files that may run code. `ranges` are the least and the greatest size
+    inputs, for steps that quantise. `kind` is the kind of source. `trust` allows files that may run code. `ranges` are the least and the greatest size
     of a symbol, where the user gave them.
     """
 
@@ -43,6 +43,7 @@ class Job:
     options: Mapping[str, str] = field(default_factory=dict)
     calibration: Tensors | None = None
     trust: bool = False
+    kind: str = ""
     ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property

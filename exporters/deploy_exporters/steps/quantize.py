@@ -13,6 +13,7 @@ from deploy_core.errors import ExportError, UsageError
 from deploy_core.signature import Array
 from deploy_exporters import calibration
 from deploy_exporters.formats.savedmodel import SIGNATURE
+from deploy_exporters.steps import border
 from deploy_exporters.steps.job import Job, Written
 from deploy_exporters.steps.tensorflow import converted, converter
 from deploy_exporters.steps.tflite_numbers import Numbers, numbers
@@ -26,7 +27,7 @@ def tflite_float16_from_savedmodel(job: Job) -> Written:
     asked.optimizations = [tf.lite.Optimize.DEFAULT]
     asked.target_spec.supported_types = [tf.float16]
     found = _write(job, asked)
-    return Written(_weights(found, "float16"), remarks=_unchanged(found, "float16"))
+    return Written(_weights(found, "float16"), border.changes(job), _unchanged(found, "float16"))
 
 
 def tflite_dynamic_int8_from_savedmodel(job: Job) -> Written:
@@ -34,7 +35,7 @@ def tflite_dynamic_int8_from_savedmodel(job: Job) -> Written:
     asked = converter(job)
     asked.optimizations = [tf.lite.Optimize.DEFAULT]
     found = _write(job, asked)
-    return Written(_weights(found, "int8"), remarks=_unchanged(found, "int8"))
+    return Written(_weights(found, "int8"), border.changes(job), _unchanged(found, "int8"))
 
 
 def tflite_int8_from_savedmodel(job: Job) -> Written:
@@ -52,7 +53,7 @@ def tflite_int8_from_savedmodel(job: Job) -> Written:
     found = _write_int8(job, io, dict(rows))
     told = f"{len(found.computed) - len(found.left)} of {len(found.computed)} operators in integers"
     remarks = (*calibration.remarks(job.signature, rows), *_floats(found))
-    return Written(f"{told}{_channels(found)}", _changes(job, found), remarks)
+    return Written(f"{told}{_channels(found)}", border.joined(border.changes(job), _changes(job, found)), remarks)
 
 
 def _write_int8(job: Job, io: str, rows: dict[str, Array]) -> Numbers:
@@ -67,7 +68,7 @@ def _write_int8(job: Job, io: str, rows: dict[str, Array]) -> Numbers:
 def _int8(job: Job, io: str, rows: dict[str, Array], *operators: Any) -> Any:
     def representative() -> Iterator[tuple[str, dict[str, Array]]]:
         for row in calibration.rows(job.signature, rows):
-            yield SIGNATURE, row
+            yield SIGNATURE, border.to_file(job, row)
 
     asked = converter(job)
     asked.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -11,7 +11,8 @@ from tensorflow.lite.python.convert_phase import ConverterError
 from deploy_core.errors import ExportError
 from deploy_exporters import translation
 from deploy_exporters.formats.savedmodel import SIGNATURE
-from deploy_exporters.steps.job import Job
+from deploy_exporters.steps import border
+from deploy_exporters.steps.job import Job, Written
 
 _OPERATOR = re.compile(r"\btf\.([A-Z]\w+)")
 
@@ -22,15 +23,15 @@ def savedmodel_from_onnx(job: Job) -> str:
     return ""
 
 
-def tflite_from_savedmodel(job: Job) -> str:
+def tflite_from_savedmodel(job: Job) -> Written:
     """Write a .tflite."""
     job.writes.write_bytes(converted(converter(job)))
-    return ""
+    return Written(changes=border.changes(job))
 
 
 def converter(job: Job) -> Any:
-    """Give TensorFlow's converter to TFLite for the job's SavedModel."""
-    return tf.lite.TFLiteConverter.from_saved_model(str(job.read), signature_keys=[SIGNATURE])
+    """Give TensorFlow's converter to TFLite for the job's SavedModel, its tensors in the layout that was asked for."""
+    return tf.lite.TFLiteConverter.from_saved_model(str(border.read(job)), signature_keys=[SIGNATURE])
 
 
 def converted(converter: Any) -> bytes:
