@@ -20,9 +20,10 @@ SIGNATURE = "deploy_signature"  # the name of the method that tells it: the form
 class Planned:
     """A program whose memory is planned for its largest sizes; one call at a time."""
 
-    def __init__(self, method: Any, signature: Signature) -> None:
+    def __init__(self, method: Any, signature: Signature, held: tuple[Any, ...]) -> None:
         self.signature = signature
         self._method = method
+        self._held = held
         self._lock = threading.Lock()
         told = [method.metadata.input_tensor_meta(index).sizes() for index in range(len(signature.inputs))]
         self._largest = dict(zip((spec.name for spec in signature.inputs), map(tuple, told), strict=True))
@@ -46,6 +47,7 @@ class Planned:
     def close(self) -> None:
         """Let go of the program."""
         self._method = None
+        self._held = ()
 
     def _check(self, arrays: Tensors) -> None:
         # The runtime counts elements, not sizes: a longer sequence would pass in a smaller batch.
@@ -65,9 +67,11 @@ def load(path: Path, signature: Signature | None = None, *, threads: int | None 
     """
     from executorch.runtime import Runtime, Verification
 
-    program = Runtime.get().load_program(path.read_bytes(), verification=Verification.InternalConsistency)
+    body = path.read_bytes()
+    program = Runtime.get().load_program(body, verification=Verification.InternalConsistency)
     told = signature or _told(path, program)
-    return Planned(program.load_method("forward"), told)
+    # A method points into its program, and that into its bytes, without holding them.
+    return Planned(program.load_method("forward"), told, (program, body))
 
 
 def _told(path: Path, program: Any) -> Signature:

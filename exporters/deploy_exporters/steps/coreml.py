@@ -28,6 +28,7 @@ from deploy_exporters.torch_source import TorchSource
 
 NOT_RUN = "written, not run: Core ML runs on Apple's systems only"
 _DATE = "com.github.apple.coremltools.conversion_date"
+_MODEL = "Data/com.apple.CoreML/model.mlmodel"
 _DTYPES = {65552: "float16", 65568: "float32", 65600: "float64", 131104: "int32"}  # ArrayFeatureType.ArrayDataType
 
 
@@ -103,6 +104,7 @@ def _save(spec: Any, weights: str | None, path: Path) -> None:
     if path.exists():
         shutil.rmtree(path)
     save_spec(spec, str(path), weights_dir=weights)
+    (path / _MODEL).write_bytes(spec.SerializeToString(deterministic=True))  # else its maps are in any order
     manifest = path / "Manifest.json"
     manifest.write_text(json.dumps(_named(json.loads(manifest.read_text())), indent=4, sort_keys=True) + "\n")
 

@@ -33,22 +33,22 @@ class _Named(torch.nn.Module):
 
 def torchscript_from_keras(job: Job) -> str:
     """Trace the model on the torch backend; TensorFlow is not imported."""
-    jit.save(jit.trace(_module(job), _example(job)), job.writes, job.signature)
+    module = flat(_named(job), [spec.name for spec in job.signature.inputs]).eval()
+    jit.save(jit.trace(module, _example(job)), job.writes, job.signature)
     job.prove(torchscript.load(job.writes, job.signature), "the traced file")
     return "trace"
 
 
 def pt2_from_keras(job: Job) -> str:
     """Write a torch.export program of the model on the torch backend."""
-    pt2.save(pt2.program(TorchSource(_module(job), job.signature, job.proofs[0][0])), job.writes, job.signature)
+    pt2.save(pt2.program(TorchSource(_named(job).eval(), job.signature, job.proofs[0][0])), job.writes, job.signature)
     return ""
 
 
-def _module(job: Job) -> torch.nn.Module:
+def _named(job: Job) -> _Named:
     if keras.backend.backend() != "torch":
         raise ExportError(f"Keras runs on {keras.backend.backend()} here, wanted is torch")
-    source = KerasSource(_load(job), job.signature, {})
-    return flat(_Named(source), [spec.name for spec in job.signature.inputs]).eval()
+    return _Named(KerasSource(_load(job), job.signature, {}))
 
 
 def _load(job: Job) -> Any:
