@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import tempfile
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,6 +25,7 @@ _CODE = (
 )
 # The hash seed: TorchScript writes sets in their order, and the same model should give the same bytes.
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"}
+_SHARE = 0.8  # of the machine's memory: beyond, it begins to kill or to swap what others run
 ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
     "source": {**_QUIET, "KERAS_BACKEND": "tensorflow"},
     "tensorflow": {**_QUIET, "KERAS_BACKEND": "tensorflow"},
@@ -33,11 +37,14 @@ ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
 class Worker:
     """One child process that runs functions by name, one call at a time."""
 
-    def __init__(self, kind: str, log: Path, temporary: str, *, cpu_seconds: float, wall_seconds: float) -> None:
+    def __init__(
+        self, kind: str, log: Path, temporary: str, *, cpu_seconds: float, wall_seconds: float, memory: float
+    ) -> None:
         self.kind = kind
         self.loaded: tuple[str, ...] = ()
         self.blamed = False
         self._limits = (cpu_seconds, wall_seconds)
+        self._memory = memory
         self._lock = threading.Lock()
         ours, theirs = socket.socketpair()
         with theirs:
@@ -85,7 +92,7 @@ class Worker:
         self.child.allow_cpu(cpu)
         try:
             messages.send(self._connection, packed, seconds=wall)
-            return messages.receive(self._connection, seconds=wall)
+            return messages.receive(self._connection, seconds=wall, watch=partial(self._watch, step))
         except TimeoutError:
             error = ExportError(f"{step} did not end within {wall:g} seconds", hint=self._hint())
             self.stop()
@@ -99,12 +106,26 @@ class Worker:
             self.stop()  # The answer to this call would be taken for the answer to the next.
             raise
 
+    def _watch(self, step: str) -> None:
+        # A limit of the kernel's would hold for addresses, of which TensorFlow and torch reserve what they never use.
+        if sys.platform != "linux" or self.child.returncode is not None:
+            return
+        with suppress(FileNotFoundError, ProcessLookupError):
+            taken = child.memory(self.child.pid)
+            if taken > self._memory:
+                self.blamed = True
+                raise ExportError(
+                    f"{step} took {taken / 2**30:.2f} GB of memory, the limit is {self._memory / 2**30:.2f} GB",
+                    hint=f"--step-memory GB allows more; the whole story is in {self.child.log}",
+                )
+
     def _failed(self, step: str, told: str) -> DeployError:
         self.blamed = True
         return ExportError(f"{step} failed: {told}", hint=f"the whole story is in {self.child.log}")
 
     def _dead(self, step: str) -> DeployError:
-        return ExportError(f"{step}: the worker process {self.child.death()}", hint=self._hint())
+        more = "--step-seconds S allows more; " if self.child.returncode == -signal.SIGXCPU else ""
+        return ExportError(f"{step}: the worker process {self.child.death()}", hint=more + self._hint())
 
     def _hint(self) -> str:
         self.blamed = True
@@ -115,12 +136,16 @@ class Worker:
 class Workers:
     """The workers of one command, started when they are first called, ended together.
 
-    A call may use `cpu_seconds` of processor time and `wall_seconds` of waiting; the logs of those that failed stay in `logs`.
+    A call may use `cpu_seconds` of processor time, `wall_seconds` of waiting and `memory` bytes, without which it is most
+    of the machine's; the logs of those that failed stay in `logs`.
     """
 
-    def __init__(self, logs: Path, *, cpu_seconds: float = 600, wall_seconds: float = 3600) -> None:
+    def __init__(
+        self, logs: Path, *, cpu_seconds: float = 600, wall_seconds: float = 3600, memory: float | None = None
+    ) -> None:
         self._logs = logs
-        self._limits = {"cpu_seconds": cpu_seconds, "wall_seconds": wall_seconds}
+        most = _SHARE * child.machine_memory() if memory is None else memory
+        self._limits = {"cpu_seconds": cpu_seconds, "wall_seconds": wall_seconds, "memory": most}
         self._workers: dict[str, Worker] = {}
         # A worker that is killed cannot remove its temporary files: they lie where we remove them.
         self._temporary: tempfile.TemporaryDirectory[str] | None = None

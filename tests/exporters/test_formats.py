@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy_core.errors import DeployError, InputError, UsageError
+from deploy_core.errors import DeployError, InputError, UnsafeError, UsageError
 from deploy_exporters.formats import PUBLIC, adopt, format_of, hosted, load
 from deploy_exporters.worker import Workers
 
@@ -36,18 +36,14 @@ def test_a_tflite_is_known_by_its_bytes_too(exported: Any, tmp_path: Path) -> No
 
 
 def test_what_is_no_model(tmp_path: Path) -> None:
-    import torch
-
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "empty").mkdir()
     (tmp_path / "cut.pt").write_bytes(b"PK\x03\x04")
-    torch.save({"weight": torch.ones(2)}, tmp_path / "state.pt")
     for name, words in {
         "nothing.onnx": "there is no file",
         "notes.txt": "no model file that is known",
         "empty": "no SavedModel",
         "cut.pt": "is not a TorchScript file",
-        "state.pt": "holds pickled weights",
     }.items():
         with pytest.raises(UsageError, match=words):
             format_of(tmp_path / name)
@@ -97,7 +93,8 @@ def test_a_foreign_mar_is_not_run(breakable: Workers, tmp_path: Path) -> None:
         )
         archive.writestr("MAR-INF/MANIFEST.json", manifest)
         archive.writestr("evil.py", "raise SystemExit('executed')")
-    with pytest.raises(UsageError, match="carries a handler that is not ours"):
+        archive.writestr("m.pt", b"")
+    with pytest.raises(UnsafeError, match="carries a handler that is not ours"):
         adopt(breakable, tmp_path / "foreign.mar")
 
 
@@ -109,7 +106,7 @@ def test_a_foreign_handler_under_our_handlers_name_is_not_run(
         for name in archive.namelist():
             body = b"raise SystemExit('executed')" if name == "deploy_handler.py" else archive.read(name)
             evil.writestr(name, body)
-    with pytest.raises(UsageError, match="carries a handler that is not ours"):
+    with pytest.raises(UnsafeError, match="carries a handler that is not ours"):
         adopt(breakable, tmp_path / "evil.mar")
     assert adopt(breakable, ours).format == "mar"
 

@@ -113,8 +113,31 @@ def test_kill_9_between_calls(tmp_path: Path) -> None:
 
 
 def test_a_hang_that_burns_cpu_is_ended(tmp_path: Path) -> None:
-    with Workers(tmp_path, cpu_seconds=1) as workers, pytest.raises(ExportError, match="used up its CPU time"):
+    with (
+        Workers(tmp_path, cpu_seconds=1) as workers,
+        pytest.raises(ExportError, match="used up its CPU time") as caught,
+    ):
         workers.call("runtime", "re:match", *BURN)
+    assert "--step-seconds" in caught.value.hint
+
+
+def test_a_step_that_takes_too_much_memory_is_ended(tmp_path: Path) -> None:
+    code = "import time\nheld = b'x' * (300 << 20)\ntime.sleep(600)"
+    with Workers(tmp_path, memory=200 << 20) as workers:
+        pid = workers.get("runtime").child.pid
+        assert workers.call("runtime", "builtins:len", "abc") == 3
+        with pytest.raises(ExportError, match=r"exec took 0.\d+ GB of memory, the limit is 0.20 GB") as caught:
+            workers.call("runtime", "builtins:exec", code)
+        assert "--step-memory" in caught.value.hint
+        assert str(tmp_path) in caught.value.hint
+        assert gone(pid)
+        assert workers.call("runtime", "builtins:len", "abc") == 3, "the next step gets a new worker"
+
+
+def test_addresses_are_not_memory(tmp_path: Path) -> None:
+    code = "import mmap, time\nheld = mmap.mmap(-1, 1 << 34)\ntime.sleep(0.5)"
+    with Workers(tmp_path, memory=200 << 20) as workers:
+        workers.call("runtime", "builtins:exec", code)
 
 
 def test_cpu_seconds_are_counted_by_call(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ def export(
     static: bool = False,
     trust: bool = False,
     store: Path | str | None = None,
+    step_seconds: float = 600,
+    step_memory: float | None = None,
 ) -> Exported:
     """Write a model (in memory, or SOURCE as on the command line) in the formats `to` (one, or several), prove and store each file.
 
@@ -62,6 +64,8 @@ def export(
             static=static,
             trust=trust,
         )
+            step_seconds=step_seconds,
+            step_memory=step_memory,
         return flow.export(request, store=_store(store))
 
 

@@ -13,7 +13,7 @@ _INSTEAD = "write the weights again with model.save()"
 
 def dangers(file: Path | IO[bytes]) -> Iterator[Danger]:
     """Give what of the file lies in other files, which reading it would open."""
-    import h5py
+    import h5py  # type: ignore[import-untyped]
 
     with h5py.File(file, "r") as opened:
         outside = [name for name, link in _links(opened) if isinstance(link, h5py.ExternalLink)]

@@ -32,7 +32,7 @@ def dangers(path: Path) -> Iterator[Danger]:
 
 
 def _of_hdf5(path: Path) -> Any:
-    import h5py
+    import h5py  # type: ignore[import-untyped]
 
     with h5py.File(path, "r") as opened:
         return json.loads(opened.attrs.get("model_config", "{}"))

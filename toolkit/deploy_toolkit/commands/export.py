@@ -56,6 +56,8 @@ def command(
     SOURCE is a file (.pt2, TorchScript .pt, .keras, .onnx, .tflite, .mar) or the folder of a SavedModel; or
     `module:attribute` / `file.py:attribute`: a model, or a function that returns one, optionally with example inputs; or
     NAME[@VERSION] in the store, whose next version gets the formats, too.
+    step_seconds: float,
+    step_memory: float | None,
 
     \b
     Example:
@@ -85,3 +87,5 @@ def command(
         exported = flow.export(request, store=output.store, on_event=on_event)
     output.show(exported.to_json(), terminal.exported(exported))
     return exported.report.exit_code
+        step_seconds=step_seconds,
+        step_memory=step_memory,

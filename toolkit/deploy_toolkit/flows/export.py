@@ -35,6 +35,7 @@ class Request:
     `quantize` names modes, for which `calibration` holds rows of real inputs; a variant that is further off than
     `max_degradation` (a share of the output's spread, and of top-1 answers) is not stored. `ranges` gives the least and
     the greatest size of a symbol. `static` lets every dimension be fixed, `trust` lets files run code of their own.
+    A step may use `step_seconds` of processor time and `step_memory` GB, without which it is most of the machine's.
     """
 
     source: str | sources.Source
@@ -51,6 +52,13 @@ class Request:
     static: bool = False
     trust: bool = False
     signature: str = ""
+    step_seconds: float = 600
+    step_memory: float | None = None
+
+    def workers(self) -> Workers:
+        """Give the workers of this export, which hold every step to its limits."""
+        memory = None if self.step_memory is None else self.step_memory * 2**30
+        return Workers(state.logs(), cpu_seconds=self.step_seconds, memory=memory)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -102,7 +110,7 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
     source = replace(source, trust=request.trust, static=request.static, signature=request.signature)
     name = request.name or _name_of(source)
     on_event(f"opening {source.location}")
-    with shelf.staging(name) as staged, Workers(state.logs()) as workers:
+    with shelf.staging(name) as staged, request.workers() as workers:
         opened = open_source(workers, source, example=request.example, inputs=request.inputs, outputs=request.outputs)
         golden, measured = _golden(opened, request.ranges.get(BATCH))
         written, report = make(request, workers, opened, staged, golden, measured, on_event, name=name)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deploy_agreement import Noise, Report, compare
-from deploy_core import state
 from deploy_core.artifact import Artifact
 from deploy_core.errors import ExportError, UsageError
 from deploy_exporters import sources
@@ -29,7 +28,7 @@ def extend(request: flow.Request, version: Version, shelf: Store, on_event: OnEv
     reference = _reference(version)
     golden, measured = version.golden, Noise(version.golden.noise, version.golden.noise_origin)
     on_event(f"opening the reference of {version}")
-    with shelf.staging(version.name) as staged, Workers(state.logs()) as workers:
+    with shelf.staging(version.name) as staged, request.workers() as workers:
         opened = _opened(workers, version, reference, trust=request.trust)
         _require_same(opened, version, golden, measured)
         written, report = flow.make(
