@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from benchmarks.zoo.model import Model
 
-_FILES = ("onnx", "savedmodel", "tflite", "mar")
+_FILES = ("onnx", "savedmodel", "tflite", "mar", "openvino")
 DENOMINATOR: Mapping[str, tuple[str, ...]] = {
-    "torch": (*_FILES, "torchscript", "pt2"),
-    "keras": (*_FILES, "torchscript"),
+    "torch": (*_FILES, "torchscript", "pt2", "executorch"),
+    "keras": (*_FILES, "torchscript", "pt2", "executorch"),
     "torchscript": (*_FILES, "torchscript"),
     "onnx": _FILES,
 }
