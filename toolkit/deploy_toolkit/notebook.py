@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from deploy_core.endpoint import Endpoint
     from deploy_core.signature import Tensors
     from deploy_toolkit.flows.export import Exported
+    from deploy_toolkit.flows.package import Packaged
 
 
 def export(
@@ -32,9 +33,9 @@ def export(
     ranges: Mapping[str, tuple[int, int]] | None = None,
     static: bool = False,
     trust: bool = False,
-    store: Path | str | None = None,
     step_seconds: float = 600,
     step_memory: float | None = None,
+    store: Path | str | None = None,
 ) -> Exported:
     """Write a model (in memory, or SOURCE as on the command line) in the formats `to` (one, or several), prove and store each file.
 
@@ -63,9 +64,9 @@ def export(
             ranges=ranges or {},
             static=static,
             trust=trust,
-        )
             step_seconds=step_seconds,
             step_memory=step_memory,
+        )
         return flow.export(request, store=_store(store))
 
 
@@ -121,6 +122,30 @@ def predict(
     from deploy_toolkit.flows import predict as flow
 
     return flow.predict(str(subject), inputs, store=_store(store), trust=trust)
+
+
+def package(
+    name: str,
+    *,
+    target: str,
+    artifact: str = "tflite",
+    labels: Path | str | None = None,
+    license: Path | str | None = None,
+    out: Path | str | None = None,
+    store: Path | str | None = None,
+) -> Packaged:
+    """Put a stored TFLite file into one archive for `target` (linux or android), as `deploy package` does."""
+    from deploy_toolkit.flows import package as flow
+
+    request = flow.Request(
+        name,
+        target,
+        artifact,
+        None if labels is None else str(labels),
+        None if license is None else Path(license),
+        None if out is None else Path(out),
+    )
+    return flow.package(request, store=_store(store))
 
 
 def _calibration(given: Tensors | Iterable[Tensors] | None) -> Tensors | None:

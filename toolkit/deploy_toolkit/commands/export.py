@@ -33,6 +33,12 @@ from deploy_toolkit.output import Output, common
 @click.option("--static", is_flag=True, help="Fix every dimension to the example's.")
 @click.option("--signature", default="", metavar="NAME", help="The signature of a SavedModel; else serving_default.")
 @click.option("--trust", is_flag=True, help="Open files that may run code of their own.")
+@click.option(
+    "--step-seconds", type=click.FloatRange(min=1), default=600, metavar="S", help="CPU seconds that a step may use."
+)
+@click.option(
+    "--step-memory", type=click.FloatRange(min=0.1), metavar="GB", help="Memory that a step may use; else 80% of all."
+)
 @common
 def command(
     output: Output,
@@ -50,14 +56,14 @@ def command(
     static: bool,
     signature: str,
     trust: bool,
+    step_seconds: float,
+    step_memory: float | None,
 ) -> int:
     """Write a trained model in other formats, prove each file, and store them as one version.
 
     SOURCE is a file (.pt2, TorchScript .pt, .keras, .onnx, .tflite, .mar) or the folder of a SavedModel; or
     `module:attribute` / `file.py:attribute`: a model, or a function that returns one, optionally with example inputs; or
     NAME[@VERSION] in the store, whose next version gets the formats, too.
-    step_seconds: float,
-    step_memory: float | None,
 
     \b
     Example:
@@ -82,10 +88,10 @@ def command(
         static=static,
         trust=trust,
         signature=signature,
+        step_seconds=step_seconds,
+        step_memory=step_memory,
     )
     with output.progress() as on_event:
         exported = flow.export(request, store=output.store, on_event=on_event)
     output.show(exported.to_json(), terminal.exported(exported))
     return exported.report.exit_code
-        step_seconds=step_seconds,
-        step_memory=step_memory,
