@@ -108,6 +108,7 @@ def test_two_trainings_disagree(deploy: Deploy, models: Path) -> None:
         (("serve", "simplenet", "--dry-run"), "launch-1"),
         (("serve", "simplenet", "--dry-run", "--server", "torchserve"), "launch-1"),
         (("predict", "simplenet", "--input", "x.json"), "predict-1"),
+        (("package", "simplenet", "--for", "linux"), "package-1"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else None,
 )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from deploy_clients import connect as connect
     from deploy_toolkit.notebook import check as check
     from deploy_toolkit.notebook import export as export
+    from deploy_toolkit.notebook import package as package
     from deploy_toolkit.notebook import predict as predict
     from deploy_toolkit.notebook import serve as serve
 
@@ -26,10 +27,11 @@ _HOMES = {
     "check": "deploy_toolkit.notebook",
     "connect": "deploy_clients",
     "export": "deploy_toolkit.notebook",
+    "package": "deploy_toolkit.notebook",
     "predict": "deploy_toolkit.notebook",
     "serve": "deploy_toolkit.notebook",
 }
-__all__ = ["check", "connect", "export", "predict", "serve"]
+__all__ = ["check", "connect", "export", "package", "predict", "serve"]
 
 
 def __getattr__(name: str) -> Any:

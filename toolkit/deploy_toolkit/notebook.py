@@ -25,6 +25,7 @@ def export(
     to: str | Sequence[str],
     name: str | None = None,
     example: Any = None,
+    inputs: str | Sequence[str] = (),
     output: Sequence[str] = (),
     options: Mapping[str, Mapping[str, str]] | None = None,
     quantize: str | Sequence[str] = (),
@@ -40,22 +41,26 @@ def export(
     """Write a model (in memory, or SOURCE as on the command line) in the formats `to` (one, or several), prove and store each file.
 
     `name` in the store: without it the model's class in lower case, or the name of the file. `example`: an array, or
-    arrays by input name; the first axis is the batch. `calibration`: rows of real inputs by name, or an iterable of
+    arrays by input name; the first axis is the batch. `inputs`: one or several `NAME:DTYPE[DIM,…]` that name further
+    dynamic dimensions, e.g. `ids:int64[batch,seq]`. `calibration`: rows of real inputs by name, or an iterable of
     such batches. The other options are those of `deploy export`.
     Raises ExportError if a file cannot be written or disagrees; nothing is stored then.
     """
+    from deploy_core.signature import TensorSpec
     from deploy_exporters.handover import hand_over
     from deploy_toolkit.flows import export as flow
 
     if isinstance(model, str) and not isinstance(example, Mapping | None):
         raise InputError(f"the inputs of {model} have names that are not known yet", hint="give example={name: array}")
     with TemporaryDirectory(prefix="deploy-") as folder:
-        source = model if isinstance(model, str) else hand_over(model, Path(folder), example)
+        specs = tuple(map(TensorSpec.parse, [inputs] if isinstance(inputs, str) else inputs))
+        source = model if isinstance(model, str) else hand_over(model, Path(folder), example, specs, static=static)
         request = flow.Request(
             source,
             (to,) if isinstance(to, str) else tuple(to),
             name=name or (None if isinstance(model, str) else type(model).__name__.lower()),
             example=example if isinstance(example, Mapping) else None,
+            inputs=specs,
             outputs=tuple(output),
             options=options or {},
             quantize=(quantize,) if isinstance(quantize, str) else tuple(quantize),
@@ -149,14 +154,9 @@ def package(
 
 
 def _calibration(given: Tensors | Iterable[Tensors] | None) -> Tensors | None:
-    import numpy as np
+    from deploy_exporters.calibration import joined
 
-    if given is None or isinstance(given, Mapping):
-        return given
-    batches = list(given)
-    if not batches:
-        raise InputError("the calibration data hold no batch", hint="give at least one {name: array}")
-    return {name: np.concatenate([np.asarray(batch[name]) for batch in batches]) for name in batches[0]}
+    return given if given is None or isinstance(given, Mapping) else joined(given)
 
 
 def _store(given: Path | str | None) -> Path:
