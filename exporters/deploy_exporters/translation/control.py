@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from deploy_exporters.translation.values import Node, Value, dims, rank, static, tensor
+from deploy_exporters.translation.sequences import Rows
+from deploy_exporters.translation.values import Node, Value, dims, rank, static, tensor, vector
 
 
 def branch(node: Node, condition: Value) -> tuple[Value, ...]:
@@ -21,26 +23,88 @@ def branch(node: Node, condition: Value) -> tuple[Value, ...]:
 
 
 def loop(node: Node, limit: Value = None, condition: Value = None, *initial: Value) -> tuple[Value, ...]:
-    """Translate Loop by TensorFlow's while; what each round yields is collected in arrays."""
-    body, count = node.get("body"), len(initial)
+    """Translate Loop by TensorFlow's while; what each round yields is collected, a sequence that grows as well."""
+    body = _Body(node, initial)
     most = tf.constant(np.iinfo(np.int64).max) if limit is None else tf.cast(tf.reshape(limit, []), tf.int64)
     go = tf.constant(True) if condition is None else tf.reshape(tensor(condition), [])
-    kinds = body.output_dtypes[1 + count :]
-    arrays = [tf.TensorArray(kind, 0, dynamic_size=True, infer_shape=False, element_shape=None) for kind in kinds]
+    start = tuple(tensor(value) for value in initial if not isinstance(value, list))
+    fixed = static(most)
+    room = None if fixed is not None and fixed > _MOST_ROOM else tf.cast(most, tf.int32)
+    columns = [_Column(y, room) for y in body.first_round(go, start)]
 
     def turn(i: Any, going: Any, state: tuple[Any, ...], collected: list[Any]) -> tuple[Any, ...]:
-        again, *rest = body(i, going, *state)
-        after, yielded = rest[:count], rest[count:]
-        written = [ta.write(tf.cast(i, tf.int32), tensor(y)) for ta, y in zip(collected, yielded, strict=True)]
-        return i + 1, tf.reshape(tensor(again), []), tuple(map(tensor, after)), written
+        again, after, yielded = body(i, going, state)
+        written = [c.written(kept, i, y) for c, kept, y in zip(columns, collected, yielded, strict=True)]
+        return i + 1, again, after, written
 
-    start = (tf.constant(0, tf.int64), go, tuple(map(tensor, initial)), arrays)
-    open_shapes = tuple(tf.TensorShape([None] * rank(value)) for value in initial)
-    invariants = (tf.TensorShape([]), tf.TensorShape([]), open_shapes, [tf.TensorShape(None)] * len(arrays))
-    _, _, final, collected = tf.while_loop(
-        lambda i, again, *_: tf.logical_and(i < most, again), turn, start, shape_invariants=invariants
+    shapes = tuple(tf.TensorShape([None] * rank(value)) for value in start)
+    invariants = (tf.TensorShape([]), tf.TensorShape([]), shapes, [column.shape for column in columns])
+    count, _, final, collected = tf.while_loop(
+        lambda i, again, *_: tf.logical_and(i < most, again),
+        turn,
+        (tf.constant(0, tf.int64), go, start, [column.start for column in columns]),
+        shape_invariants=invariants,
     )
-    return (*final, *(array.stack() for array in collected))
+    return body.results(final, [c.finished(kept, count) for c, kept in zip(columns, collected, strict=True)])
+
+
+_MOST_ROOM = 2**20  # rounds for which room is made beforehand
+
+
+class _Body:
+    """One round of a loop: from the state to the next state and what is yielded; sequences only grow at their end."""
+
+    def __init__(self, node: Node, initial: Sequence[Value]) -> None:
+        self._node, self._graph = node, node.get("body")
+        self._growing = [isinstance(value, list) for value in initial]
+        if any(isinstance(value, list) and value for value in initial):
+            raise node.error("a sequence that is not empty enters it", hint="export with a fixed number of rounds")
+
+    def __call__(self, i: Any, going: Any, state: Sequence[Any]) -> tuple[Any, tuple[Any, ...], list[Any]]:
+        rest = iter(state)
+        again, *results = self._graph(i, going, *([] if growing else next(rest) for growing in self._growing))
+        after, yielded = results[: len(self._growing)], results[len(self._growing) :]
+        grown = [self._added(value) for value, growing in zip(after, self._growing, strict=True) if growing]
+        plain = [tensor(value) for value, growing in zip(after, self._growing, strict=True) if not growing]
+        return tf.reshape(tensor(again), []), tuple(plain), [tensor(y) for y in (*grown, *yielded)]
+
+    def _added(self, parts: list[Value]) -> Value:
+        if len(parts) != 1:
+            raise self._node.error(
+                f"each round adds {len(parts)} tensors to a sequence, not one", hint="export with fixed sizes"
+            )
+        return parts[0]
+
+    def first_round(self, going: Any, state: Sequence[Any]) -> list[Any]:
+        """Give what the first round yields, for its shapes; where they are known, nothing of it is left in the file."""
+        return self(tf.constant(0, tf.int64), going, state)[2]
+
+    def results(self, final: Sequence[Any], collected: Sequence[Any]) -> tuple[Value, ...]:
+        """Put the outputs in their order."""
+        rest, columns = iter(final), iter(collected)
+        state = [Rows(next(columns)) if growing else next(rest) for growing in self._growing]
+        return (*state, *columns)
+
+
+class _Column:
+    """What one output yields round by round, as one tensor, because TFLite has no tensor lists.
+
+    It has room for all rounds from the start where their number has a bound, else it grows.
+    """
+
+    def __init__(self, row: Any, room: Any) -> None:
+        self._grows = room is None
+        sizes = vector(dims(row), tf.int32)
+        self.start = tf.zeros(tf.concat([[0 if room is None else room], sizes], 0), row.dtype)
+        self.shape = tf.TensorShape([None, *row.shape])
+
+    def written(self, kept: Any, i: Any, row: Any) -> Any:
+        if self._grows:
+            return tf.concat([kept, row[tf.newaxis]], 0)
+        return tf.tensor_scatter_nd_update(kept, tf.reshape(tf.cast(i, tf.int32), [1, 1]), row[tf.newaxis])
+
+    def finished(self, kept: Any, count: Any) -> Any:
+        return kept if self._grows else kept[: tf.cast(count, tf.int32)]
 
 
 def scan(node: Node, *inputs: Value) -> tuple[Value, ...]:

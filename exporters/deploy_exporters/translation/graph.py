@@ -58,6 +58,8 @@ def _in_best_layout(run: Operator, node: Node, inputs: Sequence[Value]) -> Value
 
 
 def _array(value: Value) -> Value:
+    if isinstance(value, list):
+        return [_array(part) for part in value]
     return as_array(value) if tf.is_tensor(value) else value
 
 

@@ -16,6 +16,7 @@ from deploy_exporters.translation.values import (
     entries,
     integers,
     rank,
+    static,
     tensor,
     vector,
 )
@@ -56,7 +57,7 @@ def slice_(
     if node.opset < 10:
         starts, ends = np.asarray(node.get("starts")), np.asarray(node.get("ends"))
         axes = np.asarray(node.get("axes")) if "axes" in node.attributes else None
-    count = int(starts.shape[0])
+    count = 1 if starts.shape[0] is None else int(starts.shape[0])  # unknown is what a slice of a shape gives
     where = list(range(count)) if axes is None else integers(node, axes, "axes")
     strides = [1] * count if steps is None else integers(node, steps, "steps")
     index: list[Any] = [slice(None)] * rank(x)
@@ -65,7 +66,24 @@ def slice_(
         index[axis] = _piece(sizes[axis], begin, end, step)
     if not isinstance(x, np.ndarray) and _is_shape(x) and _is_plain(index[0]):
         return vector(entries(x)[index[0]])
-    return tensor(x)[tuple(index)]
+    result = tensor(x)[tuple(index)]
+    if rank(x) == 1 and (length := _distance(starts, ends)) is not None:
+        result.set_shape([length])
+    return result
+
+
+def _distance(starts: Value, ends: Value) -> int | None:
+    """Tell how far apart two limits are that are known only at run time, such as i and i + 1."""
+    if isinstance(starts, np.ndarray) or isinstance(ends, np.ndarray) or tf.executing_eagerly():
+        return None
+    (one, first), (other, last) = _base_and_offset(starts), _base_and_offset(ends)
+    return last - first if one is other and last > first else None
+
+
+def _base_and_offset(value: Any) -> tuple[Any, int]:
+    if value.op.type == "AddV2" and (addend := static(value.op.inputs[1])) is not None and addend.size == 1:
+        return value.op.inputs[0], int(addend.reshape(()))
+    return value, 0
 
 
 def _is_plain(piece: slice) -> bool:

@@ -82,6 +82,17 @@ _FUNCTIONS: dict[str, str] = {
     "control:branch": "If",
     "control:loop": "Loop",
     "control:scan": "Scan",
+    # sequences
+    "sequences:at": "SequenceAt",
+    "sequences:concat_from_sequence": "ConcatFromSequence",
+    "sequences:construct": "SequenceConstruct",
+    "sequences:empty": "SequenceEmpty",
+    "sequences:erase": "SequenceErase",
+    "sequences:has_element": "OptionalHasElement",
+    "sequences:insert": "SequenceInsert",
+    "sequences:length": "SequenceLength",
+    "sequences:optional": "Optional OptionalGetElement",
+    "sequences:split_to_sequence": "SplitToSequence",
     # pictures
     "regions:col2im": "Col2Im",
     "regions:max_unpool": "MaxUnpool",
