@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +18,7 @@ import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from command_line import run_deploy
+from command_line import ROOT, run_deploy
 from tiny_tflite import golden, signature, tiny
 
 import deploy_toolkit
@@ -169,6 +171,18 @@ def test_the_readme_s_calls_run(packages: Path, environments: Path, tmp_path: Pa
     done = subprocess.run(["bash", "-euc", shell], cwd=folder, env=path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "output float32[2, 2]" in done.stdout
+
+
+def test_the_calls_of_the_docs_run(models: Path, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "packaging.md").read_text()
+    codes = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "DEPLOY_STORE": str(models)}
+    for code in codes:
+        done = subprocess.run(
+            ["bash", "-euc", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert len(codes) == 1
 
 
 def test_what_lies_in_a_package(packages: Path, models: Path) -> None:
