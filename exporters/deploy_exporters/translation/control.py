@@ -108,28 +108,64 @@ class _Column:
 
 
 def scan(node: Node, *inputs: Value) -> tuple[Value, ...]:
-    """Translate Scan, unrolled over an axis of known length."""
+    """Translate Scan: unrolled over an axis of known length, else as a loop."""
     if node.opset < 9:
         raise node.error("the Scan of opset 8", hint="convert the model to a newer opset")
     sequences = int(node.get("num_scan_inputs"))
-    state, scanned = list(map(tensor, inputs[:-sequences])), inputs[-sequences:]
+    state, scanned = list(map(tensor, inputs[:-sequences])), [tensor(value) for value in inputs[-sequences:]]
     ways, axes = node.get("scan_input_directions", [0] * sequences), node.get("scan_input_axes", [0] * sequences)
-    length = dims(scanned[0])[axes[0] % rank(scanned[0])]
-    if not isinstance(length, int):
-        raise node.error("its number of rounds is dynamic", hint="export with a fixed sequence length")
-    columns = [
-        tf.unstack(tensor(v), num=length, axis=a)[:: -1 if w else 1]
-        for v, a, w in zip(scanned, axes, ways, strict=True)
-    ]
+    # the scanned axis comes first, in the order of the rounds
+    lines = [_rounds_first(v, a % rank(v), w) for v, a, w in zip(scanned, axes, ways, strict=True)]
+    length = dims(lines[0])[0]
+    run = _unrolled if isinstance(length, int) and length <= _LONGEST_UNROLLED else _looped
+    final, columns = run(node, state, lines, length)
+    return (*final, *_turned(node, columns))
+
+
+_LONGEST_UNROLLED = 256
+
+
+def _rounds_first(value: Any, axis: int, backward: int) -> Any:
+    moved = tf.transpose(value, [axis, *(a for a in range(rank(value)) if a != axis)]) if axis else value
+    return tf.reverse(moved, [0]) if backward else moved
+
+
+def _round(node: Node, state: Sequence[Any], parts: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    results = [tensor(value) for value in node.get("body")(*state, *parts)]
+    return results[: len(state)], results[len(state) :]
+
+
+def _unrolled(node: Node, state: list[Any], lines: Sequence[Any], length: int) -> tuple[list[Any], list[Any]]:
     rounds = []
-    for parts in zip(*columns, strict=True):
-        results = node.get("body")(*state, *parts)
-        state = list(map(tensor, results[: len(state)]))
-        rounds.append([tensor(y) for y in results[len(state) :]])
-    return (*state, *_joined(node, [list(column) for column in zip(*rounds, strict=True)]))
+    for parts in zip(*(tf.unstack(line, num=length) for line in lines), strict=True):
+        state, yielded = _round(node, state, parts)
+        rounds.append(yielded)
+    return state, [tf.stack(column) for column in zip(*rounds, strict=True)]
 
 
-def _joined(node: Node, columns: list[list[Any]]) -> list[Any]:
+def _looped(node: Node, state: list[Any], lines: Sequence[Any], length: Value) -> tuple[list[Any], list[Any]]:
+    count = tf.cast(length, tf.int32)
+    first = _round(node, state, [line[0] for line in lines])[1]  # for the shapes of what is yielded
+    columns = [_Column(row, count) for row in first]
+
+    def turn(i: Any, before: list[Any], collected: list[Any]) -> tuple[Any, list[Any], list[Any]]:
+        after, yielded = _round(node, before, [tf.gather(line, i) for line in lines])
+        return i + 1, after, [c.written(k, i, y) for c, k, y in zip(columns, collected, yielded, strict=True)]
+
+    shapes = [value.shape for value in state], [column.shape for column in columns]
+    start = (tf.constant(0), state, [column.start for column in columns])
+    invariants = (tf.TensorShape([]), *shapes)
+    _, final, collected = tf.while_loop(lambda i, *_: i < count, turn, start, shape_invariants=invariants)
+    return final, collected
+
+
+def _turned(node: Node, columns: Sequence[Any]) -> list[Any]:
+    """Put what was collected in the direction and on the axis that the node wants."""
     ways = node.get("scan_output_directions", [0] * len(columns))
     axes = node.get("scan_output_axes", [0] * len(columns))
-    return [tf.stack(column[:: -1 if w else 1], axis=a) for column, w, a in zip(columns, ways, axes, strict=True)]
+    return [_rounds_at(column, a % rank(column), w) for column, a, w in zip(columns, axes, ways, strict=True)]
+
+
+def _rounds_at(column: Any, axis: int, backward: int) -> Any:
+    ordered = tf.reverse(column, [0]) if backward else column
+    return tf.transpose(ordered, [*range(1, axis + 1), 0, *range(axis + 1, rank(column))]) if axis else ordered

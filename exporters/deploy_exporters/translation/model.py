@@ -39,6 +39,12 @@ def unknown_operators(model: onnx.ModelProto) -> tuple[str, ...]:
     return tuple(sorted({_full_name(node) for node in nodes_of(inlined(model).graph) if not is_known(node)}))
 
 
+def first_unknown(model: onnx.ModelProto) -> str:
+    """Say which node comes first of those without a translation; its operator, if it has no name."""
+    node = next(node for node in nodes_of(inlined(model).graph) if not is_known(node))
+    return node.name or _full_name(node)
+
+
 def _full_name(node: onnx.NodeProto) -> str:
     return node.op_type if node.domain in STANDARD else f"{node.domain}::{node.op_type}"
 

@@ -14,7 +14,7 @@ from deploy_core.errors import ExportError
 from deploy_core.signature import Signature, TensorSpec
 from deploy_exporters.exact_names import argument_name, rename_inputs
 from deploy_exporters.translation.graph import model_outputs
-from deploy_exporters.translation.model import load, opset_of, unknown_operators
+from deploy_exporters.translation.model import first_unknown, load, opset_of, unknown_operators
 from deploy_exporters.translation.values import WEIGHTS, Value, Weights, tensor
 
 SIGNATURE = "serving_default"
@@ -29,7 +29,8 @@ def write(onnx_path: Path, folder: Path, signature: Signature) -> None:
     model = load(onnx_path)
     if names := unknown_operators(model):
         raise ExportError(
-            f"{onnx_path.name} has operators without a translation to TensorFlow: {', '.join(names)}",
+            f"{onnx_path.name} has operators without a translation to TensorFlow: {', '.join(names)}"
+            f" (the first is node {first_unknown(model)!r})",
             hint="deploy the ONNX file itself, or write the model without them",
         )
     _check_names(model, signature)
