@@ -134,7 +134,9 @@ class Report:
     """Everything that was compared; `promised` is what `Promise.to_json` gives, of an export."""
 
     rows: tuple[Agreement, ...]
-    promised: Mapping[str, Any] = field(default_factory=lambda: {"sizes": [], "refused": [], "ranges": {}})
+    promised: Mapping[str, Any] = field(
+        default_factory=lambda: {"golden": {}, "sizes": [], "refused": [], "ranges": {}}
+    )
 
     @property
     def ok(self) -> bool:

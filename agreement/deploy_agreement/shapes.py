@@ -51,15 +51,20 @@ class Refused:
 
 @dataclass(frozen=True)
 class Promise:
-    """The sizes that a model's files must take, and those that the model itself refuses."""
+    """The sizes that a model's files must take, and those that the model itself refuses.
+
+    `golden` are the sizes of the golden inputs, `ranges` what the user asked for.
+    """
 
     sized: tuple[Sized, ...] = ()
     refused: tuple[Refused, ...] = ()
     ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    golden: Sizes = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Give what is needed to ask for the same sizes again, beside the golden inputs."""
         return {
+            "golden": dict(self.golden),
             "sizes": [{"sizes": dict(one.sizes), "noise": dict(one.noise.values)} for one in self.sized],
             "refused": [one.to_json() for one in self.refused],
             "ranges": {symbol: list(ends) for symbol, ends in self.ranges.items()},
@@ -81,7 +86,7 @@ def promise(
         asking.vary(symbol)
     asking.vary_all()
     asking.fill_batch()
-    return Promise(tuple(asking.sized), tuple(asking.refused), asking.ranges)
+    return Promise(tuple(asking.sized), tuple(asking.refused), asking.ranges, asking.own)
 
 
 def again(reference: Predictor, golden: Tensors, measured: Noise, promised: Mapping[str, Any]) -> Iterator[Sized]:

@@ -4,38 +4,49 @@ from __future__ import annotations
 
 import copy
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
 from deploy_core.errors import UsageError
+from deploy_core.signature import TensorSpec
 from deploy_exporters.sources import HANDED_OVER, Source, kind_of
 
 
-def hand_over(model: object, folder: Path, example: Mapping[str, object] | object | None) -> Source:
+def hand_over(
+    model: object,
+    folder: Path,
+    example: Mapping[str, object] | object | None,
+    inputs: Sequence[TensorSpec] = (),
+    *,
+    static: bool = False,
+) -> Source:
     """Write a model in memory to `folder`, with its example inputs: .pt2 or .keras where that works, else by cloudpickle.
 
+    `inputs` name dimensions that stay dynamic beside the batch; `static` fixes all of them.
     Raises UsageError if that cannot be done.
     """
     folder.mkdir(parents=True, exist_ok=True)
     kind = kind_of(model)
     if kind in ("torch", "pt2"):
-        return _torch_model(model, folder, example)
+        return _torch_model(model, folder, example, inputs, static=static)
     if kind == "torchscript":
         return _script(model, folder, example)
     if kind == "keras":
-        path = folder / "model.keras"
-        model.save(path)  # type: ignore[attr-defined]  # a Keras model, as kind_of found
-        return Source(_class(model), folder, path=path, note="handed over as .keras", example=example)
+        from deploy_exporters import keras_handover
+
+        return keras_handover.hand_over(model, _class(model), folder, example, inputs)
     return _pickled(model, folder, example)
 
 
-def _torch_model(model: Any, folder: Path, example: object | None) -> Source:
+def _torch_model(
+    model: Any, folder: Path, example: object | None, inputs: Sequence[TensorSpec], *, static: bool
+) -> Source:
     """Write a torch.export program if there is an example to make it with; the caller's model is left as it is."""
     import torch
 
-    from deploy_exporters import examples, pt2
+    from deploy_exporters import dimensions, examples, pt2
     from deploy_exporters.torch_source import named_example, open_torch
 
     path = folder / "model.pt2"
@@ -45,9 +56,11 @@ def _torch_model(model: Any, folder: Path, example: object | None) -> Source:
     if example is None:
         return _pickled(model, folder, example)
     own = copy.deepcopy(model).cpu().eval()
-    named = examples.at_least_two_rows(named_example(own, example))
+    with dimensions.static(static):
+        named = examples.at_least_two_rows(named_example(own, example))
     try:
-        source = open_torch(own, named, (), ())
+        with dimensions.static(static):
+            source = open_torch(own, named, inputs, ())
         with redirect_stderr(io.StringIO()):  # torch prints the whole graph of a model that it cannot take
             program = pt2.program(source)
     except Exception as error:

@@ -11,6 +11,7 @@ from deploy_core.errors import ExportError, UnavailableError
 from deploy_core.signature import BATCH
 from deploy_exporters.export import Export, OpenedSource
 from deploy_exporters.formats import hosted
+from deploy_exporters.telling import require_told
 from deploy_exporters.worker import Workers
 from deploy_model_store import Golden
 from deploy_toolkit.flows import degradation
@@ -60,8 +61,9 @@ class _Wanted:
 def _row(workers: Workers, subject: str, artifact: Artifact, wanted: _Wanted) -> Agreement:
     golden = wanted.golden
     try:
+        require_told(workers, artifact)
         predictor = hosted(workers, artifact)
-    except UnavailableError as error:
+    except (UnavailableError, ExportError) as error:
         return failed(subject, error)
     try:
         row = degradation.compared(artifact, subject, predictor, golden, wanted.noise, wanted.batches)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy_core.artifact import size_of
-from deploy_toolkit.reports import degradation
+from deploy_toolkit.reports import degradation, dimensions
 
 if TYPE_CHECKING:
     from deploy_agreement import Report
@@ -61,7 +61,8 @@ def exported(result: Exported) -> RenderableType:
     table = _table(f"{result.version.name}@{result.version.number}{new}", "artifact", "bytes", "route", "path")
     for artifact in result.version.artifacts:
         table.add_row(artifact.name, f"{size_of(artifact.path):,}", " · ".join(artifact.route), str(artifact.path))
-    return Group(agreement(result.report), table)
+    proved = dimensions.parts(result.version.signature, result.report)
+    return Group(agreement(result.report), *proved, table, *dimensions.changes(result.version.artifacts))
 
 
 def packaged(result: Packaged) -> RenderableType:
