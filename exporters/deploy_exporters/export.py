@@ -128,6 +128,7 @@ def export(
     run = _Run(workers, opened, folder.absolute(), name, options or {}, on_step, rows, ranges or {})
     run.proofs = (*_proofs(opened), *proofs)
     _know(run, (artifact for artifact in known if artifact.name not in wanted))
+    _prepare(run, wanted)
     for each in wanted:
         _follow(run, each)
     reference = reference or _reference(run)
@@ -157,6 +158,16 @@ def _know(run: _Run, artifacts: Iterable[Artifact]) -> None:
         run.files[artifact.name] = file if artifact.path.is_dir() and file.is_file() else artifact.path
         run.routes[artifact.name] = artifact.route
         run.tools[artifact.name] = artifact.tools
+
+
+def _prepare(run: _Run, wanted: Sequence[str]) -> None:
+    # Workers import their libraries, which takes seconds, while the first steps run in the worker that has the source.
+    steps = [STEPS[step] for name in wanted for step in route(run.opened.kind, name)]
+    steps = [step for step in steps if step.writes not in run.files]
+    for kind in dict.fromkeys(step.worker for step in steps):
+        if (worker := _worker(run, kind)) is not run.opened.worker:
+            modules = dict.fromkeys(step.function.partition(":")[0] for step in steps if step.worker == kind)
+            worker.begin("deploy_exporters.hosting:prepare", tuple(modules))
 
 
 def _follow(run: _Run, name: str) -> None:

@@ -33,6 +33,12 @@ def open_source(
     return _keep(found), found.kind, found.signature, dict(found.example), description
 
 
+def prepare(modules: Sequence[str]) -> None:
+    """Import modules that later calls will need."""
+    for module in modules:
+        import_module(module)
+
+
 def load(name: str, path: Path, signature: Signature | None, trust: bool) -> tuple[int, Signature, bool]:
     """Load a file of that format and keep its Predictor; tell whether it can compute in float64."""
     from deploy_exporters.formats import load_file

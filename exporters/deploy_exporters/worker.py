@@ -43,6 +43,7 @@ class Worker:
         self.kind = kind
         self.loaded: tuple[str, ...] = ()
         self.blamed = False
+        self._unheard = 0
         self._limits = (cpu_seconds, wall_seconds)
         self._memory = memory
         self._lock = threading.Lock()
@@ -80,6 +81,12 @@ class Worker:
             return value
         raise value if outcome == "refused" else self._failed(step, value)
 
+    def begin(self, function: str, *args: Any) -> None:
+        """Have it run `module:function` while we do something else; the next call waits, and nobody hears the answer."""
+        with self._lock, suppress(OSError):  # of a worker that has died the next call tells
+            messages.send(self._connection, messages.pack((function, args, {})), seconds=self._limits[1])
+            self._unheard += 1
+
     def stop(self) -> None:
         """End the process; its log stays only if an error names it. May be called twice."""
         self.child.stop(grace=0.5)  # first: a thread that waits for an answer sees the end of the other side
@@ -92,6 +99,9 @@ class Worker:
         self.child.allow_cpu(cpu)
         try:
             messages.send(self._connection, packed, seconds=wall)
+            for _ in range(self._unheard):
+                messages.receive(self._connection, seconds=wall, watch=partial(self._watch, step))
+            self._unheard = 0
             return messages.receive(self._connection, seconds=wall, watch=partial(self._watch, step))
         except TimeoutError:
             error = ExportError(f"{step} did not end within {wall:g} seconds", hint=self._hint())

@@ -140,6 +140,18 @@ def test_addresses_are_not_memory(tmp_path: Path) -> None:
         workers.call("runtime", "builtins:exec", code)
 
 
+def test_what_is_begun_is_not_heard(tmp_path: Path) -> None:
+    with Workers(tmp_path) as workers:
+        worker = workers.get("runtime")
+        worker.begin("deploy_exporters.hosting:prepare", ("wave", "there_is_no_such_module"))
+        worker.begin("builtins:len", "four")
+        assert workers.call("runtime", "builtins:len", "abc") == 3
+        assert workers.call("runtime", "builtins:eval", "'wave' in __import__('sys').modules")
+        worker.begin("os:abort")
+        with pytest.raises(ExportError, match="len: the worker process was killed by SIGABRT"):
+            workers.call("runtime", "builtins:len", "abc")
+
+
 def test_cpu_seconds_are_counted_by_call(tmp_path: Path) -> None:
     code = "import time\nwhile time.process_time() < {}: pass"
     with Workers(tmp_path, cpu_seconds=2) as workers:

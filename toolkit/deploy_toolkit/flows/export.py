@@ -112,6 +112,7 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
     on_event(f"opening {source.location}")
     with shelf.staging(name) as staged, request.workers() as workers:
         opened = open_source(workers, source, example=request.example, inputs=request.inputs, outputs=request.outputs)
+        on_event("asking the source model")
         golden, measured = _golden(opened, request.ranges.get(BATCH))
         written, report = make(request, workers, opened, staged, golden, measured, on_event, name=name)
         version = shelf.publish(staged, name, _record(opened, written, report), golden)
