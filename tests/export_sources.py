@@ -37,12 +37,14 @@ MODELS = {  # by the kind of source
 }
 BATCHES = (1, 2, 3, 7, 64)
 UNHEARD = ("keras", "coreml")  # only a reference; cannot run here
+SLOW = {"executorch": ("torch-simple", "keras-heads")}  # one model of each kind does
 
 
 def formats_of(model: str) -> tuple[str, ...]:
     """Give every format that the kind of a model reaches, without variants."""
     kind = model.partition("-")[0]
-    return tuple(name for source, name in ROUTES if source == kind and not split(name)[1] and name not in UNHEARD)
+    known = (name for source, name in ROUTES if source == kind and not split(name)[1] and name not in UNHEARD)
+    return tuple(name for name in known if model in SLOW.get(name, (model,)))
 
 
 def write(workers: Workers, function: str, folder: Path) -> Path:

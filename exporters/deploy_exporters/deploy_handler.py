@@ -1,5 +1,6 @@
-"""A TorchServe handler that answers by tensor names; it stands alone: torch, numpy and the standard library.
+"""A TorchServe handler that answers by tensor names; it stands alone: numpy, the standard library, and one runtime.
 
+The runtime is the one of the archive's model file: torch for TorchScript, onnxruntime for ONNX.
 One request carries one batch, as one of
     JSON         {"inputs": {NAME: nested list}}   → {"outputs": {NAME: nested list}}
     safetensors  the inputs by name, as bytes      → the outputs, as bytes (over gRPC under the key `body`)
@@ -13,40 +14,36 @@ import keyword
 import re
 import struct
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-DTYPES = {
-    name: getattr(torch, name)
-    for name in (
-        "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-        "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
-    )
+CODES = {
+    "bool": "BOOL", "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64", "uint8": "U8", "uint16": "U16",
+    "uint32": "U32", "uint64": "U64", "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64",
+    "complex64": "C64",
 }  # fmt: skip
-_CODES = {
-    "BOOL": "bool", "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64", "U8": "uint8", "U16": "uint16",
-    "U32": "uint32", "U64": "uint64", "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64",
-    "C64": "complex64",
-}  # fmt: skip
-_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+DTYPES = (*CODES, "complex128")
+# dtype and array; numpy alone has no bfloat16, whose bits are kept as uint16
+Tensor = tuple[str, np.ndarray[Any, Any]]
+Run = Callable[[Mapping[str, Tensor]], Sequence[Tensor]]
 
 
 class DeployHandler:
-    """Loads the TorchScript file of its archive and answers every request of a batch apart."""
+    """Loads the model of its archive and answers every request of a batch apart."""
 
     def initialize(self, context: Any) -> None:
         """Load the model where TorchServe says, onto its GPU if it names one."""
         folder = Path(context.system_properties["model_dir"])
         manifest = context.manifest["model"]
-        gpu = context.system_properties.get("gpu_id")
-        self.device = f"cuda:{gpu}" if gpu is not None and torch.cuda.is_available() else "cpu"
         self.version = str(manifest["modelVersion"])
         self.signature = json.loads((folder / "signature.json").read_text())
-        self.model = load(folder / manifest["serializedFile"], self.device)[0]
+        path = folder / manifest["serializedFile"]
+        start = run_onnx if path.suffix == ".onnx" else run_torchscript
+        names = [spec["name"] for spec in self.signature["outputs"]]
+        self.run: Run = start(path, context.system_properties.get("gpu_id"), names)
 
     def handle(self, data: list[Mapping[str, Any]], context: Any) -> list[Any]:
         """Give one answer for each request; a request that cannot be answered gets status 400 and {"error"}."""
@@ -56,9 +53,9 @@ class DeployHandler:
         context.set_response_content_type(index, "application/json")
         try:
             return self._respond(index, request.get("body", request.get("data")), context)
-        except torch.OutOfMemoryError:
-            raise  # TorchServe has a status for it
         except (ValueError, RuntimeError) as error:
+            if type(error).__name__ == "OutOfMemoryError":
+                raise  # torch's; TorchServe has a status for it
             context.set_response_status(code=400, phrase="Bad Request", idx=index)
             lines = str(error).strip().splitlines() or [type(error).__name__]
             return {"error": lines[-1]}  # TorchScript says what happened in the last line
@@ -76,17 +73,15 @@ class DeployHandler:
             raise ValueError('the body has no "inputs": send {"inputs": {NAME: nested list}} or safetensors bytes')
         self._check_names(values)
         inputs = {spec["name"]: _tensor(spec, values[spec["name"]]) for spec in self.signature["inputs"]}
-        return {"outputs": {name: tensor.tolist() for name, tensor in self._predict(inputs).items()}}
+        return {"outputs": {name: _listed(tensor) for name, tensor in self._predict(inputs).items()}}
 
-    def _predict(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def _predict(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         self._check_names(inputs)
         sizes: dict[str, int] = {}
         for spec in self.signature["inputs"]:
-            _check(spec, inputs[spec["name"]], sizes)
-        with torch.inference_mode():
-            value = self.model(**{argument(name): tensor.to(self.device) for name, tensor in inputs.items()})
+            _check(spec, *inputs[spec["name"]], sizes)
         names = [spec["name"] for spec in self.signature["outputs"]]
-        return {name: tensor.cpu() for name, (_, tensor) in zip(names, flatten(value), strict=True)}
+        return dict(zip(names, self.run(inputs), strict=True))
 
     def _check_names(self, inputs: Mapping[str, Any]) -> None:
         want = [spec["name"] for spec in self.signature["inputs"]]
@@ -94,8 +89,43 @@ class DeployHandler:
             raise ValueError(f"the inputs are {', '.join(want)}, not {', '.join(map(str, inputs)) or 'none'}")
 
 
+def run_torchscript(path: Path, gpu: object, names: Sequence[str]) -> Run:
+    """Load a TorchScript file; it takes its inputs by the names of its arguments."""
+    import torch
+
+    device = f"cuda:{gpu}" if gpu is not None and torch.cuda.is_available() else "cpu"
+    model = load(path, device)[0]
+
+    def run(inputs: Mapping[str, Tensor]) -> list[Tensor]:
+        tensors = {argument(name): _to_torch(tensor).to(device) for name, tensor in inputs.items()}
+        with torch.inference_mode():
+            return [_from_torch(value.cpu()) for _, value in flatten(model(**tensors))]
+
+    return run
+
+
+def run_onnx(path: Path, gpu: object, names: Sequence[str]) -> Run:
+    """Load an ONNX file; it takes its inputs by name."""
+    import onnxruntime
+
+    cuda = gpu is not None and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    providers = [*([("CUDAExecutionProvider", {"device_id": gpu})] if cuda else []), "CPUExecutionProvider"]
+    session = onnxruntime.InferenceSession(str(path), providers=providers)
+
+    def run(inputs: Mapping[str, Tensor]) -> list[Tensor]:
+        try:
+            values = session.run(list(names), {name: array for name, (_, array) in inputs.items()})
+        except Exception as error:  # its errors have no base of their own
+            raise ValueError(str(error)) from error
+        return [(value.dtype.name, value) for value in values]
+
+    return run
+
+
 def load(path: Path, device: str = "cpu") -> tuple[Any, dict[str, Any]]:
     """Load a TorchScript file, and the signature inside it if there is one."""
+    import torch
+
     extra = {"signature.json": ""}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -103,9 +133,11 @@ def load(path: Path, device: str = "cpu") -> tuple[Any, dict[str, Any]]:
     return model.eval(), json.loads(extra["signature.json"] or "{}")
 
 
-def flatten(value: Any) -> list[tuple[str, torch.Tensor]]:
-    """Give what a model returns as named tensors: keys, fields of a NamedTuple, else `output` or `output_0`…"""
-    if isinstance(value, torch.Tensor):
+def flatten(value: Any) -> list[tuple[str, Any]]:
+    """Give what a torch model returns as named tensors: keys, fields of a NamedTuple, else `output` or `output_0`…"""
+    from torch import Tensor as TorchTensor
+
+    if isinstance(value, TorchTensor):
         return [("output", value)]
     if isinstance(value, Mapping):
         pairs = list(value.items())
@@ -116,7 +148,7 @@ def flatten(value: Any) -> list[tuple[str, torch.Tensor]]:
     else:
         raise ValueError(f"the model returns {type(value).__name__}, not tensors")
     for name, item in pairs:
-        if item is not None and not isinstance(item, torch.Tensor):
+        if item is not None and not isinstance(item, TorchTensor):
             raise ValueError(f"output {name!r} of the model is {type(item).__name__}, not a tensor")
     return [(str(name), item) for name, item in pairs if item is not None]
 
@@ -127,15 +159,13 @@ def argument(name: str) -> str:
     return f"input_{text}" if not text or text[0].isdigit() or keyword.iskeyword(text) else text
 
 
-def to_tensor(array: np.ndarray[Any, Any]) -> torch.Tensor:
-    """Give a numpy array as a tensor that shares no memory with it."""
+def to_tensor(array: np.ndarray[Any, Any]) -> Any:
+    """Give a numpy array as a torch tensor that shares no memory with it."""
     own = array.copy(order="C")
-    if array.dtype.name == "bfloat16":
-        return torch.from_numpy(own.view(np.uint16)).view(torch.bfloat16)
-    return torch.from_numpy(own)
+    return _to_torch(("bfloat16", own.view(np.uint16)) if array.dtype.name == "bfloat16" else (own.dtype.name, own))
 
 
-def read_safetensors(body: bytes) -> dict[str, torch.Tensor]:
+def read_safetensors(body: bytes) -> dict[str, Tensor]:
     """Read the tensors of a safetensors file. Raises ValueError."""
     try:
         (length,) = struct.unpack_from("<Q", body)
@@ -146,21 +176,34 @@ def read_safetensors(body: bytes) -> dict[str, torch.Tensor]:
         raise ValueError("the body is neither JSON nor safetensors bytes") from error
 
 
-def write_safetensors(tensors: Mapping[str, torch.Tensor]) -> bytes:
+def write_safetensors(tensors: Mapping[str, Tensor]) -> bytes:
     """Write tensors as a safetensors file."""
     header: dict[str, Any] = {}
     parts: list[bytes] = []
     start = 0
-    codes = {name: code for code, name in _CODES.items()}
-    for name, tensor in tensors.items():
-        part = tensor.reshape(-1).contiguous().view(torch.uint8).numpy().tobytes()
-        code = codes[_NAMES[tensor.dtype]]
-        header[name] = {"dtype": code, "shape": list(tensor.shape), "data_offsets": [start, start + len(part)]}
+    for name, (dtype, array) in tensors.items():
+        part = array.tobytes()
+        header[name] = {"dtype": CODES[dtype], "shape": list(array.shape), "data_offsets": [start, start + len(part)]}
         start += len(part)
         parts.append(part)
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text + b"".join(parts)
+
+
+def _to_torch(tensor: Tensor) -> Any:
+    import torch
+
+    dtype, array = tensor
+    return torch.from_numpy(array).view(torch.bfloat16) if dtype == "bfloat16" else torch.from_numpy(array)
+
+
+def _from_torch(value: Any) -> Tensor:
+    import torch
+
+    dtype = str(value.dtype).removeprefix("torch.")
+    value = value.detach().contiguous()
+    return dtype, (value.view(torch.uint16) if dtype == "bfloat16" else value).numpy()
 
 
 def _document(body: Any) -> dict[str, Any] | None:
@@ -180,15 +223,29 @@ def _document(body: Any) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else {}
 
 
-def _tensor(spec: Mapping[str, Any], value: Any) -> torch.Tensor:
-    dtype = DTYPES[spec["dtype"]]
+def _tensor(spec: Mapping[str, Any], value: Any) -> Tensor:
+    dtype = spec["dtype"]
     try:
         plain = np.asarray(value)
-        if plain.size and not _fits(plain, spec["dtype"]):
+        if plain.size and not _fits(plain, dtype):
             raise ValueError("the numbers do not fit")
-        return torch.from_numpy(plain).to(dtype)
+        return dtype, _bits(plain.astype(np.float32)) if dtype == "bfloat16" else plain.astype(dtype)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"input {spec['name']!r} cannot be read as {spec['dtype']}: {error}") from error
+        raise ValueError(f"input {spec['name']!r} cannot be read as {dtype}: {error}") from error
+
+
+def _listed(tensor: Tensor) -> Any:
+    dtype, array = tensor
+    if dtype == "bfloat16":
+        array = (array.astype(np.uint32) << 16).view(np.float32)
+    return array.tolist()
+
+
+def _bits(floats: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Give float32 as the bits of the nearest bfloat16, ties to even."""
+    wide = np.ascontiguousarray(floats).view(np.uint32).astype(np.uint64)
+    rounded = (wide + 0x7FFF + ((wide >> 16) & 1)) >> 16
+    return np.asarray(np.where(np.isnan(floats), 0x7FC0, rounded).astype(np.uint16))
 
 
 def _fits(plain: np.ndarray[Any, Any], dtype: str) -> bool:
@@ -200,10 +257,10 @@ def _fits(plain: np.ndarray[Any, Any], dtype: str) -> bool:
     return plain.dtype.kind in "iuf"
 
 
-def _check(spec: Mapping[str, Any], tensor: torch.Tensor, sizes: dict[str, int]) -> None:
-    want, got = spec["shape"], list(tensor.shape)
-    if tensor.dtype != DTYPES[spec["dtype"]]:
-        raise ValueError(f"input {spec['name']!r} has dtype {_NAMES[tensor.dtype]}, not {spec['dtype']}")
+def _check(spec: Mapping[str, Any], dtype: str, array: np.ndarray[Any, Any], sizes: dict[str, int]) -> None:
+    want, got = spec["shape"], list(array.shape)
+    if dtype != spec["dtype"]:
+        raise ValueError(f"input {spec['name']!r} has dtype {dtype}, not {spec['dtype']}")
     if len(want) != len(got) or any(isinstance(w, int) and w != g for w, g in zip(want, got, strict=True)):
         raise ValueError(f"input {spec['name']!r} has shape {got}, not {want}")
     for symbol, size in zip(want, got, strict=True):
@@ -211,13 +268,15 @@ def _check(spec: Mapping[str, Any], tensor: torch.Tensor, sizes: dict[str, int])
             raise ValueError(f"input {spec['name']!r} has {symbol} = {size}, another input has {sizes[symbol]}")
 
 
-def _stored(entry: Mapping[str, Any], data: memoryview) -> torch.Tensor:
-    if entry["dtype"] not in _CODES:
+def _stored(entry: Mapping[str, Any], data: memoryview) -> Tensor:
+    names = {code: name for name, code in CODES.items()}
+    if entry["dtype"] not in names:
         raise ValueError(f"safetensors dtype {entry['dtype']!r} is not supported")
     start, end = entry["data_offsets"]
-    part = bytearray(data[start:end])
-    dtype = DTYPES[_CODES[entry["dtype"]]]
+    part = bytearray(data[start:end])  # one's own, and so writable
+    dtype = names[entry["dtype"]]
+    held = np.dtype("uint16" if dtype == "bfloat16" else dtype)
     shape = [int(size) for size in entry["shape"]]
-    if min(shape, default=0) < 0 or len(part) != end - start or len(part) != int(np.prod(shape)) * dtype.itemsize:
+    if min(shape, default=0) < 0 or len(part) != end - start or len(part) != int(np.prod(shape)) * held.itemsize:
         raise ValueError(f"the safetensors body holds {len(part)} bytes for a tensor of shape {shape}")
-    return torch.frombuffer(part, dtype=dtype).reshape(shape) if part else torch.empty(shape, dtype=dtype)
+    return dtype, np.frombuffer(part, held).reshape(shape)

@@ -73,6 +73,7 @@ STEPS: Mapping[str, Step] = {
         ("torch", "keras"), ("torch", "keras"), "torch",
     ),
     "mar_from_torchscript": Step("source", f"{_STEPS}.mar:mar_from_torchscript", "torchscript", "mar", (), (), "torch"),
+    "mar_from_onnx": Step("source", f"{_STEPS}.mar:mar_from_onnx", "onnx", "mar", (), ("onnxruntime",), "onnx"),
     "pt2_from_keras": Step(
         "keras_torch", f"{_STEPS}.keras_torch:pt2_from_keras", "keras", "pt2",
         ("torch", "keras"), ("torch", "keras"), "torch",
@@ -135,7 +136,7 @@ _FLOATS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("keras", "keras"): ("keras_from_keras",),
     ("keras", "pt2"): ("keras_from_keras", "pt2_from_keras"),
 }
-_ONWARD = ("openvino_from_onnx", "executorch_from_pt2", "coreml_from_pt2")
+_ONWARD = ("mar_from_onnx", "openvino_from_onnx", "executorch_from_pt2", "coreml_from_pt2")
 
 
 def _with_onward(routes: Mapping[tuple[str, str], tuple[str, ...]]) -> Mapping[tuple[str, str], tuple[str, ...]]:

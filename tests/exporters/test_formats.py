@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from export_sources import formats_of
 
 from deploy_core.errors import DeployError, InputError, UnsafeError, UsageError
-from deploy_exporters.formats import PUBLIC, adopt, format_of, hosted, load
+from deploy_exporters.formats import adopt, format_of, hosted, load
 from deploy_exporters.worker import Workers
 
 
@@ -25,7 +26,7 @@ def breakable(tmp_path_factory: pytest.TempPathFactory) -> Generator[Workers]:
         yield workers
 
 
-@pytest.mark.parametrize("format_", PUBLIC)
+@pytest.mark.parametrize("format_", formats_of("torch-simple"))
 def test_the_format_is_told_from_the_file(exported: Any, format_: str) -> None:
     assert format_of(exported("torch-simple").artifacts[format_].path) == format_
 
@@ -53,7 +54,7 @@ def _damaged(path: Path, folder: Path, how: str) -> Path:
     copy = folder / (path.name or "model")
     if path.is_dir():
         shutil.copytree(path, copy)
-        victim = copy / "saved_model.pb"
+        victim = next(copy / name for name in ("saved_model.pb", "model.xml") if (copy / name).exists())
     else:
         shutil.copy(path, copy)
         victim = copy
@@ -71,7 +72,7 @@ def _damaged(path: Path, folder: Path, how: str) -> Path:
 
 
 @pytest.mark.parametrize("how", ["truncated", "empty", "garbage", "flipped"])
-@pytest.mark.parametrize("format_", PUBLIC)
+@pytest.mark.parametrize("format_", formats_of("torch-simple"))
 def test_a_damaged_file_is_one_sentence(
     breakable: Workers, exported: Any, tmp_path: Path, format_: str, how: str
 ) -> None:

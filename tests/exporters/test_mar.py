@@ -159,6 +159,9 @@ def test_its_safetensors_are_everybodys(dtype: Any) -> None:
     from deploy_exporters import deploy_handler
     from deploy_exporters.torch_source import to_array
 
+    def to_numpy(dtype: str, array: np.ndarray) -> np.ndarray:
+        return array.view(ml_dtypes.bfloat16) if dtype == "bfloat16" else array
+
     arrays = {
         "matrix": np.arange(6).reshape(2, 3).astype(dtype),
         "scalar": np.ones((), dtype),
@@ -169,7 +172,7 @@ def test_its_safetensors_are_everybodys(dtype: Any) -> None:
     for name, array in arrays.items():
         assert to_array(written[name]).dtype == array.dtype
         np.testing.assert_array_equal(to_array(written[name]), array)
-        np.testing.assert_array_equal(to_array(tensors[name]), array)
+        np.testing.assert_array_equal(to_numpy(*tensors[name]), array)
         np.testing.assert_array_equal(to_array(deploy_handler.to_tensor(array)), array)
 
 
@@ -208,7 +211,6 @@ def test_the_handler_stands_alone() -> None:
         "numpy",
         "pathlib",
         "struct",
-        "torch",
         "typing",
         "warnings",
     }

@@ -13,7 +13,7 @@ from deploy_core import table
 from deploy_core.errors import UnavailableError, UsageError
 from deploy_exporters import export
 from deploy_exporters.formats import FORMATS, PUBLIC, check_options, file_of
-from deploy_exporters.routes import KINDS, ROUTES, STEPS, matrix, route
+from deploy_exporters.routes import KINDS, REFUSED, ROUTES, STEPS, matrix, route
 
 
 @pytest.mark.parametrize("pair", ROUTES)
@@ -25,8 +25,10 @@ def test_each_step_reads_what_the_ones_before_wrote(pair: tuple[str, str]) -> No
     assert STEPS[ROUTES[pair][-1]].writes == pair[1]
 
 
-def test_every_kind_goes_to_every_public_format() -> None:
-    assert {(kind, name) for kind in KINDS for name in PUBLIC} <= set(ROUTES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_public_format_is_reached_or_refused_with_a_reason(kind: str) -> None:
+    for name in PUBLIC:
+        assert ((kind, name) in ROUTES) != bool(REFUSED.get((kind, name)))
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -52,7 +54,7 @@ def test_the_parent_imports_no_framework() -> None:
         "import sys\n"
         "from deploy_exporters import export, formats, routes, sources, worker\n"
         "for name in formats.FORMATS: formats.file_of(name, 'net'); formats.check_options((name,), {name: {}})\n"
-        "heavy = {'torch', 'tensorflow', 'keras', 'onnx', 'onnxruntime', 'ai_edge_litert'} & set(sys.modules)\n"
+        "heavy = {'torch', 'tensorflow', 'keras', 'onnx', 'onnxruntime', 'ai_edge_litert', 'openvino', 'executorch', 'coremltools'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -62,6 +64,7 @@ def test_the_files_lie_where_the_store_wants_them() -> None:
     files = {name: file_of(name, "net") for name in PUBLIC}
     assert files == {
         "torchscript": "model.pt", "mar": "net.mar", "onnx": "model.onnx", "savedmodel": "", "tflite": "model.tflite",
+        "pt2": "model.pt2", "openvino": "", "executorch": "model.pte", "coreml": "model.mlpackage",
     }  # fmt: skip
 
 

@@ -44,7 +44,7 @@ FORMATS = Table(
     "format",
     {
         "torchscript": Row(f"{_HERE}.torchscript", ("torch",), "torch"),
-        "mar": Row(f"{_HERE}.mar", ("torch",), "torch"),
+        "mar": Row(f"{_HERE}.mar", (), "torch"),
         "onnx": Row(f"{_HERE}.onnx", ("onnxruntime",), "onnx"),
         "savedmodel": Row(f"{_HERE}.savedmodel", ("tensorflow",), "tensorflow"),
         "tflite": Row(f"{_HERE}.tflite", ("ai_edge_litert",), "tflite"),

@@ -68,6 +68,8 @@ def load(path: Path, signature: Signature | None = None, *, threads: int | None 
     from executorch.runtime import Runtime, Verification
 
     body = path.read_bytes()
+    if body[4:6] != b"ET":  # the runtime would rather end the process
+        raise ValueError("it does not begin as an ExecuTorch program does")
     program = Runtime.get().load_program(body, verification=Verification.InternalConsistency)
     told = signature or _told(path, program)
     # A method points into its program, and that into its bytes, without holding them.

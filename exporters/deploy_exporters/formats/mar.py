@@ -1,68 +1,73 @@
-"""TorchServe archives, run by their own handler with a stand-in for TorchServe; no Java."""
+"""TorchServe archives, run by their handler with a stand-in for TorchServe; no Java."""
 
 from __future__ import annotations
 
 import json
 import tempfile
+import traceback
 import zipfile
 from collections.abc import Mapping
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from deploy_core.errors import DeployError, InputError, UsageError
-from deploy_core.signature import Signature, Tensors
+import numpy as np
+
+from deploy_core.dtypes import dtype_name
+from deploy_core.errors import InputError, UnavailableError, UsageError
+from deploy_core.signature import Array, Signature, Tensors
+from deploy_core.table import require
+from deploy_exporters.safety import require_safe
+from deploy_exporters.torchserve_stand_in import Context, Handle, start
 
 FILE = "{name}.mar"
 LIBRARY = "torch"
+OPTIONS: Mapping[str, str] = {
+    "handler": "FILE.py with a handler of your own in place of ours",
+    "extra-files": "FILE[,…] to lie beside the handler",
+    "requirements": "FILE.txt with packages for TorchServe to install (install_py_dep_per_model)",
+}
 TRUST = True
-OPTIONS: Mapping[str, str] = {}
 HANDLER = Path(__file__).parents[1] / "deploy_handler.py"
-
-
-class Context:
-    """What a handler sees of TorchServe; the status and content type of each answer are kept by index."""
-
-    def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
-        self.manifest = manifest
-        self.system_properties = {"model_dir": str(folder), "gpu_id": None, "batch_size": 1}
-        self.statuses: dict[int, int] = {}
-        self.content_types: dict[int, str] = {}
-
-    def set_response_status(self, code: int = 200, phrase: str = "", idx: int = 0) -> None:
-        """Keep the status of one answer."""
-        self.statuses[idx] = code
-
-    def set_response_content_type(self, idx: int, value: str) -> None:
-        """Keep the content type of one answer."""
-        self.content_types[idx] = value
+SIGNATURE = "signature.json"
+_RUNTIMES = {".pt": ("torch", "torch"), ".onnx": ("onnxruntime", "onnx")}
 
 
 class Archive:
     """An unpacked archive and its handler."""
 
-    def __init__(self, folder: tempfile.TemporaryDirectory[str], handler: Any, context: Context) -> None:
+    def __init__(
+        self, folder: tempfile.TemporaryDirectory[str], handler: object, handle: Handle, context: Context, own: str
+    ) -> None:
         self.context = context
         self.handler = handler
-        self.signature = Signature.from_json(handler.signature)
+        self.signature = Signature.from_json(json.loads((Path(folder.name) / SIGNATURE).read_text()))
         self._folder = folder
+        self._handle = handle
+        self._own = own
 
     def predict(self, inputs: Tensors) -> Tensors:
-        """Answer one batch, as bytes to the handler and back. Raises InputError with what the handler refuses."""
-        from deploy_exporters.deploy_handler import read_safetensors, to_tensor, write_safetensors
-        from deploy_exporters.torch_source import to_array
+        """Answer one batch, as bytes to the handler and back.
 
-        tensors = {name: to_tensor(array) for name, array in self.signature.conform(inputs).items()}
-        (answer,) = self.handle([{"body": bytearray(write_safetensors(tensors))}])
-        if isinstance(answer, dict):
-            raise InputError(f"the handler of the .mar refused: {answer['error']}")
-        return {name: to_array(tensor) for name, tensor in read_safetensors(answer).items()}
+        Raises InputError with what the handler refuses; UnavailableError for a handler that speaks another language.
+        """
+        from deploy_exporters.deploy_handler import read_safetensors, write_safetensors
+
+        body = write_safetensors({name: _packed(array) for name, array in self.signature.conform(inputs).items()})
+        try:
+            (answer,) = self.handle([{"body": bytearray(body)}])
+            if not isinstance(answer, dict) or "error" not in answer:
+                return {name: _unpacked(*tensor) for name, tensor in read_safetensors(bytes(answer)).items()}
+        except Exception as error:
+            if not self._own:
+                raise
+            traceback.print_exc()
+            raise _only_torchserve(self._own, f"does not answer safetensors bodies: {_line(error)}") from error
+        raise InputError(f"the handler of the .mar refused: {answer['error']}")
 
     def handle(self, requests: list[Mapping[str, Any]]) -> list[Any]:
         """Hand requests to the handler as TorchServe does."""
         self.context.statuses.clear()
-        answers: list[Any] = self.handler.handle(requests, self.context)
-        return answers
+        return self._handle(requests, self.context)
 
     def close(self) -> None:
         """Remove the unpacked files; may be called twice."""
@@ -73,45 +78,83 @@ def load(path: Path, signature: Signature | None = None, *, threads: int | None 
     """Unpack a .mar of ours and start its handler; `threads` holds for all of torch in this process.
 
     Without a `signature` it comes from outside the store, where no digest vouches for it: then its handler, which is
-    code, must be the one that this toolkit writes, to the byte.
+    code, must be the one that this toolkit writes, to the byte. Raises UnavailableError for a handler of the user's own
+    that does not start here.
     """
-    import torch
-
-    if threads is not None:
-        torch.set_num_threads(threads)
     folder = tempfile.TemporaryDirectory(prefix="deploy-mar-")
     try:
-        return _started(path, folder, vouched=trust or signature is not None)
+        manifest = _unpack(path, Path(folder.name), vouched=trust or signature is not None)
+        model = Path(folder.name) / manifest["model"]["serializedFile"]
+        if signature is None and model.suffix == ".onnx":
+            require_safe(model, "onnx", trust=trust)
+        _prepare(model, threads)
+        return _started(folder, manifest)
     except BaseException:
         folder.cleanup()
         raise
 
 
-def _started(path: Path, folder: tempfile.TemporaryDirectory[str], *, vouched: bool) -> Archive:
-    root = Path(folder.name)
+def _unpack(path: Path, root: Path, *, vouched: bool) -> dict[str, Any]:
     with zipfile.ZipFile(path) as archive:
         manifest = _manifest(path, archive)
-        if not vouched and archive.read(HANDLER.name) != HANDLER.read_bytes():
+        if not vouched and (manifest["model"]["handler"] != HANDLER.name or _foreign(archive)):
             raise _not_ours(path)
-        for name in (HANDLER.name, "signature.json", manifest["model"]["serializedFile"]):
-            # Under our own names: what the archive calls them never becomes a path.
-            (root / Path(name).name).write_bytes(archive.read(name))
-    context = Context(root, manifest)
-    handler = _handler(root / HANDLER.name)()
-    handler.initialize(context)
-    return Archive(folder, handler, context)
+        for name in archive.namelist():
+            if Path(name).name == name:  # what the archive calls a file never becomes a path
+                (root / name).write_bytes(archive.read(name))
+    return manifest
+
+
+def _foreign(archive: zipfile.ZipFile) -> bool:
+    code = [name for name in archive.namelist() if name.endswith(".py")]
+    return any(archive.read(name) != HANDLER.read_bytes() for name in code)
 
 
 def _manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(archive.read("MAR-INF/MANIFEST.json"))
-        ours = manifest["model"]["handler"] == HANDLER.name and "signature.json" in archive.namelist()
-        serialized = manifest["model"]["serializedFile"]
+        model = manifest["model"]
+        names = [str(model["handler"]), SIGNATURE, str(model["serializedFile"])]
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{path} is not a TorchServe archive: its manifest lacks {error}") from error
-    if not ours or "/" in serialized:
+    if any(Path(name).name != name or name not in archive.namelist() for name in names):
+        raise _not_ours(path)
+    if Path(names[2]).suffix not in _RUNTIMES:
         raise _not_ours(path)
     return manifest
+
+
+def _prepare(model: Path, threads: int | None) -> None:
+    module, extra = _RUNTIMES[model.suffix]
+    require("running a .mar with such a model", (module,), extra)
+    if threads is not None and module == "torch":
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def _started(folder: tempfile.TemporaryDirectory[str], manifest: dict[str, Any]) -> Archive:
+    root, name = Path(folder.name), str(manifest["model"]["handler"])
+    context = Context(root, manifest)
+    own = "" if name == HANDLER.name else name
+    try:
+        return Archive(folder, *start(root / name, context), context, own)
+    except Exception as error:
+        if not own:
+            raise
+        traceback.print_exc()
+        raise _only_torchserve(own, f"does not start here: {_line(error)}") from error
+
+
+def _only_torchserve(handler: str, why: str) -> UnavailableError:
+    return UnavailableError(
+        f"the archive's own handler {handler} {why}", hint="only TorchServe can run it: serve it and check the URL"
+    )
+
+
+def _line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
 def _not_ours(path: Path) -> UsageError:
@@ -121,10 +164,15 @@ def _not_ours(path: Path) -> UsageError:
     )
 
 
-def _handler(path: Path) -> Any:
-    spec = spec_from_file_location("deploy_handler_of_mar", path)
-    if spec is None or spec.loader is None:
-        raise DeployError(f"the handler {path} cannot be loaded")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.DeployHandler
+def _packed(array: Array) -> tuple[str, Array]:
+    name = dtype_name(array.dtype)
+    own = np.ascontiguousarray(array).reshape(array.shape)
+    return name, own.view(np.uint16) if name == "bfloat16" else own
+
+
+def _unpacked(dtype: str, array: Array) -> Array:
+    if dtype != "bfloat16":
+        return array
+    import ml_dtypes
+
+    return array.view(ml_dtypes.bfloat16)

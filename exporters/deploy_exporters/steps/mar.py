@@ -1,39 +1,64 @@
-"""The step from TorchScript to a TorchServe archive: our own deterministic zip, our own handler."""
+"""The steps to a TorchServe archive: our own deterministic zip, our own handler or the user's."""
 
 from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Mapping
 
-from deploy_exporters.formats.mar import HANDLER
-from deploy_exporters.steps.job import Job
+from deploy_core.errors import ExportError
+from deploy_exporters.formats.mar import HANDLER, SIGNATURE
+from deploy_exporters.steps import mar_files
+from deploy_exporters.steps.job import Job, Written
 
 MODEL_FILE = "model.pt"
+ONNX_FILE = "model.onnx"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def mar_from_torchscript(job: Job) -> str:
-    """Write a .mar; the same model gives the same bytes."""
-    files = {
-        "MAR-INF/MANIFEST.json": _json(manifest(job.name)),
-        HANDLER.name: HANDLER.read_bytes(),
-        MODEL_FILE: job.read.read_bytes(),
-        "signature.json": _json(job.signature.to_json()),
-    }
-    with zipfile.ZipFile(job.writes, "w") as archive:
-        for name, body in files.items():
-            archive.writestr(_entry(name), body)
-    return ""
+def mar_from_torchscript(job: Job) -> Written:
+    """Write a .mar that torch runs; the same model gives the same bytes."""
+    return _write(job, {MODEL_FILE: job.read.read_bytes()}, MODEL_FILE)
 
 
-def manifest(name: str) -> dict[str, object]:
+def mar_from_onnx(job: Job) -> Written:
+    """Write a .mar that ONNX Runtime runs, the weights that lie beside the graph included."""
+    _require_no_text(job)
+    beside = sorted(path for path in job.read.parent.iterdir() if path.is_file() and path != job.read)
+    files = {ONNX_FILE: job.read.read_bytes(), **{path.name: path.read_bytes() for path in beside}}
+    return _write(job, files, ONNX_FILE, "TorchServe needs onnxruntime beside it")
+
+
+def manifest(name: str, model: str, handler: str, *, requirements: bool) -> dict[str, object]:
     """Give the manifest that torch-model-archiver would write, but for the time of day."""
+    told = {"modelName": name, "handler": handler, "serializedFile": model, "modelVersion": "1.0"}
     return {
         "createdOn": "01/01/1980 00:00:00",
         "runtime": "python",
-        "model": {"modelName": name, "handler": HANDLER.name, "serializedFile": MODEL_FILE, "modelVersion": "1.0"},
+        "model": {**told, **({"requirementsFile": mar_files.REQUIREMENTS} if requirements else {})},
         "archiverVersion": "0.12.0",
     }
+
+
+def _write(job: Job, model: Mapping[str, bytes], serialized: str, *remarks: str) -> Written:
+    ours = {HANDLER.name: HANDLER.read_bytes(), **model, SIGNATURE: _json(job.signature.to_json())}
+    added = mar_files.added(job.options, ours)
+    own = mar_files.own_handler(job.options)
+    told = manifest(job.name, serialized, own or HANDLER.name, requirements=mar_files.REQUIREMENTS in added)
+    with zipfile.ZipFile(job.writes, "w") as archive:
+        for name, body in {"MAR-INF/MANIFEST.json": _json(told), **ours, **added}.items():
+            archive.writestr(_entry(name), body)
+    if own:
+        remarks += (f"its handler {own} is the user's: it is proved only as far as it answers safetensors bodies",)
+    return Written(remarks=remarks)
+
+
+def _require_no_text(job: Job) -> None:
+    text = [spec.name for spec in (*job.signature.inputs, *job.signature.outputs) if spec.dtype == "string"]
+    if text:
+        raise ExportError(
+            f"{', '.join(text)} is text, which the bodies of a .mar's handler do not carry", hint="deploy the ONNX file"
+        )
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
