@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -25,6 +25,17 @@ def checked(signature: Signature, given: Tensors) -> dict[str, Array]:
         if is_float(dtype_name(array.dtype)) and not np.isfinite(array.astype(np.complex128)).all():
             raise InputError(f"the calibration data for {name!r} hold NaN or infinity", hint="give finite values")
     return arrays
+
+
+def joined(batches: Iterable[object]) -> dict[str, Array]:
+    """Give batches `{name: array}`, whose first axis holds the rows, as one. Raises InputError for anything else."""
+    given = list(batches)
+    found = [batch for batch in given if isinstance(batch, Mapping)]
+    if not given:
+        raise InputError("the calibration data hold no batch", hint="give at least one {name: array}")
+    if len(found) < len(given) or any(batch.keys() != found[0].keys() for batch in found):
+        raise InputError("not every batch of the calibration data has the same inputs", hint="give {name: array} each")
+    return {name: np.concatenate([np.asarray(batch[name]) for batch in found]) for name in found[0]}
 
 
 def count(signature: Signature, arrays: Tensors) -> int:

@@ -83,4 +83,5 @@ def _name(model: Any, operator: Any) -> str:
     code = model.operatorCodes[operator.opcodeIndex]
     custom = code.customCode
     builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-    return custom.decode() if custom is not None and builtin == schema.BuiltinOperator.CUSTOM else _OPERATORS[builtin]
+    known: str = _OPERATORS[builtin]
+    return custom.decode() if custom is not None and known == "CUSTOM" else known

@@ -32,6 +32,20 @@ def parts(report: Report) -> list[Table | Text]:
     return [table, *_warnings(report)]
 
 
+def verdict(row: Agreement, output: str) -> Text | None:
+    """Give the word for an output that agrees with what was published, but not with the source; None if it does."""
+    outputs = row.degradation.outputs if row.degradation else ()
+    bad = [one.verdict for one in outputs if one.name == output and one.verdict != "ok"]
+    return _verdict(bad[0]) if bad else None
+
+
+def counted(report: Report) -> str:
+    """Say how many variants are degraded, and how many have collapsed; empty if none is."""
+    found = [row.degradation.verdict for row in report.rows if row.degradation is not None]
+    told = [(found.count("degraded"), "degraded"), (found.count("collapsed"), "collapsed")]
+    return "".join(f", {number} {word}" for number, word in told if number)
+
+
 def _rows(row: Agreement) -> Iterator[list[str | Text]]:
     assert row.degradation is not None
     size = row.degradation.size_ratio

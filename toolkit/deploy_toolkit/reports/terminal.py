@@ -39,11 +39,13 @@ def agreement(report: Report, title: str = "") -> RenderableType:
         for number, found in enumerate(row.outputs):
             # What is wrong may be no output's own fault, such as a damaged file: then no output of it agrees.
             ok = found.ok and (row.ok or any(not output.ok for output in row.outputs))
-            table.add_row("" if number else row.subject, *_figures(found), _verdict("agree" if ok else "disagree"))
+            verdict = degradation.verdict(row, found.name) if ok else _verdict("disagree")
+            table.add_row("" if number else row.subject, *_figures(found), verdict or _verdict("agree"))
     wrong = [Text(f"{row.subject}: {row.why}", style="red") for row in report.rows if not row.ok]
     failed = sum(row.verdict == "failed" for row in report.rows)
     told = f"{len(report.rows) - failed} compared, {len(wrong) - failed} disagree"
     told += f", {failed} could not be asked" if failed else ""
+    told += degradation.counted(report)
     return Group(
         table, *_origins(report), *degradation.parts(report), *wrong, Text(told, style="green" if report.ok else "red")
     )

@@ -1,0 +1,172 @@
+"""Variants on the command line: what they cost is told, a collapse is warned of, and a limit refuses it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import ROOT, Deploy, run_deploy
+
+from deploy_clients import connect
+from deploy_core.artifact import size_of
+from deploy_core.errors import InputError
+from deploy_exporters.calibration import joined
+from deploy_exporters.formats import hosted
+from deploy_exporters.worker import Workers
+from deploy_model_store import Store
+from deploy_toolkit.demo import data
+from deploy_toolkit.flows import serve
+
+CNN = ROOT / "examples/simplecnn.py"
+HERE = Path(__file__).parent
+VARIANTS = ("tflite-float16", "tflite-dynamic-int8", "tflite-int8", "onnx-float16", "onnx-dynamic-int8")
+
+
+@pytest.fixture(scope="module")
+def quantised(shared: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """A store with the trained CNN in every variant, its int8 file with integers at the borders."""
+
+    def make(folder: Path) -> None:
+        images, _ = data.images()
+        np.savez(folder / "images.npz", image=images[64:192])
+        done = run_deploy(
+            "export", f"{CNN}:torch_net", "--to", "tflite,onnx", "--quantize", "float16,dynamic-int8,int8",
+            "--calibration", "images.npz", "--set", "tflite.io=int8", "--max-degradation", "2%", "--name", "cnn",
+            "--store", folder / "store", cwd=folder,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        (folder / "export.txt").write_text(done.stdout)
+
+    return shared("quantised-cnn", make)
+
+
+def test_the_report_has_the_figures_that_plain_numpy_finds(quantised: Path, tmp_path: Path) -> None:
+    version = Store(quantised / "store").resolve("cnn")
+    rows = {row["subject"]: row for row in version.agreement["rows"]}
+    assert [name for name in rows if rows[name]["degradation"]] == [a.name for a in version.artifacts if a.variant]
+    want = version.golden.outputs["output"].astype(np.float64)
+    with Workers(tmp_path) as workers:
+        for name in VARIANTS:
+            with closing(hosted(workers, version.artifact(name))) as predictor:
+                apart = predictor.predict(version.golden.inputs)["output"] - want
+            told = rows[name]["degradation"]
+            (output,) = told["outputs"]
+            assert output["max_error"] == pytest.approx(np.abs(apart).max() / want.std())
+            assert output["rms_error"] == pytest.approx(np.sqrt((apart**2).mean()) / want.std())
+            assert output["flips"] == int(((apart + want).argmax(axis=1) != want.argmax(axis=1)).sum())
+            floats = version.artifact(name.partition("-")[0])
+            assert told["size_ratio"] == size_of(version.artifact(name).path) / size_of(floats.path) < 0.75
+            assert (told["verdict"], output["rms_error"] < 0.02) == ("ok", True)
+            np.testing.assert_array_less(np.abs(apart), 0.05 * want.std())
+
+
+def test_people_get_a_table(quantised: Path) -> None:
+    told = (quantised / "export.txt").read_text()
+    assert "What coarser numbers cost" in told
+    assert "0 of 64" in told
+
+
+def test_check_holds_variants_to_what_they_were_published_with(quantised: Path, deploy: Deploy) -> None:
+    done = deploy("check", "cnn", "--store", quantised / "store", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = {row["subject"].partition("/")[2]: row for row in json.loads(done.stdout)["rows"]}
+    for name in VARIANTS:
+        assert rows[name]["degradation"]["verdict"] == "ok"
+        assert rows[name]["degradation"]["size_ratio"] < 0.75
+    origins = {name: row["outputs"][0]["tolerance_origin"] for name, row in rows.items()}
+    assert "float16" in origins["tflite-float16"]
+    assert origins["tflite-int8"] == "2 × the error when it was published"
+    assert "noise" in origins["tflite"]
+
+
+def test_a_variant_can_be_served(quantised: Path) -> None:
+    version = Store(quantised / "store").resolve("cnn")
+    request = serve.Request(("cnn",), options={"artifact": "tflite-int8"})
+    with serve.serving(request, store=quantised / "store") as running, closing(connect(running.endpoints[0])) as client:
+        got = client.predict(version.golden.inputs)["output"]
+    error = (
+        np.abs(got.astype(np.float64) - version.golden.outputs["output"]).max() / version.golden.outputs["output"].std()
+    )
+    assert 0.001 < error < 0.05
+    assert got.dtype == np.float32
+
+
+def test_a_damaged_variant_is_told(quantised: Path, deploy: Deploy, tmp_path: Path) -> None:
+    source = quantised / "store/cnn/1"
+    target = tmp_path / "store/cnn/1"
+    for path in (p for p in source.rglob("*") if p.is_file()):
+        copy = target / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    (target / "onnx-dynamic-int8/model.onnx").write_bytes((source / "onnx/model.onnx").read_bytes())
+    done = deploy("check", "cnn", "--store", tmp_path / "store")
+    assert done.returncode == 4
+    assert "not what was published" in done.stdout
+
+
+def _lopsided(deploy: Deploy, *more: str) -> Any:
+    return deploy(
+        "export", f"{HERE / 'collapsing.py'}:lopsided", "--to", "onnx", "--quantize", "dynamic-int8", "--name", "net",
+        "--store", "store", *more,
+    )  # fmt: skip
+
+
+def test_a_collapse_is_warned_of_and_refused_if_there_is_a_limit(deploy: Deploy, tmp_path: Path) -> None:
+    refused = _lopsided(deploy, "--max-degradation", "50%")
+    assert refused.returncode == 3, refused.stderr
+    assert "nothing was stored" in refused.stderr
+    assert "onnx-dynamic-int8" in refused.stderr
+    assert Store(tmp_path / "store").names() == []
+    warned = _lopsided(deploy)
+    assert warned.returncode == 0, warned.stderr
+    assert "warning: onnx-dynamic-int8 has collapsed" in warned.stderr
+    assert "COLLAPSED" in warned.stdout
+    checked = deploy("check", "net", "--store", "store")
+    assert checked.returncode == 0, checked.stderr
+    assert "COLLAPSED" in checked.stdout
+
+
+def test_calibration_with_zeros_is_refused_by_the_limit(deploy: Deploy, tmp_path: Path) -> None:
+    np.savez(tmp_path / "zeros.npz", image=np.zeros((32, 3, 16, 16), np.float32))
+    done = deploy(
+        "export", f"{CNN}:torch_net", "--to", "tflite-int8", "--calibration", "zeros.npz", "--max-degradation", "5%",
+        "--store", "store",
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    assert "degraded beyond 5.00%" in done.stderr
+    assert Store(tmp_path / "store").names() == []
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("--to", "tflite-int8"), "needs calibration data"),
+        (("--to", "tflite", "--quantize", "int8"), "--calibration FILE.npz"),
+        (("--to", "onnx", "--max-degradation", "1%"), "limits variants"),
+        (("--to", "onnx", "--quantize", "int3"), "can be quantised as 'int3'"),
+        (("--to", "savedmodel", "--quantize", "int8"), "can be quantised as"),
+        (("--to", "onnx", "--calibration", "x.npz"), "needs none"),
+    ],
+)
+def test_what_does_not_fit_together_is_told_before_the_source_is_opened(
+    deploy: Deploy, tmp_path: Path, args: tuple[str, ...], told: str
+) -> None:
+    np.savez(tmp_path / "x.npz", x=np.zeros((2, 6), np.float32))
+    done = deploy("export", f"{HERE / 'bad_sources.py'}:no_such_model", *args, "--store", "store")
+    assert done.returncode == 2, done.stderr
+    assert told in done.stderr
+
+
+def test_batches_of_calibration_data_are_joined() -> None:
+    batches = ({"x": np.full((2, 3), number, np.float32)} for number in range(4))
+    found = joined(batches)
+    assert found["x"].shape == (8, 3)
+    assert found["x"][:, 0].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    for bad in ([], [np.zeros((2, 3))], [{"x": np.zeros(2)}, {"y": np.zeros(2)}]):
+        with pytest.raises(InputError):
+            joined(bad)
