@@ -46,9 +46,11 @@ class OpenedSource(HostedExact):
         description: dict[str, Any],
         *,
         trusted: bool = False,
+        source: Source | None = None,
     ) -> None:
         super().__init__(worker, number, signature)
         self.trusted = trusted
+        self.source = source
         self.kind = kind
         self.example = example
         self.description = description
@@ -92,7 +94,7 @@ def open_source(
     """Open a source in the source worker. Raises UsageError if it is no model, ExportError if it cannot answer."""
     worker = workers.get("source")
     found = worker.call("deploy_exporters.hosting:open_source", source, example, inputs, outputs)
-    return OpenedSource(worker, *found, trusted=source.trust)
+    return OpenedSource(worker, *found, trusted=source.trust, source=source)
 
 
 def export(
@@ -191,6 +193,7 @@ def _run_step(run: _Run, name: str) -> None:
         options=run.options.get(split(step.writes)[0], {}),
         calibration=run.calibration,
         trust=run.opened.trusted,
+        source=run.opened.source,
         ranges=run.ranges,
         kind=run.opened.kind,
     )

@@ -71,3 +71,79 @@ def called() -> keras.Model:
     model = keras.Sequential([layers.Dense(1)])
     model(np.zeros((5, 6), np.float32))
     return model
+
+
+@keras.saving.register_keras_serializable("tests")
+class Registered(keras.Model):
+    """A class of its own that torch can run, too."""
+
+    def __init__(self, width: int = 3, **options: object) -> None:
+        super().__init__(**options)
+        self.width = width
+        self.first = layers.Dense(width, activation="relu")
+        self.second = layers.Dense(2)
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        return self.second(self.first(inputs))
+
+
+class Unregistered(keras.Model):
+    """Two arguments, a dict of outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = layers.Dense(3)
+
+    def call(self, a: keras.KerasTensor, b: keras.KerasTensor, training: bool = False) -> dict[str, keras.KerasTensor]:
+        return {"sum": self.dense(a) + b, "mean": keras.ops.mean(a, axis=1)}
+
+
+@keras.saving.register_keras_serializable("tests")
+class OfTensorflow(keras.Model):
+    """A class whose own code calls TensorFlow."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
+        self.dense = layers.Dense(3)
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        import tensorflow as tf
+
+        return tf.nn.elu(self.dense(inputs))
+
+
+class NoConfig(keras.Model):
+    """A class that Keras cannot write."""
+
+    def __init__(self, layer: layers.Layer) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        return self.layer(inputs)
+
+
+def _called(model: keras.Model, *example: np.ndarray) -> keras.Model:
+    model(*example)
+    return _seeded(model)
+
+
+def registered() -> keras.Model:
+    return _called(Registered(), np.ones((5, 6), np.float32))
+
+
+def never_built() -> keras.Model:
+    keras.utils.set_random_seed(5)
+    return Registered()
+
+
+def unregistered() -> keras.Model:
+    return _called(Unregistered(), np.ones((5, 6), np.float32), np.ones((5, 3), np.float32))
+
+
+def of_tensorflow() -> keras.Model:
+    return _called(OfTensorflow(), np.ones((5, 6), np.float32))
+
+
+def no_config() -> keras.Model:
+    return _called(NoConfig(layers.Dense(2)), np.ones((5, 6), np.float32))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import subprocess
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ import numpy as np
 import pytest
 
 from deploy_core.errors import DeployError, ExportError
+from deploy_core.signature import TensorSpec
 from deploy_exporters import sources
 from deploy_exporters.export import export, open_source
 from deploy_exporters.formats import hosted
@@ -79,3 +84,94 @@ def test_what_cannot_be_meant(opener: Workers, model: str, options: dict[str, An
         open_source(opener, sources.find(f"{KERAS}:{model}"), **options)
     assert caught.value.exit_code == code
     assert caught.value.hint
+
+
+def test_a_registered_class_reaches_torch(opener: Workers, workers: Workers, tmp_path: Path) -> None:
+    source = open_source(opener, sources.find(f"{KERAS}:registered"))
+    assert [str(spec) for spec in source.signature.inputs] == ["inputs:float32[batch,6]"]
+    assert source.predict_float64(source.example)["output"].dtype == np.float64
+    written = export(opener, source, ["torchscript"], folder=tmp_path, name="net")
+    predictor = hosted(workers, written.artifacts[0])
+    for rows in (1, 2, 7):
+        inputs = {"inputs": np.random.default_rng(rows).standard_normal((rows, 6)).astype(np.float32)}
+        np.testing.assert_allclose(predictor.predict(inputs)["output"], source.predict(inputs)["output"], atol=1e-6)
+    predictor.close()
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("never_built", {"inputs": (TensorSpec.parse("inputs:float32[batch,6]"),)}),
+        ("never_built", {"example": {"inputs": X}}),
+        ("unregistered", {"example": {"a": X, "b": X[:, :3]}}),
+        ("no_config", {}),
+    ],
+)
+def test_classes_that_only_the_example_builds(
+    opener: Workers, workers: Workers, tmp_path: Path, model: str, options: dict[str, Any]
+) -> None:
+    source = open_source(opener, sources.find(f"{KERAS}:{model}"), **options)
+    written = export(opener, source, ["savedmodel"], folder=tmp_path, name="net")
+    predictor = hosted(workers, written.artifacts[0])
+    inputs = {
+        spec.name: np.random.default_rng(1).standard_normal((5, spec.shape[1])).astype(np.float32)
+        for spec in source.signature.inputs
+    }
+    for name, want in source.predict(inputs).items():
+        np.testing.assert_allclose(predictor.predict(inputs)[name], want, atol=1e-6)
+    predictor.close()
+
+
+REGISTERED = r"where its class is registered \(keras.saving.register_keras_serializable\) and its module imports"
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "words"),
+    [
+        ("unregistered", {"example": {"a": X, "b": X[:, :3]}}, f"needs the class Unregistered.*{REGISTERED}"),
+        ("no_config", {}, f"the class NoConfig cannot be written as .keras: .*{REGISTERED}"),
+        ("of_tensorflow", {}, "the model's own code calls TensorFlow, which knows no torch tensors"),
+    ],
+)
+def test_what_torch_cannot_have(
+    opener: Workers, tmp_path: Path, model: str, options: dict[str, Any], words: str
+) -> None:
+    source = open_source(opener, sources.find(f"{KERAS}:{model}"), **options)
+    with pytest.raises(ExportError, match=words) as caught:
+        export(opener, source, ["torchscript"], folder=tmp_path, name="net")
+    assert caught.value.hint
+
+
+def test_models_of_classes_are_handed_over(tmp_path: Path) -> None:
+    code = f"""
+import pathlib, pickle
+import numpy as np, keras
+from deploy_exporters import handover
+class Own(keras.Model):
+    def __init__(self, width=2, **options):
+        super().__init__(**options)
+        self.dense = keras.layers.Dense(width)
+    def call(self, inputs):
+        return self.dense(inputs)
+class NoConfig(keras.Model):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+    def call(self, inputs):
+        return self.layer(inputs)
+rows = np.linspace(-1, 1, 30, dtype=np.float32).reshape(5, 6)
+told = []
+for name, model, example in (("own", Own(), rows), ("no", NoConfig(keras.layers.Dense(2)), rows)):
+    folder = pathlib.Path({str(tmp_path)!r}) / name
+    told.append((handover.hand_over(model, folder, example), rows, np.asarray(model(rows))))
+pathlib.Path({str(tmp_path / "told.pkl")!r}).write_bytes(pickle.dumps(told))
+"""
+    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=quiet, capture_output=True)
+    notes = []
+    with Workers(tmp_path / "logs") as workers:
+        for source, rows, want in pickle.loads((tmp_path / "told.pkl").read_bytes()):
+            opened = open_source(workers, source)
+            notes.append((opened.kind, source.note.split(" (")[0]))
+            np.testing.assert_allclose(next(iter(opened.predict({"inputs": rows}).values())), want, atol=1e-6)
+    assert notes == [("keras", "handed over as .keras"), ("savedmodel", "handed over as a SavedModel")]

@@ -13,6 +13,7 @@ from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.errors import ExportError
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Array, Signature, Tensors
+from deploy_exporters.sources import Source
 
 Proof = tuple[Tensors, Tensors]  # inputs, and the source model's own outputs for them
 
@@ -31,8 +32,9 @@ class Job:
     """`reads` is the file or folder of the step before (None: the opened source), `writes` the one to make.
 
     `proofs` are of several sizes of every symbol, the first of the example's own. `calibration` holds rows of real
-    inputs, for steps that quantise. `kind` is the kind of source. `trust` allows files that may run code. `ranges` are the least and the greatest size
-    of a symbol, where the user gave them.
+    inputs, for steps that quantise. `kind` is the kind of source, `source` where the model came from, for steps that
+    need its code. `trust` allows files that may run code. `ranges` are the least and the greatest size of a symbol,
+    where the user gave them.
     """
 
     reads: Path | None
@@ -43,6 +45,7 @@ class Job:
     options: Mapping[str, str] = field(default_factory=dict)
     calibration: Tensors | None = None
     trust: bool = False
+    source: Source | None = None
     kind: str = ""
     ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 

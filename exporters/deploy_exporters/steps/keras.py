@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from deploy_core.errors import ExportError
+from deploy_exporters import keras_file
 from deploy_exporters.exact_names import argument_name, rename_inputs
 from deploy_exporters.formats.savedmodel import SIGNATURE
 from deploy_exporters.keras_source import KerasSource
@@ -17,7 +19,14 @@ from deploy_exporters.steps.savedmodel import tensor_spec
 
 def keras_from_keras(source: KerasSource, job: Job) -> str:
     """Write a .keras file."""
-    source.model.save(job.writes)
+    try:
+        source.model.save(job.writes)
+    except NotImplementedError as error:
+        kind = type(source.model).__name__
+        raise ExportError(
+            f"the class {kind} cannot be written as .keras: {keras_file.REGISTERED}",
+            hint="give the class a get_config()",
+        ) from error
     return ""
 
 

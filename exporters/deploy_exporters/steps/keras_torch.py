@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import torch
 
-from deploy_core.errors import DeployError, ExportError
-from deploy_exporters import jit, keras_file, pt2
+from deploy_core.errors import DeployError, ExportError, UsageError
+from deploy_exporters import jit, keras_file, probing, pt2, user_code
 from deploy_exporters.deploy_handler import to_tensor
 from deploy_exporters.formats import torchscript
 from deploy_exporters.keras_source import KerasSource
@@ -27,8 +28,17 @@ class _Named(torch.nn.Module):
         self._source = source
 
     def forward(self, **tensors: torch.Tensor) -> list[torch.Tensor]:
-        """Answer one batch."""
-        return list(self._source.call(tensors))
+        """Answer one batch. Raises ExportError for code that calls TensorFlow."""
+        try:
+            values = list(self._source.call(tensors))
+        except Exception as error:
+            if _calls_tensorflow(error):
+                raise _of_tensorflow(probing.reason(error)) from error
+            raise
+        for value in values:
+            if not isinstance(value, torch.Tensor):
+                raise _of_tensorflow(f"it answers a {type(value).__name__}")
+        return values
 
 
 def torchscript_from_keras(job: Job) -> str:
@@ -53,12 +63,42 @@ def _named(job: Job) -> _Named:
 
 def _load(job: Job) -> Any:
     try:
-        return keras_file.read(job.read)
+        return keras_file.read(job.read, trust=job.trust, code=_code(job))
     except DeployError as error:
+        own = isinstance(error, UsageError) and "needs the" in str(error)
         raise ExportError(
-            f"Keras on its torch backend cannot read the model: {error}",
-            hint="torch takes models of Keras' own layers and functions, their names without a dot",
+            f"Keras on its torch backend cannot read the model: {error}{f'; {keras_file.REGISTERED}' if own else ''}",
+            hint="export it to onnx, savedmodel or tflite, or register the class"
+            if own
+            else "torch takes models of Keras' own layers and functions, their names without a dot",
         ) from error
+
+
+def _code(job: Job) -> dict[str, Any]:
+    """Import what defines the user's classes, which is how registered ones become known; give those handed over."""
+    if job.source is None or not keras_file.is_own(job.read):
+        return {}
+    try:
+        if job.source.attribute:
+            user_code.imported(job.source)
+            return {}
+        return keras_file.classes_beside(job.source)
+    except Exception as error:
+        raise ExportError(
+            f"the module of the model does not import under the torch backend: {error}; {keras_file.REGISTERED}",
+            hint="import TensorFlow only where it is used, and write layers with keras.ops",
+        ) from error
+
+
+def _of_tensorflow(reason: str) -> ExportError:
+    return ExportError(
+        f"the model's own code calls TensorFlow, which knows no torch tensors: {reason}",
+        hint="write its layers with keras.ops, or export to onnx, savedmodel or tflite",
+    )
+
+
+def _calls_tensorflow(error: Exception) -> bool:
+    return any("/tensorflow/" in frame.filename for frame in traceback.extract_tb(error.__traceback__))
 
 
 def _example(job: Job) -> Sequence[torch.Tensor]:
