@@ -33,7 +33,7 @@ from deploy_exporters.packaging.embedding import has_metadata, with_metadata
 from deploy_exporters.packaging.graph import graph
 from deploy_exporters.packaging.labels import read_labels
 from deploy_exporters.packaging.metadata import ModelFacts, TensorFacts, metadata
-from deploy_exporters.packaging.operators import operators, require_builtin, unknown_to
+from deploy_exporters.packaging.operators import Operator, operators, require_builtin, told, unknown_to
 from deploy_exporters.packaging.vectors import npy
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -72,6 +72,7 @@ def test_metadata_stand_in_front_of_the_published_bytes(size: int) -> None:
     assert bytes(after.buffers[after.metadata[1].buffer].data) == content[:size]
     assert bytes(after.buffers[after.metadata[0].buffer].data) == b"1.5.0"
     assert len(after.buffers) == len(before.buffers) + 1
+    assert made.rindex(content[:size], 0, -len(model)) % 16 == 0 or size == 1
     assert (after.version, after.description) == (3, b"by hand")
     assert operators(made) == operators(model)
     assert graph(made) == graph(model)
@@ -120,6 +121,8 @@ def test_a_version_that_a_runtime_does_not_know_is_told() -> None:
     assert (linux.remarks(known), android.remarks(known)) == ((), ())
     young = operators(tiny(versions={"ADD": 6}))
     assert [str(op) for op in unknown_to("tflite-runtime 2.14.0", young)] == ["ADD version 6 of layer/total"]
+    (new,) = unknown_to("tflite-runtime 2.14.0", [Operator("DILATE", 1, ("dilated",)), *known])
+    assert "DILATE version 1 of dilated (it knows none of that name)" in told("tflite-runtime 2.14.0", [new])
     (for_linux,), (for_android,) = linux.remarks(young), android.remarks(young)
     assert "tflite-runtime 2.14.0 does not know ADD version 6 of layer/total (it knows versions up to 5)" in for_linux
     assert "ai-edge-litert" in for_linux
@@ -192,6 +195,7 @@ def test_labels_belong_to_one_output(tmp_path: Path) -> None:
         read_labels(str(path), signature())
     one = Signature(signature().inputs, (TensorSpec("y", "float32", ("batch", 3)),))
     assert read_labels(str(path), one).names == ["a", "b", "c"]
+    assert read_labels(str(path.rename(tmp_path / "run.py")), one).file == "labels.txt", "never in another file's place"
     path.write_text("a\n")
     for given in (str(path), f"total={path}"):
         with pytest.raises(UsageError, match="1 labels"):
@@ -206,6 +210,7 @@ def test_vectors_are_little_endian_and_dense(dtype: str) -> None:
     body = npy(array)
     np.testing.assert_array_equal(np.load(io.BytesIO(body), allow_pickle=False), array)
     (length,) = struct.unpack_from("<H", body, 8)
+    assert b"'>" not in body[: 10 + length]
     assert b"'fortran_order': False" in body[: 10 + length]
     assert len(body) == 10 + length + array.nbytes, "what Kotlin reads behind the header"
     with pytest.raises(ExportError, match="string cannot be packaged"):

@@ -37,7 +37,7 @@ def files(contents: Contents) -> dict[str, bytes]:
     code = kotlin.values(contents, graph(contents.model), inputs, outputs)
     values = {**common(contents), **_values(contents), **code}
     vectors = golden(contents, inputs, outputs)
-    labels = {f"src/main/assets/{contents.labels.file}": contents.labels.content} if contents.labels else {}
+    labels = {f"src/main/assets/{_labels(contents)}": contents.labels.content} if contents.labels else {}
     name, package = code["CLASS"], code["PACKAGE"]
     return {
         f"src/main/assets/{contents.file}": contents.model,
@@ -48,6 +48,10 @@ def files(contents: Contents) -> dict[str, bytes]:
         **labels,
         **contents.papers(),
     }
+
+
+def _labels(contents: Contents) -> str:
+    return f"{contents.name}-labels.txt"  # an app may have several models
 
 
 def _as_the_class_has_them(contents: Contents) -> tuple[Tensors, Tensors]:
@@ -75,7 +79,7 @@ def _values(contents: Contents) -> dict[str, str]:
         "MIN_SDK": str(sdk),
         "INPUTS": listed(file.inputs),
         "OUTPUTS": listed(file.outputs),
-        "ROWS_MORE": f"| `src/main/assets/{labels.file}` | the labels of `{labels.output}` |\n" if labels else "",
+        "ROWS_MORE": f"| `src/main/assets/{_labels(contents)}` | the labels of `{labels.output}` |\n" if labels else "",
         "CHANGES": "".join(f"\n- {_changed(change)}" for change in contents.artifact.changes),
     }
 

@@ -8,6 +8,8 @@ from deploy_core.errors import UsageError
 from deploy_core.signature import Signature
 from deploy_exporters.packaging.contents import Labels
 
+FILE = "labels.txt"  # whatever it was called before: no name that the package has already
+
 
 def read_labels(given: str, signature: Signature) -> Labels:
     """Read FILE or OUTPUT=FILE, one label a line; without OUTPUT, the one output whose last axis is as long.
@@ -31,4 +33,4 @@ def read_labels(given: str, signature: Signature) -> Labels:
         told = ", ".join(map(str, signature.outputs))
         hint = "write --labels OUTPUT=FILE" if fitting else f"the last axis of an output must be as long: {told}"
         raise UsageError(f"{path} has {count} labels, which fits {', '.join(fitting) or 'no output'}", hint=hint)
-    return Labels(output or fitting[0], path.name, content)
+    return Labels(output or fitting[0], FILE, content)
