@@ -39,7 +39,8 @@ def _table() -> str:
     from deploy_toolkit.flows import formats
 
     cells = formats.formats()
-    wanted = list(dict.fromkeys(cell.format for cell in cells))
+    # Variants come from where their float file comes from; `deploy formats` has a line for each.
+    wanted = list(dict.fromkeys(cell.format for cell in cells if "-" not in cell.format))
     servers = formats.servers()
     lines = [f"| | {' | '.join(wanted)} |", f"|---|{'---|' * len(wanted)}"]
     for kind in dict.fromkeys(cell.kind for cell in cells):
@@ -53,7 +54,7 @@ def _table() -> str:
 
 
 def _via(route: tuple[str, ...] | None) -> str:
-    if route is None:
+    if not route:
         return "–"
     return "yes" if len(route) == 1 else f"yes, via {', '.join(step.split('_from_')[0] for step in route[:-1])}"
 
