@@ -53,7 +53,9 @@ def start(path: Path, context: Context) -> tuple[object, Handle]:
     """Import a handler and initialise it, as TorchServe does: the only class of its module, else its function `handle`."""
     with _importable(path.parent):
         module = _imported(path)
-        kinds = [kind for _, kind in inspect.getmembers(module, inspect.isclass) if kind.__module__ == module.__name__]
+        kinds: list[Any] = [
+            kind for _, kind in inspect.getmembers(module, inspect.isclass) if kind.__module__ == module.__name__
+        ]
         if len(kinds) == 1:
             handler = kinds[0]()
             handler.initialize(context)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
+from deploy_exporters.routes import Cell
 from deploy_toolkit.cli import COMMANDS, deploy
+from deploy_toolkit.reports.matrix import variants, word
 
 ROOT = Path(__file__).parents[2]
 Golden = Callable[[Path, str], None]
@@ -36,16 +39,18 @@ def test_golden_readme_table(golden: Golden) -> None:
 
 
 def _table() -> str:
+    from deploy_exporters.formats import split
     from deploy_toolkit.flows import formats
 
     cells = formats.formats()
-    # Variants come from where their float file comes from; `deploy formats` has a line for each.
-    wanted = list(dict.fromkeys(cell.format for cell in cells if "-" not in cell.format))
+    wanted = list(dict.fromkeys(cell.format for cell in cells if not split(cell.format)[1]))
     servers = formats.servers()
     lines = [f"| | {' | '.join(wanted)} |", f"|---|{'---|' * len(wanted)}"]
     for kind in dict.fromkeys(cell.kind for cell in cells):
-        routes = {cell.format: cell.route for cell in cells if cell.kind == kind}
-        lines.append(f"| from {kind} | {' | '.join(_via(routes.get(name)) for name in wanted)} |")
+        row = {cell.format: cell for cell in cells if cell.kind == kind}
+        lines.append(f"| from {kind} | {' | '.join(_via(row[name]) for name in wanted)} |")
+    found = variants(cells)
+    lines.append(f"| also as | {' | '.join(', '.join(found.get(name, ['–'])) for name in wanted)} |")
     for row in servers:
         lines.append(
             f"| {row.server} | {' | '.join(_speaks(row) if name in row.formats else '–' for name in wanted)} |"
@@ -53,10 +58,10 @@ def _table() -> str:
     return "\n" + "\n".join(lines) + "\n\n"
 
 
-def _via(route: tuple[str, ...] | None) -> str:
-    if not route:
-        return "–"
-    return "yes" if len(route) == 1 else f"yes, via {', '.join(step.split('_from_')[0] for step in route[:-1])}"
+def _via(cell: Cell) -> str:
+    told = word(replace(cell, missing=()))
+    steps = [name for name in (step.split("_from_")[0] for step in cell.route[:-1]) if name != cell.kind]
+    return f"{told}, via {', '.join(steps)}" if steps else told
 
 
 def _speaks(row: Any) -> str:

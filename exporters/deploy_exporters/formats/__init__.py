@@ -29,6 +29,7 @@ from deploy_exporters.worker import Workers
 __all__ = [
     "FORMATS",
     "PUBLIC",
+    "UNHEARD",
     "adopt",
     "check_options",
     "file_of",
@@ -57,6 +58,7 @@ FORMATS = Table(
     },
 )
 PUBLIC = ("torchscript", "mar", "onnx", "savedmodel", "tflite", "pt2", "openvino", "executorch", "coreml")
+UNHEARD = ("coreml",)  # written only: no runtime here
 
 
 def load(artifact: Artifact, *, threads: int | None = None) -> Predictor:

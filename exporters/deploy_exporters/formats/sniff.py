@@ -8,7 +8,15 @@ from pathlib import Path
 from deploy_core.errors import UsageError
 from deploy_exporters.safety import pickles
 
-_SUFFIXES = {".onnx": "onnx", ".tflite": "tflite", ".mar": "mar", ".keras": "keras", ".pt2": "pt2", ".pte": "executorch", ".xml": "openvino"}
+_SUFFIXES = {
+    ".onnx": "onnx",
+    ".tflite": "tflite",
+    ".mar": "mar",
+    ".keras": "keras",
+    ".pt2": "pt2",
+    ".pte": "executorch",
+    ".xml": "openvino",
+}
 _KNOWN = "known are TorchScript (.pt), .mar, .onnx, SavedModel and OpenVINO folders, .tflite, .pt2, .pte, .mlpackage and .keras"
 
 
@@ -17,15 +25,7 @@ def format_of(path: Path) -> str:
     if not path.exists():
         raise UsageError(f"there is no file {path}")
     if path.is_dir():
-        if (path / "saved_model.pb").is_file():
-            return "savedmodel"
-        if (path / "model.onnx").is_file():
-            return "onnx"  # with its weights in files beside it
-        if (path / "model.xml").is_file():
-            return "openvino"
-        if path.suffix == ".mlpackage":
-            return "coreml"
-        raise UsageError(f"the folder {path} holds no saved_model.pb, so it is no SavedModel", hint=_KNOWN)
+        return _folder(path)
     if path.suffix in (".pt", ".pth", ".ts"):
         return _torchscript(path)
     if path.suffix in _SUFFIXES:
@@ -34,6 +34,16 @@ def format_of(path: Path) -> str:
         if file.read(8)[4:] == b"TFL3":
             return "tflite"
     raise UsageError(f"{path} is no model file that is known here", hint=_KNOWN)
+
+
+def _folder(path: Path) -> str:
+    # An ONNX file with its weights in files beside it, OpenVINO's graph with its own.
+    for inside, name in (("saved_model.pb", "savedmodel"), ("model.onnx", "onnx"), ("model.xml", "openvino")):
+        if (path / inside).is_file():
+            return name
+    if path.suffix == ".mlpackage":
+        return "coreml"
+    raise UsageError(f"the folder {path} holds no saved_model.pb, so it is no SavedModel", hint=_KNOWN)
 
 
 def _torchscript(path: Path) -> str:

@@ -29,7 +29,7 @@ def program(job: Job, greatest: Mapping[str, int]) -> ExportedProgram:
 def _dynamic(spec: TensorSpec, greatest: Mapping[str, int]) -> dict[int, object]:
     # What is at most 1 is always 1: torch.export knows no dynamic dimension of that kind.
     return {
-        axis: Dim.DYNAMIC(max=greatest[dim])  # type: ignore[operator]  # typed as a hint, which is callable, too
+        axis: Dim.DYNAMIC(max=greatest[dim])
         for axis, dim in enumerate(spec.shape)
         if isinstance(dim, str) and greatest[dim] > 1
     }

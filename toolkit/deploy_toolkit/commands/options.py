@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,13 @@ def format_settings(values: Iterable[str]) -> dict[str, dict[str, str]]:
             raise UsageError(f"--set {key}={value} names no format", hint=f"write --set FORMAT.{key}={value}")
         found.setdefault(format_name, {})[option] = value
     return found
+
+
+def archive_settings(handler: str | None, extra_files: str | None, requirements: str | None) -> Iterator[str]:
+    """Give what the options for TorchServe archives stand for."""
+    for option, value in (("handler", handler), ("extra-files", extra_files), ("requirements", requirements)):
+        if value:
+            yield f"mar.{option}={value}"
 
 
 def share(text: str) -> float:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from deploy_toolkit.flows.store import Verification
 
 
-_LOUD = {"disagree": "DISAGREES", "failed": "FAILED"}
+_NOT_ASKED = "not asked"
+_LOUD = {"disagree": "DISAGREES", "failed": "FAILED", _NOT_ASKED: "NOT ASKED"}
 
 
 def agreement(report: Report, title: str = "") -> RenderableType:
@@ -35,13 +36,17 @@ def agreement(report: Report, title: str = "") -> RenderableType:
     table = _table(title, *columns)
     for row in report.rows:
         if not row.outputs:
-            table.add_row(row.subject, *["–"] * 6, _verdict(row.verdict))
+            table.add_row(row.subject, *["–"] * 6, _verdict(_NOT_ASKED if row.unavailable else row.verdict))
         for number, found in enumerate(row.outputs):
             # What is wrong may be no output's own fault, such as a damaged file: then no output of it agrees.
             ok = found.ok and (row.ok or any(not output.ok for output in row.outputs))
             verdict = degradation.verdict(row, found.name) if ok else _verdict("disagree")
             table.add_row("" if number else row.subject, *_figures(found), verdict or _verdict("agree"))
-    wrong = [Text(f"{row.subject}: {row.why}", style="red") for row in report.rows if not row.ok]
+    wrong = [
+        Text(f"{row.subject}: {row.why}", style="yellow" if row.unavailable else "red")
+        for row in report.rows
+        if not row.ok
+    ]
     failed = sum(row.verdict == "failed" for row in report.rows)
     told = f"{len(report.rows) - failed} compared, {len(wrong) - failed} disagree"
     told += f", {failed} could not be asked" if failed else ""
@@ -134,13 +139,11 @@ def verification(result: Verification) -> RenderableType:
     return Text("\n".join(lines) or "the store holds no model")
 
 
-def formats(rows: Sequence[Cell]) -> RenderableType:
+def formats(rows: Sequence[Cell], *, every: bool = False) -> RenderableType:
     """Give what converts to what."""
-    table = _table("", "from", "to", "route", "here")
-    for row in rows:
-        here = Text(row.reason, style="dim") if row.reason else _here(row.missing, ",".join(row.extras))
-        table.add_row(row.kind, row.format, " · ".join(row.route) or "–", here)
-    return table
+    from deploy_toolkit.reports import matrix
+
+    return matrix.every(rows) if every else matrix.matrix(rows)
 
 
 def servers(rows: Sequence[ServerRow]) -> RenderableType:
