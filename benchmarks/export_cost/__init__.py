@@ -1,0 +1,1 @@
+"""What exporting costs beside the converters themselves: `deploy export` against a bare script, measured in pairs."""
