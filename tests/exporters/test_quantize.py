@@ -24,16 +24,18 @@ MODELS = Path(__file__).parent / "quantise_models.py"
 VARIANTS = ("tflite-float16", "tflite-dynamic-int8", "tflite-int8", "onnx-float16", "onnx-dynamic-int8")
 NAMES = ("tflite", "onnx", *VARIANTS)
 BATCHES = (1, 2, 3, 7, 64)
+BORDERS = {"pooling": {"layout": "nhwc"}, "words": {"integers": "int32"}}
 # In units of the output's spread (rms): eps of float16 is 0.1 %, a step of 8 bits 0.9 % at every layer.
 RMS = {"float16": 0.002, "dynamic-int8": 0.03, "int8": 0.05}
 
 
 @dataclass(frozen=True)
 class Made:
-    """What was exported from one source, with integers at the borders too, and what the source answers."""
+    """What was exported from one source, with other borders too, and what the source answers."""
 
     artifacts: dict[str, Artifact]
     integer: Artifact
+    blind: Artifact  # calibrated by zeros
     refused: str
     inputs: dict[str, np.ndarray]
     outputs: dict[str, np.ndarray]
@@ -53,20 +55,29 @@ def _make(model: str, folder: Path) -> None:
         opened = open_source(workers, sources.find(f"{MODELS}:{model}"))
         rows = opened.example
 
-        def write(name: str, names: tuple[str, ...], io: str) -> dict[str, Artifact]:
-            options = {"tflite": {"io": io}}
+        zeros = {name: np.zeros_like(array) for name, array in rows.items()}
+
+        def write(name: str, names: tuple[str, ...], calibration: Any, **options: str) -> dict[str, Artifact]:
             written = export(
-                workers, opened, names, folder=folder / name, name="net", options=options, calibration=rows
+                workers,
+                opened,
+                names,
+                folder=folder / name,
+                name="net",
+                options={"tflite": options},
+                calibration=calibration,
             )
             return {artifact.name: artifact for artifact in written.artifacts}
 
-        artifacts = write("files", NAMES, "float")
-        integer = write("integer", ("tflite-int8",), "int8")["tflite-int8"]
+        artifacts = write("files", NAMES, rows)
+        integer = write("integer", ("tflite-int8",), rows, io="int8", **BORDERS[model])["tflite-int8"]
+        blind = write("blind", ("tflite-int8",), zeros)["tflite-int8"]
         with pytest.raises(UsageError) as refused:
-            write("refused", ("tflite-int8",), "int4")
+            write("refused", ("tflite-int8",), rows, io="int4")
         data = {
             "artifacts": artifacts,
             "integer": integer,
+            "blind": blind,
             "refused": str(refused.value),
             "inputs": dict(rows),
             "outputs": dict(opened.predict(rows)),
@@ -125,29 +136,46 @@ def test_what_could_not_be_done_is_remarked(made: Any) -> None:
     assert not made("pooling").artifacts["tflite-int8"].remarks
 
 
-def test_integers_at_the_borders(workers: Workers, made: Any) -> None:
+def test_integers_and_channels_last_at_the_borders(workers: Workers, made: Any) -> None:
     result = made("pooling")
     changes = {change.tensor: change for change in result.integer.changes}
     assert set(changes) == {"image", "output"}
     assert all(change.dtype == "int8" and change.scale > 0 for change in changes.values())
     told = adopt(workers, result.integer.path).signature
-    assert {str(spec.dtype) for spec in (*told.inputs, *told.outputs)} == {"int8"}
+    assert [str(spec) for spec in told.inputs] == ["image:int8[batch,16,16,3]"]
+    assert [spec.dtype for spec in told.outputs] == ["int8"]
     bare = load_file("tflite", result.integer.path)
     image, output = changes["image"], changes["output"]
-    steps = np.clip(np.round(result.inputs["image"] / image.scale) + image.zero_point, -128, 127).astype(np.int8)
-    answer = (bare.predict({"image": steps})["output"].astype(np.float64) - output.zero_point) * output.scale
+    steps = np.round(result.inputs["image"].transpose(0, 2, 3, 1) / image.scale) + image.zero_point
+    raw = bare.predict({"image": np.clip(steps, -128, 127).astype(np.int8)})["output"]
     predictor = hosted(workers, result.integer)
     got = predictor.predict(result.inputs)["output"]
     predictor.close()
     bare.close()
     assert got.dtype == np.float32
-    np.testing.assert_array_equal(got, answer.astype(np.float32))
+    want = ((raw.astype(np.float64) - output.zero_point) * output.scale).astype(np.float32)
+    np.testing.assert_array_equal(got, want)
     assert _rms(got, result.outputs["output"]) < RMS["int8"]
 
 
-def test_integers_that_are_none_of_quantisation_stay(made: Any) -> None:
-    changes = {change.tensor: change for change in made("words").integer.changes}
-    assert set(changes) == {"scores"}
+def test_integers_that_are_none_of_quantisation_stay(workers: Workers, made: Any) -> None:
+    result = made("words")
+    changes = {change.tensor: (change.dtype, bool(change.scale)) for change in result.integer.changes}
+    assert changes == {"scores": ("int8", True), "tokens": ("int32", False), "best": ("int32", False)}
+    predictor = hosted(workers, result.integer)
+    got = predictor.predict(result.inputs)
+    predictor.close()
+    assert got["best"].dtype == np.int64
+    assert _rms(got["scores"], result.outputs["scores"]) < RMS["int8"]
+
+
+def test_calibration_by_zeros_destroys_the_model_and_is_remarked(workers: Workers, made: Any) -> None:
+    result = made("pooling")
+    predictor = hosted(workers, result.blind)
+    got = predictor.predict(result.inputs)["output"]
+    predictor.close()
+    assert _rms(got, result.outputs["output"]) > 0.5
+    assert "hold one value only" in " ".join(result.blind.remarks)
 
 
 def test_an_unknown_value_of_the_option_is_refused(made: Any) -> None:

@@ -131,17 +131,6 @@ def test_a_collapse_is_warned_of_and_refused_if_there_is_a_limit(deploy: Deploy,
     assert "COLLAPSED" in checked.stdout
 
 
-def test_calibration_with_zeros_is_refused_by_the_limit(deploy: Deploy, tmp_path: Path) -> None:
-    np.savez(tmp_path / "zeros.npz", image=np.zeros((32, 3, 16, 16), np.float32))
-    done = deploy(
-        "export", f"{CNN}:torch_net", "--to", "tflite-int8", "--calibration", "zeros.npz", "--max-degradation", "5%",
-        "--store", "store",
-    )  # fmt: skip
-    assert done.returncode == 3, done.stderr
-    assert "degraded beyond 5.00%" in done.stderr
-    assert Store(tmp_path / "store").names() == []
-
-
 @pytest.mark.parametrize(
     ("args", "told"),
     [
