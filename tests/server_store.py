@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import warnings
 import zipfile
 from functools import partial
@@ -91,6 +92,20 @@ def _publish(store: Store, name: str, format_: str, signature: Signature, weight
 def _write(path: Path, body: bytes) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(body)
+
+
+def publish_onnx_archive(store: Store, name: str) -> Version:
+    """A .mar as it is made of an ONNX file."""
+    from deploy_exporters.steps.job import Job
+    from deploy_exporters.steps.mar import mar_from_onnx
+
+    def write(path: Path) -> None:
+        file = path.parent / "onnx" / "model.onnx"
+        _write_onnx(file, WEIGHTS)
+        mar_from_onnx(Job(file, path, STORED, (), name))
+        shutil.rmtree(file.parent)
+
+    return _publish(store, name, "mar", STORED, WEIGHTS, write)
 
 
 def fill_store(root: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -49,9 +49,12 @@ class Context:
         return None
 
 
-def start(path: Path, context: Context) -> tuple[object, Handle]:
-    """Import a handler and initialise it, as TorchServe does: the only class of its module, else its function `handle`."""
-    with _importable(path.parent):
+def start(path: Path, context: Context, *, alone: bool) -> tuple[object, Handle]:
+    """Import a handler and initialise it, as TorchServe does: the only class of its module, else its function `handle`.
+
+    One that stands `alone` cannot import what lies beside it, such as somebody's numpy.so.
+    """
+    with nullcontext() if alone else _importable(path.parent):
         module = _imported(path)
         kinds: list[Any] = [
             kind for _, kind in inspect.getmembers(module, inspect.isclass) if kind.__module__ == module.__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import psutil
 import pytest
 import urllib3
+from server_store import publish_onnx_archive
 
 from deploy_clients import connect
 from deploy_core.errors import UnavailableError
@@ -96,3 +98,13 @@ def test_a_handler_that_raises_at_load_is_told_in_time(store: Store) -> None:
     assert "RuntimeError: no weights here" in "\n".join(raised.value.__notes__)
     assert not of_run(launch)
     assert not launch.folder.exists()
+
+
+def test_an_archive_of_an_onnx_file_is_served(tmp_path: Path, judge: Judge) -> None:
+    store = Store(tmp_path / "models")
+    version = publish_onnx_archive(store, "linear")
+    with running(plan(store, "linear"), accept=judge(version), timeout=90) as server:
+        x = np.array([[1, 2, 3], [0, 0, 1]], dtype=np.float32)
+        for endpoint, binary in product(server.endpoints, (False, True)):
+            with connect(endpoint, binary=binary) as client:
+                assert client.predict({"x": x})["y"].tolist() == [[321.0], [100.0]]

@@ -138,7 +138,7 @@ def _started(folder: tempfile.TemporaryDirectory[str], manifest: dict[str, Any])
     context = Context(root, manifest)
     own = "" if name == HANDLER.name else name
     try:
-        return Archive(folder, *start(root / name, context), context, own)
+        return Archive(folder, *start(root / name, context, alone=not own), context, own)
     except Exception as error:
         if not own:
             raise

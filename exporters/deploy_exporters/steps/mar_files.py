@@ -53,7 +53,7 @@ def _check_handler(path: Path, body: bytes) -> None:
     try:
         tree = ast.parse(body)
     except (SyntaxError, ValueError) as error:
-        raise UsageError(f"mar.handler: {path} is no Python: {error}") from error
+        raise UsageError(f"mar.handler: {path} is no Python: {error}", hint="import it in Python first") from error
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     if len(classes) != 1 and "handle" not in functions:
