@@ -12,16 +12,12 @@ import tensorflow as tf
 from deploy_exporters.translation.values import Node, Value, dtype_of, known, rank, reshaped, static, tensor
 
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
-    "Acos": tf.math.acos,
     "Acosh": tf.math.acosh,
-    "Asin": tf.math.asin,
     "Asinh": tf.math.asinh,
-    "Atan": tf.math.atan,
     "Atanh": tf.math.atanh,
     "BitwiseNot": tf.bitwise.invert,
     "Ceil": tf.math.ceil,
     "Cos": tf.math.cos,
-    "Cosh": tf.math.cosh,
     "Exp": tf.math.exp,
     "Floor": tf.math.floor,
     "Identity": lambda x: x,
@@ -32,11 +28,9 @@ _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "Round": tf.math.round,
     "Sigmoid": tf.math.sigmoid,
     "Sin": tf.math.sin,
-    "Sinh": tf.math.sinh,
     "Softplus": tf.math.softplus,
     "Softsign": tf.math.softsign,
     "Sqrt": tf.math.sqrt,
-    "Tan": tf.math.tan,
     "Tanh": tf.math.tanh,
 }
 
@@ -91,14 +85,56 @@ def legacy_broadcast(node: Node, a: Value, b: Value) -> tuple[Value, Value]:
 
 
 def absolute(node: Node, x: Value) -> Value:
-    """Translate Abs, which TensorFlow lacks for unsigned integers."""
-    return tensor(x) if dtype_of(x).is_unsigned else tf.math.abs(x)
+    """Translate Abs; TensorFlow lacks it for unsigned integers, TFLite for all integers."""
+    x = tensor(x)
+    if x.dtype.is_floating:
+        return tf.math.abs(x)
+    return x if x.dtype.is_unsigned else maximum(x, tf.zeros((), x.dtype) - x)
 
 
 def sign(node: Node, x: Value) -> Value:
-    """Translate Sign, which TensorFlow lacks for some integers."""
-    dtype = dtype_of(x)
-    return tf.math.sign(x) if dtype.is_floating else tf.cast(tf.math.sign(tf.cast(x, tf.int64)), dtype)
+    """Translate Sign; between integers by comparing, which TFLite can."""
+    x = tensor(x)
+    if x.dtype.is_floating:
+        return tf.math.sign(x)
+    zero = tf.zeros((), x.dtype)
+    above, below = (tf.cast(compared, tf.int32) for compared in _either_side(x, zero))
+    return tf.cast(above - below, x.dtype)
+
+
+def _either_side(x: Any, zero: Any) -> tuple[Any, Any]:
+    return tf.math.greater(widened(x), widened(zero)), tf.math.less(widened(x), widened(zero))
+
+
+def trigonometric(node: Node, x: Value) -> Value:
+    """Translate Acos, Asin, Atan, Cosh, Sinh and Tan: in float32 by functions that TFLite has."""
+    x = tensor(x)
+    return (_COMPOSED if x.dtype == tf.float32 else _OWN)[node.op](x)
+
+
+def _sinh(x: Any) -> Any:
+    """Near 0 the difference of the exponentials would have few digits left."""
+    square = x * x
+    near = x * (1 + square / 6 * (1 + square / 20 * (1 + square / 42 * (1 + square / 72))))
+    return tf.where(tf.math.abs(x) < 1, near, (tf.math.exp(x) - tf.math.exp(-x)) / 2)
+
+
+_OWN: dict[str, Callable[[Any], Any]] = {
+    "Acos": tf.math.acos,
+    "Asin": tf.math.asin,
+    "Atan": tf.math.atan,
+    "Cosh": tf.math.cosh,
+    "Sinh": tf.math.sinh,
+    "Tan": tf.math.tan,
+}
+_COMPOSED: dict[str, Callable[[Any], Any]] = {
+    "Acos": lambda x: tf.math.atan2(tf.math.sqrt((1 - x) * (1 + x)), x),
+    "Asin": lambda x: tf.math.atan2(x, tf.math.sqrt((1 - x) * (1 + x))),
+    "Atan": lambda x: tf.math.atan2(x, tf.ones_like(x)),
+    "Cosh": lambda x: (tf.math.exp(x) + tf.math.exp(-x)) / 2,
+    "Sinh": _sinh,
+    "Tan": lambda x: tf.math.sin(x) / tf.math.cos(x),
+}
 
 
 def divide(node: Node, a: Value, b: Value) -> Value:

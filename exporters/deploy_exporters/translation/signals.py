@@ -8,7 +8,18 @@ import numpy as np
 import tensorflow as tf
 
 from deploy_exporters.translation.model import dtype_of_tensor_type
-from deploy_exporters.translation.values import Node, Value, dims, dtype_of, known, rank, tensor
+from deploy_exporters.translation.values import (
+    Node,
+    Value,
+    dims,
+    dtype_of,
+    known,
+    rank,
+    reshaped,
+    static,
+    tensor,
+    vector,
+)
 
 
 def dft(node: Node, x: Value, length: Value = None, axis: Value = None) -> Value:
@@ -51,12 +62,30 @@ def stft(node: Node, x: Value, step: Value, window: Value = None, length: Value 
     hop = int(known(node, step, "frame_step"))
     size = int(known(node, length, "frame_length")) if length is not None else int(window.shape[0])
     dtype = dtype_of(x)
+    if dtype == tf.float32 and (rank(x) == 2 or x.shape[-1] == 1):
+        bins = size // 2 + 1 if node.get("onesided", 1) else size
+        return _by_convolution(tf.reshape(x, vector([*dims(x)[:2], 1])), size, window, hop, bins)
     frames = tf.signal.frame(_complex(tensor(x) if rank(x) == 3 else tensor(x)[..., tf.newaxis]), size, hop, axis=1)
     if window is not None:
         frames = frames * tf.cast(window, tf.complex128)
     result = tf.signal.fft(frames)
     result = result[..., : size // 2 + 1] if node.get("onesided", 1) else result
     return tf.cast(tf.stack([tf.math.real(result), tf.math.imag(result)], axis=-1), dtype)
+
+
+def _by_convolution(x: Any, size: int, window: Value, hop: int, bins: int) -> Value:
+    """Multiply every frame of [batch, length, 1] by waves: one convolution, which TFLite has, as it has no complex FFT."""
+    # the quotient of whole numbers first: the angles of long frames would lose digits
+    angles = 2 * np.pi * ((np.arange(size)[:, np.newaxis] * np.arange(bins)) % size / size)
+    waves = np.stack([np.cos(angles), -np.sin(angles)], axis=-1)
+    kernel = np.where(np.abs(waves) < 1e-12, 0, waves).reshape(size, 1, 2 * bins).astype(np.float32)
+    if window is not None:
+        known_window = static(window)
+        shaped = tf.reshape(window, [size, 1, 1]) if known_window is None else known_window.reshape(size, 1, 1)
+        kernel = kernel * shaped
+    result = tf.nn.conv1d(x, tensor(kernel), hop, "VALID")
+    batch, frames, _ = dims(result)
+    return reshaped(result, [batch, frames, bins, 2])
 
 
 def mel_weight_matrix(node: Node, *inputs: Value) -> Value:

@@ -5,8 +5,8 @@ from __future__ import annotations
 _FUNCTIONS: dict[str, str] = {
     # elementwise
     "elementwise:unary": (
-        "Acos Acosh Asin Asinh Atan Atanh BitwiseNot Ceil Cos Cosh Exp Floor Identity Log Neg Not Reciprocal Round"
-        " Sigmoid Sin Sinh Softplus Softsign Sqrt Tan Tanh"
+        "Acosh Asinh Atanh BitwiseNot Ceil Cos Exp Floor Identity Log Neg Not Reciprocal Round"
+        " Sigmoid Sin Softplus Softsign Sqrt Tanh"
     ),
     "elementwise:binary": (
         "Add BitwiseAnd BitwiseOr BitwiseXor Mul Sub And Or Xor Equal Greater GreaterOrEqual Less LessOrEqual"
@@ -36,6 +36,7 @@ _FUNCTIONS: dict[str, str] = {
     "elementwise:sign": "Sign",
     "activations:swish": "Swish",
     "activations:thresholded_relu": "ThresholdedRelu",
+    "elementwise:trigonometric": "Acos Asin Atan Cosh Sinh Tan",
     "elementwise:where": "Where",
     # dtypes
     "casting:bit_cast": "BitCast",
