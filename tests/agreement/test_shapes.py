@@ -8,7 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy_agreement import Agreement, Noise, Promise, again, compare, compare_sizes, golden_inputs, promise
+from deploy_agreement import (
+    Agreement,
+    Noise,
+    Promise,
+    again,
+    batches_for,
+    batches_like,
+    compare,
+    compare_sizes,
+    golden_inputs,
+    noise,
+    promise,
+)
 from deploy_core.errors import ExportError, UsageError
 from deploy_core.signature import Tensors
 
@@ -144,3 +156,36 @@ def test_the_same_sizes_are_asked_again_of_a_reference(make: Make) -> None:
     for left, right in zip(anew, made.sized, strict=True):
         np.testing.assert_array_equal(left.outputs["y"], right.outputs["y"])
         assert left.noise.values == right.noise.values
+
+
+def test_a_batch_in_a_range_is_asked_for_up_to_its_end(make: Make) -> None:
+    source, _, made = asked(make, words, ranges={"batch": (1, 100)})
+    assert [one.sizes for one in made.sized if "batch" in one.sizes] == [{"batch": 100}]
+    assert made.sized[-1].outputs["y"].shape == (100, 8, 4)
+    _, _, inside = asked(make, words, ranges={"batch": (1, 16)})
+    assert not any("batch" in one.sizes for one in inside.sized)
+    assert batches_for(source.signature) == (1, 2, 3, 7)
+    assert batches_for(source.signature, (2, 4)) == (2, 3)
+
+
+def test_a_fixed_batch_is_compared_whole_and_its_noise_is_of_64_rows(make: Make) -> None:
+    def double(inputs: Tensors) -> dict[str, np.ndarray]:
+        assert inputs["x"].shape == (3, 5)
+        return {"y": (inputs["x"].astype(np.float64) * 0.1).sum(axis=1)}
+
+    def single(inputs: Tensors) -> dict[str, np.ndarray]:
+        return {"y": (inputs["x"] * np.float32(0.1)).sum(axis=1)}
+
+    source = make("x:float32[3,5]", "y:float32[3]", single, double)
+    assert batches_for(source.signature) == ()
+    golden = golden_inputs(source.signature, {"x": np.random.default_rng(2).normal(size=(3, 5)).astype("f4")})
+    batches = batches_like(source.signature, golden)
+    assert (len(batches), batches[0]["x"].tolist()) == (22, golden["x"].tolist())
+    assert not np.array_equal(batches[1]["x"], batches[2]["x"])
+    measured, alone = noise(source, *batches), noise(source, golden)
+    assert measured.origin.endswith("66 rows")
+    assert measured.values["y"] >= alone.values["y"] > 0
+    assert promise(source, golden, measured).to_json()["sizes"] == []
+    spread = make("x:float32[3,5]", "y:float32[3]", single)
+    assert noise(spread, *batches_like(spread.signature, golden)).values["y"] > 0
+    assert set(spread.asked) == {3}

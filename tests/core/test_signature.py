@@ -120,3 +120,16 @@ def test_a_table_tells_what_is_missing() -> None:
     with pytest.raises(UnavailableError, match="no_such_module_x") as missing:
         table.load("gone")
     assert missing.value.hint == "pip install 'deploy-toolkit[onnx]'"
+
+
+def test_inputs_are_repeated_or_cut_to_other_sizes() -> None:
+    signature = Signature((TensorSpec.parse("ids:int64[batch,seq,2]"), TensorSpec.parse("scale:float32[]")), ())
+    inputs = {"ids": np.arange(12).reshape(2, 3, 2), "scale": np.float32(3).reshape(())}
+    assert signature.symbols == ("batch", "seq")
+    assert signature.sizes(inputs) == {"batch": 2, "seq": 3}
+    grown = signature.sized(inputs, {"seq": 4, "batch": 3, "other": 9})
+    assert grown["ids"][:, :, 0].tolist() == [[0, 2, 4, 0], [6, 8, 10, 6], [0, 2, 4, 0]]
+    assert signature.sized(inputs, {"seq": 1})["ids"].tolist() == [[[0, 1]], [[6, 7]]]
+    assert grown["scale"].shape == ()
+    words = Signature((TensorSpec.parse("t:string[n]"),), ())
+    assert words.sized({"t": np.array([b"a", b""], object)}, {"n": 3})["t"].tolist() == [b"a", b"", b"a"]

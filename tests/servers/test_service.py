@@ -178,6 +178,7 @@ def test_requests_are_merged_only_if_the_signature_says_that_rows_are_apart() ->
     assert not can_merge(Signature(spec("batch", 3), spec(3)))
     assert not can_merge(Signature(spec("batch", 3), spec("batch", "batch")))
     assert not can_merge(Signature((), spec("batch")))
+    assert not can_merge(Signature(spec(4, 3), spec(4)))  # a fixed batch
 
 
 def test_split_gives_back_what_merge_took() -> None:
