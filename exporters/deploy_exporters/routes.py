@@ -156,11 +156,12 @@ ROUTES = _with_onward(_FLOATS)
 # Pairs that have no route, and what to do instead: the hint of the refusal.
 _ONNX_IN_MAR = "a mar holds the ONNX file and an ONNX Runtime handler"
 _NO_PROGRAM = "it is made from a torch.export program, and nothing makes one of such a file; export the model itself"
+_VARIANTS = tuple(dict.fromkeys(name for _, name in ROUTES if split(name)[1]))
 _ADOPTED = "such a file is kept as it is; export the model that it was made of"
 REFUSED: Mapping[tuple[str, str], str] = {
     **{(kind, "torchscript"): _ONNX_IN_MAR for kind in ("onnx", "savedmodel")},
     **{(kind, name): _NO_PROGRAM for kind in ("onnx", "savedmodel") for name in ("pt2", "executorch", "coreml")},
-    **{(kind, name): _ADOPTED for kind in ("tflite", "mar") for name in FORMATS if name != kind},
+    **{(kind, name): _ADOPTED for kind in ("tflite", "mar") for name in (*FORMATS, *_VARIANTS) if name != kind},
 }
 
 

@@ -139,7 +139,7 @@ def _with_cost(row: Agreement, subject: Subject, predictor: Predictor, wanted: _
     if subject.version is None or subject.artifact is None:
         return row
     full = degradation.with_cost(row, subject.artifact, predictor, wanted.inputs, wanted.outputs)
-    return degradation.with_size(full, subject.version.artifacts)
+    return degradation.with_sizes(Report((full,)), subject.version.artifacts).rows[0]
 
 
 def _damaged(subject: Subject) -> Iterator[Problem]:

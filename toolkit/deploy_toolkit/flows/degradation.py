@@ -70,14 +70,10 @@ def with_cost(row: Agreement, artifact: Artifact, predictor: Predictor, inputs: 
     return with_degradation(row, outputs, predictor, inputs) if _is_coarse(artifact) else row
 
 
-def with_size(row: Agreement, artifacts: Iterable[Artifact]) -> Agreement:
-    """Add to a variant's row, named by its artifact, how big it is beside the float file of its format."""
+def with_sizes(report: Report, artifacts: Iterable[Artifact]) -> Report:
+    """Add to the rows of variants how big they are beside the float file of their format."""
     bytes_of = {artifact.name: size_of(artifact.path) for artifact in artifacts}
-    name = row.subject.rpartition("/")[2]
-    float_bytes = bytes_of.get(split(name)[0])
-    if row.degradation is None or not float_bytes or name not in bytes_of:
-        return row
-    return replace(row, degradation=replace(row.degradation, size_ratio=bytes_of[name] / float_bytes))
+    return replace(report, rows=tuple(_with_size(row, bytes_of) for row in report.rows))
 
 
 def warnings(report: Report) -> list[str]:
@@ -108,6 +104,14 @@ def require(report: Report, limit: float | None) -> None:
         )
         error.report = report  # type: ignore[attr-defined]  # for notebooks
         raise error
+
+
+def _with_size(row: Agreement, bytes_of: Mapping[str, int]) -> Agreement:
+    name = row.subject.rpartition("/")[2]
+    float_bytes = bytes_of.get(split(name)[0])
+    if row.degradation is None or not float_bytes or name not in bytes_of:
+        return row
+    return replace(row, degradation=replace(row.degradation, size_ratio=bytes_of[name] / float_bytes))
 
 
 def _is_int8(artifact: Artifact) -> bool:

@@ -150,6 +150,7 @@ def make(
         on_step=lambda step: on_event(f"writing {step}"),
     )
     report = prove(workers, opened, written, golden, measured, promised, on_event)
+    report = degradation.with_sizes(report, (*known, *written.artifacts))
     degradation.require(report, request.max_degradation)
     return written, report
 

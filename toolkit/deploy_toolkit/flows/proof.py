@@ -38,8 +38,7 @@ def prove(
     batches = batches_for(opened.signature, promised.ranges.get(BATCH))
     for subject, artifact in _subjects(written):
         on_event(f"comparing {subject}")
-        row = _row(workers, subject, artifact, _Wanted(golden, measured, batches, promised.sized))
-        rows.append(degradation.with_size(row, written.artifacts))
+        rows.append(_row(workers, subject, artifact, _Wanted(golden, measured, batches, promised.sized)))
     report = Report(tuple(rows), promised.to_json())
     for warning in degradation.warnings(report):
         on_event(f"warning: {warning}")
