@@ -10,7 +10,7 @@ import keras
 import torch
 
 from deploy_core.errors import DeployError, ExportError, UsageError
-from deploy_exporters import jit, keras_file, probing, pt2, user_code
+from deploy_exporters import jit, keras_file, keras_torch_recurrent, probing, pt2, user_code
 from deploy_exporters.deploy_handler import to_tensor
 from deploy_exporters.formats import torchscript
 from deploy_exporters.keras_source import KerasSource
@@ -30,7 +30,8 @@ class _Named(torch.nn.Module):
     def forward(self, **tensors: torch.Tensor) -> list[torch.Tensor]:
         """Answer one batch. Raises ExportError for code that calls TensorFlow."""
         try:
-            values = list(self._source.call(tensors))
+            with keras_torch_recurrent.whole():
+                values = list(self._source.call(tensors))
         except Exception as error:
             if _calls_tensorflow(error):
                 raise _of_tensorflow(probing.reason(error)) from error

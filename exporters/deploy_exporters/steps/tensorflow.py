@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import tempfile
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -14,6 +17,9 @@ from deploy_exporters.formats.savedmodel import SIGNATURE
 from deploy_exporters.steps import border
 from deploy_exporters.steps.job import Job, Written
 
+_FOREIGN = ("keras", "savedmodel")
+_LACKING = (b"TensorListReserve", b"MaxPool3D", b"AvgPool3D")
+_BY_ONNX = "by ONNX, since TFLite lacks operators of it"
 _OPERATOR = re.compile(r"\btf\.([A-Z]\w+)")
 
 
@@ -26,12 +32,30 @@ def savedmodel_from_onnx(job: Job) -> str:
 def tflite_from_savedmodel(job: Job) -> Written:
     """Write a .tflite."""
     job.writes.write_bytes(converted(converter(job)))
-    return Written(changes=border.changes(job))
+    return Written(_BY_ONNX if _lacking(job) else "", changes=border.changes(job))
 
 
 def converter(job: Job) -> Any:
-    """Give TensorFlow's converter to TFLite for the job's SavedModel, its tensors in the layout that was asked for."""
-    return tf.lite.TFLiteConverter.from_saved_model(str(border.read(job)), signature_keys=[SIGNATURE])
+    """Give TensorFlow's converter to TFLite for the job's SavedModel, its tensors in the layout that was asked for.
+
+    A SavedModel of Keras with operators that TFLite lacks is read by way of ONNX and our own translation, which has
+    other words for them.
+    """
+    told = replace(job, reads=_by_onnx(job)) if _lacking(job) else job
+    return tf.lite.TFLiteConverter.from_saved_model(str(border.read(told)), signature_keys=[SIGNATURE])
+
+
+def _lacking(job: Job) -> bool:
+    return job.kind in _FOREIGN and any(name in (job.read / "saved_model.pb").read_bytes() for name in _LACKING)
+
+
+def _by_onnx(job: Job) -> Path:
+    from deploy_exporters.steps.tf2onnx import onnx_from_savedmodel
+
+    folder = Path(tempfile.mkdtemp(prefix="by-onnx-"))  # in the worker's own folder, which goes with it
+    onnx_from_savedmodel(replace(job, writes=folder / "model.onnx", options={}))
+    savedmodel_from_onnx(replace(job, reads=folder / "model.onnx", writes=folder / "savedmodel", options={}))
+    return folder / "savedmodel"
 
 
 def converted(converter: Any) -> bytes:

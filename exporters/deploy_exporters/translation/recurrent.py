@@ -55,7 +55,8 @@ def recurrent(
 
 def _initial(node: Node, x: Any, value: Value, direction: int, batch_first: bool) -> Any:
     if value is not None:
-        return tensor(value)[:, direction] if batch_first else tensor(value)[direction]
+        state = tensor(value)[:, direction] if batch_first else tensor(value)[direction]
+        return tf.reshape(state, [-1, int(node.get("hidden_size"))])  # Expand leaves its width unknown
     batch = tf.shape(x)[1]
     return tf.zeros(tf.stack([batch, int(node.get("hidden_size"))]), x.dtype)
 
