@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ["DEPLOY_ZOO_MODELS"] = str(Path(options.models_folder).resolve())
     wanted = _wanted(options)
     for index, model in enumerate(wanted, start=1):
-        for by in ("ours",) if options.no_public else ("ours", "public"):
+        for by in _sides(options):
             _run(model, by, options, f"{index}/{len(wanted)}")
     results = read(options.results)
     if options.write:
@@ -72,6 +72,10 @@ def _run(model: Model, by: str, options: argparse.Namespace, place: str) -> None
     append(options.results, [replace(outcome, version=model.version, date=today, tools=tools()) for outcome in found])
     told = " ".join(f"{outcome.format}:{outcome.verdict}" for outcome in found)
     print(f"{place} {model.name} {by} {time.perf_counter() - began:.0f} s  {told}", file=sys.stderr, flush=True)
+
+
+def _sides(options: argparse.Namespace) -> tuple[str, ...]:
+    return tuple(by for by in ("ours", "public") if not getattr(options, f"no_{by}"))
 
 
 def _is_done(outcome: Outcome | None, model: Model, options: argparse.Namespace) -> bool:
