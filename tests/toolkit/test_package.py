@@ -43,7 +43,7 @@ def environments(shared: Shared) -> Path:
     def make(folder: Path) -> None:
         for name, wanted in ENVIRONMENTS.items():
             subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / name], check=True)
-            pip = [sys.executable, "-m", "pip", "--python", folder / name, "install", "--quiet", "--no-compile"]
+            pip = [sys.executable, "-m", "pip", "--python", folder / name, "install", "-q", "--no-compile"]
             subprocess.run([*pip, *wanted], check=True, capture_output=True)
 
     return shared("environments", make)
@@ -232,15 +232,17 @@ def shelf(tmp_path: Path) -> Store:
     return Store(tmp_path / "models")
 
 
-def publish(shelf: Store, model: bytes, batch: int | str = "batch") -> None:
+def publish(shelf: Store, model: bytes, batch: int | str = "batch", *, variant: str = "", tolerance: float = 0) -> None:
     with shelf.staging("tiny") as staged:
         (staged / "tflite").mkdir()
         (staged / "tflite" / "model.tflite").write_bytes(model)
         spec = signature(batch)
-        artifacts = (Artifact("tflite", staged / "tflite" / "model.tflite", spec),)
+        artifacts = (Artifact("tflite", staged / "tflite" / "model.tflite", spec, variant),)
+        proof = {"subject": artifacts[0].name, "outputs": [{"name": "total", "tolerance": tolerance}]}
+        agreement = {"rows": [proof]} if tolerance else {}
         inputs, outputs = golden(16 if batch == "batch" else int(batch))
         rows = Golden(inputs, outputs, dict.fromkeys(outputs, 1e-8), "test")
-        shelf.publish(staged, "tiny", Record("t-1", spec, {"kind": "test"}, artifacts), rows)
+        shelf.publish(staged, "tiny", Record("t-1", spec, {"kind": "test"}, artifacts, agreement=agreement), rows)
 
 
 def test_operators_outside_of_tflite_are_told_before_anything_is_written(shelf: Store, tmp_path: Path) -> None:
@@ -270,6 +272,17 @@ def test_a_fixed_batch_is_tried_at_its_size_alone(
     done = python(environments, environment, tmp_path / "tiny-1-linux", "selftest.py")
     assert done.returncode == 0, done.stdout + done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()[1:-1]] == ["5", "5"]
+
+
+def test_a_variant_has_the_tolerance_that_it_was_published_with(shelf: Store, tmp_path: Path) -> None:
+    publish(shelf, tiny(), variant="int8", tolerance=0.25)
+    packaged = flow.package(flow.Request("tiny", "linux", "tflite-int8", out=tmp_path), store=shelf.root)
+    assert packaged.path.name == "tiny-1-int8-linux.zip"
+    with zipfile.ZipFile(packaged.path) as archive:
+        told = json.loads(archive.read("tiny-1-int8-linux/golden/golden.json"))
+    total, difference = (spec["tolerance"] for spec in told["outputs"])
+    assert total == 0.25
+    assert 0 < difference < 1e-5, "an output that the proof does not name has the rule for floats"
 
 
 @pytest.mark.parametrize("file", ["tflite/model.tflite", "golden.safetensors"])
