@@ -40,7 +40,7 @@ class Compiled:
 
 def load(path: Path, signature: Signature | None = None, *, threads: int | None = None) -> Compiled:
     """Compile a model: the folder that holds `model.xml`, or an .xml; `threads` is how many one call may use."""
-    from deploy_exporters.openvino_import import openvino
+    from deploy_exporters.lean_import import openvino
 
     # By default it may compute in bfloat16 where the processor can.
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-import coremltools
 import torch
-from coremltools.models.utils import save_spec
 from torch._decomp.decompositions import lstm_impl
 from torch.export import ExportedProgram
 
@@ -19,7 +17,7 @@ from deploy_core.changes import Change
 from deploy_core.errors import ExportError
 from deploy_core.signature import Signature, TensorSpec
 from deploy_exporters import bounds, examples
-from deploy_exporters.formats import pt2 as pt2_format
+from deploy_exporters.lean_import import coremltools
 from deploy_exporters.pt2 import Program
 from deploy_exporters.steps import bounded
 from deploy_exporters.steps.job import Job, Written
@@ -54,11 +52,12 @@ def _converted(program: ExportedProgram, job: Job, decompositions: Mapping[Any, 
     source = TorchSource(Program(program), job.signature, examples.from_specs(job.signature.inputs))
     job.prove(source, "the program that is given to Core ML's converter")
     signature = job.signature
-    return coremltools.convert(
+    library = coremltools()
+    return library.convert(
         program,
-        outputs=[coremltools.TensorType(name=spec.name) for spec in signature.outputs],
-        minimum_deployment_target=coremltools.target.iOS17,
-        compute_precision=coremltools.precision.FLOAT32,
+        outputs=[library.TensorType(name=spec.name) for spec in signature.outputs],
+        minimum_deployment_target=library.target.iOS17,
+        compute_precision=library.precision.FLOAT32,
         skip_model_load=True,
     )
 
@@ -103,7 +102,7 @@ def _save(spec: Any, weights: str | None, path: Path) -> None:
     spec.description.metadata.userDefined.pop(_DATE, None)
     if path.exists():
         shutil.rmtree(path)
-    save_spec(spec, str(path), weights_dir=weights)
+    coremltools().models.utils.save_spec(spec, str(path), weights_dir=weights)
     (path / _MODEL).write_bytes(spec.SerializeToString(deterministic=True))  # else its maps are in any order
     manifest = path / "Manifest.json"
     manifest.write_text(json.dumps(_named(json.loads(manifest.read_text())), indent=4, sort_keys=True) + "\n")

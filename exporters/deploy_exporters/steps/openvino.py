@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from deploy_exporters.formats.openvino import GRAPH
-from deploy_exporters.openvino_import import openvino
+from deploy_exporters.lean_import import openvino
 from deploy_exporters.steps.job import Job
 
 _AUTOMATIC = re.compile(r"[A-Z]\w*_\d+")
