@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import io
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr
+from contextlib import AbstractContextManager, nullcontext, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def _torch_model(
     """Write a torch.export program if there is an example to make it with; the caller's model is left as it is."""
     import torch
 
-    from deploy_exporters import dimensions, examples, pt2
+    from deploy_exporters import dimensions, examples, lightning_module, pt2
     from deploy_exporters.torch_source import named_example, open_torch
 
     path = folder / "model.pt2"
@@ -55,7 +55,8 @@ def _torch_model(
         return Source(_class(model), folder, path=path, note="handed over as .pt2", example=example)
     if example is None:
         return _pickled(model, folder, example)
-    own = copy.deepcopy(model).cpu().eval()
+    with lightning_module.detached(model):
+        own = copy.deepcopy(model).cpu().eval()
     with dimensions.static(static):
         named = examples.at_least_two_rows(named_example(own, example))
     try:
@@ -82,13 +83,22 @@ def _pickled(model: object, folder: Path, example: object | None, *, why: str = 
 
     path = folder / f"model{HANDED_OVER}"
     try:
-        path.write_bytes(cloudpickle.dumps((model, example)))
+        with _detached(model):
+            path.write_bytes(cloudpickle.dumps((model, example)))
     except Exception as error:
         raise UsageError(
             f"a {_class(model)} cannot be handed to the worker: {type(error).__name__}: {error}",
             hint="write it to a file (.keras, .pt2) or name it as file.py:attribute",
         ) from error
     return Source(_class(model), Path.cwd(), path=path, note=f"handed over by cloudpickle{why and f' ({why})'}")
+
+
+def _detached(model: object) -> AbstractContextManager[None]:
+    if kind_of(model) != "torch":
+        return nullcontext()
+    from deploy_exporters import lightning_module
+
+    return lightning_module.detached(model)  # type: ignore[arg-type]  # a torch module, as kind_of found
 
 
 def _class(model: object) -> str:

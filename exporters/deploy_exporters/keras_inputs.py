@@ -52,7 +52,7 @@ def _named(value: Any) -> dict[str, Any]:
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return value._asdict()
+        return dict(zip(value._fields, value, strict=True))
     if isinstance(value, list | tuple):
         return {f"output_{index}": part for index, part in enumerate(value)}
     return {"output": value}

@@ -11,6 +11,7 @@ from onnx.reference import ReferenceEvaluator
 
 from deploy_core.errors import UsageError
 from deploy_core.signature import Tensors
+from deploy_exporters import onnx_weights
 
 # The reference implementation is plain numpy: a large model would take minutes where seconds are expected.
 MAX_BYTES = 4 << 20
@@ -19,10 +20,10 @@ _FLOAT, _DOUBLE = onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE
 
 def evaluator(path: Path) -> Any:
     """Give the reference implementation of the file with float32 made float64. Raises UsageError for a large file."""
-    size = path.stat().st_size
+    size = path.stat().st_size + sum((path.parent / name).stat().st_size for name in onnx_weights.locations(path))
     if size > MAX_BYTES:
         raise UsageError(f"{path.name} has {size:,} bytes, too many for the reference implementation")
-    model = onnx.load(path)
+    model = onnx_weights.load(path)
     _widen_graph(model.graph)
     for function in model.functions:
         _widen_nodes(function.node)

@@ -11,7 +11,7 @@ import onnx
 from deploy_core.artifact import digest_of
 from deploy_core.errors import UsageError
 from deploy_core.signature import TensorSpec
-from deploy_exporters import file_source, formats
+from deploy_exporters import file_source, formats, onnx_weights
 from deploy_exporters.file_source import FileSource, ModelFile
 from deploy_exporters.formats import onnx as onnx_format
 from deploy_exporters.sources import Source
@@ -24,7 +24,7 @@ class OnnxSource(FileSource):
     @property
     def beside(self) -> dict[str, Path]:
         """The files that hold its weights, by the name that the graph has for them."""
-        return {name: self.path.parent / name for name in locations(self.path)}
+        return {name: self.path.parent / name for name in onnx_weights.locations(self.path)}
 
     def describe(self) -> dict[str, Any]:
         """Give the digest of the file, and of those beside it."""
@@ -37,7 +37,9 @@ def read(source: Source) -> ModelFile:
     path = source.file / onnx_format.FILE if source.file.is_dir() else source.file
     predictor = formats.load_file("onnx", path, trust=source.trust)
     try:
-        onnx.checker.check_model(str(path), full_check=True)
+        model = onnx_weights.load(path)
+        if not onnx_file.is_large(model.ByteSize()):  # the checker has the limit of protobuf
+            onnx.checker.check_model(model, full_check=True)
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UsageError(f"{path} is not valid ONNX: {lines[0][:300]}", hint="write it again") from error
@@ -51,13 +53,3 @@ def open_onnx(
     opened = file_source.open_file(model, example, inputs, outputs, OnnxSource)
     assert isinstance(opened, OnnxSource)
     return opened
-
-
-def locations(path: Path) -> tuple[str, ...]:
-    """Name the files beside an ONNX file that hold weights of it, without reading them."""
-    model = onnx.load(str(path), load_external_data=False)
-    return tuple(dict.fromkeys(filter(None, (_location(tensor) for tensor in onnx_file.tensors(model.graph)))))
-
-
-def _location(tensor: Any) -> str:
-    return next((str(entry.value) for entry in tensor.external_data if entry.key == "location"), "")

@@ -50,12 +50,12 @@ def by_name(example: object, specs: Sequence[TensorSpec]) -> dict[str, object]:
         return dict(example)
     if not isinstance(example, tuple) and (len(specs) == 1 or not isinstance(example, list)):
         example = (example,)  # a list for an only input is its rows
-    if len(example) != len(specs):  # type: ignore[arg-type]  # a tuple or list by now
+    if len(example) != len(specs):
         raise UsageError(
-            f"{len(example)} example inputs are given, the model takes {len(specs)}: {', '.join(map(str, specs))}",  # type: ignore[arg-type]
+            f"{len(example)} example inputs are given, the model takes {len(specs)}: {', '.join(map(str, specs))}",
             hint="give them in this order, or by name",
         )
-    return dict(zip((spec.name for spec in specs), example, strict=True))  # type: ignore[call-overload]
+    return dict(zip((spec.name for spec in specs), example, strict=True))
 
 
 def reason(error: Exception) -> str:

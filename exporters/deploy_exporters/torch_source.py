@@ -13,7 +13,7 @@ import torch
 
 from deploy_core.errors import ExportError, UsageError
 from deploy_core.signature import BATCH, Array, Signature, Tensors, TensorSpec
-from deploy_exporters import dimensions, examples
+from deploy_exporters import dimensions, examples, lightning_module
 from deploy_exporters.deploy_handler import DTYPES, flatten, to_tensor
 from deploy_exporters.torch_flat import Flat, call, check_arguments, flat, input_names
 
@@ -80,7 +80,7 @@ def open_torch(
     kind: type[TorchSource] | None = None,
 ) -> TorchSource:
     """Find out the signature of a model by running it. Raises UsageError, ExportError."""
-    model = model.cpu()
+    model = lightning_module.freed(model).cpu()
     if model.training:
         model.eval()
     named = _example(model, example, inputs)

@@ -66,7 +66,7 @@ def ragged(folder: Path) -> Path:
 
     module = tf.Module()
     length = tf.function(lambda words: {"length": words.row_lengths()})
-    module.length = length.get_concrete_function(tf.RaggedTensorSpec([None, None], tf.int32, name="words"))
+    module.length = length.get_concrete_function(tf.RaggedTensorSpec([None, None], tf.int32))
     path = folder / "net"
     tf.saved_model.save(module, str(path), signatures={"serving_default": module.length})
     return path
@@ -129,3 +129,57 @@ def _tensorflow_heads() -> Any:
     specs = [tf.TensorSpec([None, 7], tf.int32), tf.TensorSpec([None, 1], tf.float32)]
     module.answer = tf.function(answer, input_signature=specs)
     return module
+
+
+def text(folder: Path) -> Path:
+    """Write ONNX that joins strings."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    graph = helper.make_graph(
+        [helper.make_node("StringConcat", ["first", "second"], ["joined"])],
+        "text",
+        [helper.make_tensor_value_info(name, TensorProto.STRING, ["batch"]) for name in ("first", "second")],
+        [helper.make_tensor_value_info("joined", TensorProto.STRING, ["batch"])],
+    )
+    path = folder / "net.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), str(path))
+    return path
+
+
+def frozen(folder: Path) -> Path:
+    """Write ONNX for batches of one row only."""
+    import onnx
+
+    model = _onnx_heads()
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    path = folder / "net.onnx"
+    onnx.save(model, str(path))
+    return path
+
+
+def scripted(folder: Path) -> Path:
+    """Write TorchScript with a branch on the size of the batch, which torch.export freezes."""
+    import torch_models
+
+    from deploy_exporters import jit
+
+    path = folder / "net.pt"
+    jit.save(jit.script(torch_models.Branches()), path, None)
+    return path
+
+
+def numbered(folder: Path) -> Path:
+    """Write TorchScript that takes a Python number beside its tensor."""
+    import torch
+
+    from deploy_exporters import jit
+
+    class Numbered(torch.nn.Module):
+        def forward(self, x: torch.Tensor, rate: int) -> torch.Tensor:
+            return x * rate
+
+    path = folder / "net.pt"
+    jit.save(jit.script(Numbered()), path, None)
+    return path

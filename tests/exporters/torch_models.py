@@ -178,3 +178,55 @@ class Returns(nn.Module):
 nested = (Returns(lambda x: {"p": x + 1, "q": (x, x)}), torch.ones(2, 6))
 equal_names = (Returns(lambda x: {0: x + 1, "0": x + 2}), torch.ones(2, 6))
 name_of_input = (Returns(lambda x: {"x": x + 1}), torch.ones(2, 6))
+
+
+class OfBools(nn.Module):
+    def forward(self, keep: torch.Tensor, count: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"kept": torch.where(keep, count, count * 0), "none": ~keep.any(dim=1)}
+
+
+class OfHalves(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(6, 4).half()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(x)
+
+
+def of_bools() -> tuple[nn.Module, tuple[torch.Tensor, torch.Tensor]]:
+    return OfBools(), (torch.arange(8).reshape(2, 4) % 3 == 0, torch.arange(8).reshape(2, 4))
+
+
+def of_halves() -> tuple[nn.Module, torch.Tensor]:
+    return _seeded(OfHalves()), torch.linspace(-1, 1, 12).reshape(2, 6).half()
+
+
+def tuples() -> tuple[nn.Module, torch.Tensor]:
+    return Returns(lambda x: (x + 1, {"inner": x}["inner"].sum(dim=1), x > 0)), torch.linspace(-1, 1, 12).reshape(2, 6)
+
+
+def lightning() -> nn.Module:
+    """A LightningModule as training leaves it: hyperparameters, metrics in lists, an optimizer to configure."""
+    import lightning
+
+    class Lit(lightning.LightningModule):
+        def __init__(self, width: int = 4) -> None:
+            super().__init__()
+            self.save_hyperparameters()
+            self.net = nn.Sequential(nn.Linear(6, width), nn.ReLU(), nn.Dropout(0.5), nn.Linear(width, 2))
+            self.example_input_array = torch.linspace(-1, 1, 12).reshape(2, 6)
+            self.losses: list[torch.Tensor] = [torch.ones(1)]
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.net(x)
+
+        def training_step(self, batch: torch.Tensor, index: int) -> torch.Tensor:
+            loss = self(batch).mean()
+            self.log("loss", loss)
+            return loss
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    return _seeded(Lit())

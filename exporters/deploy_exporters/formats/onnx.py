@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from deploy_core.errors import UsageError
+from deploy_core.errors import InputError, UsageError
 from deploy_core.signature import BATCH, Array, Dim, Signature, Tensors, TensorSpec
 
 FILE = "model.onnx"
@@ -31,7 +31,9 @@ class Session:
 
     def predict(self, inputs: Tensors) -> Tensors:
         """Answer one batch."""
-        return dict(zip(self._names, map(_bytes, self._run(self._names, self.signature.conform(inputs))), strict=True))
+        return dict(
+            zip(self._names, map(_bytes, self._run(self._names, _texts(self.signature.conform(inputs)))), strict=True)
+        )
 
     def predict_float64(self, inputs: Tensors) -> Tensors:
         """Answer in float64, by the standard's reference implementation: ONNX Runtime has no float64 convolution.
@@ -80,6 +82,19 @@ def _shape(value: Any) -> tuple[Dim, ...]:
         dim if isinstance(dim, int | str) else f"{value.name}_{axis}" for axis, dim in enumerate(value.shape)
     ]
     return (BATCH, *dims[1:]) if dims and isinstance(dims[0], str) else tuple(dims)
+
+
+def _texts(arrays: dict[str, Array]) -> dict[str, Array]:
+    """Give strings as str: of bytes ONNX Runtime would make their Python source. Raises InputError for what is no UTF-8."""
+    return {name: _decoded(name, array) if array.dtype.kind == "O" else array for name, array in arrays.items()}
+
+
+def _decoded(name: str, array: Array) -> Array:
+    try:
+        flat = [value.decode() for value in array.ravel().tolist()]
+    except UnicodeDecodeError as error:
+        raise InputError(f"input {name!r} holds bytes that are no text: {error}", hint="ONNX wants UTF-8") from error
+    return np.array(flat, dtype=object).reshape(array.shape)
 
 
 def _bytes(array: Array) -> Array:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from deploy_core.errors import ExportError, UsageError
+from deploy_core.errors import UsageError
+from deploy_exporters import onnx_weights
 from deploy_exporters.file_source import FileSource
 from deploy_exporters.steps.job import Job
 
@@ -27,19 +27,10 @@ def mar_from_mar(source: FileSource, job: Job) -> str:
 def onnx_from_onnx(source: OnnxSource, job: Job) -> str:
     """Copy an ONNX file, and the files with its weights, which keep their names beside it."""
     for name, path in source.beside.items():
-        target = job.writes.parent / _inside(name)
+        target = job.writes.parent / onnx_weights.inside(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
     return _copied(source, job)
-
-
-def _inside(name: str) -> PurePath:
-    inside = PurePath(name)
-    if inside.is_absolute() or ".." in inside.parts:
-        raise ExportError(
-            f"the ONNX file has weights in {name!r}, outside its folder", hint="write it again with them beside it"
-        )
-    return inside
 
 
 def _copied(source: FileSource, job: Job) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import onnx
 
 from deploy_core.errors import ExportError, UsageError
 from deploy_core.signature import Signature, TensorSpec
+from deploy_exporters import onnx_weights
 
 # A protobuf message ends at 2 GiB; the graph beside the weights needs some of it.
 INLINE_BYTES = 1_900_000_000
@@ -45,7 +46,7 @@ def finish(path: Path, signature: Signature, *, external: bool = False) -> None:
 
     The weights lie in a file beside the graph if they are large or if `external` wants it.
     """
-    model = onnx.load(str(path))
+    model = onnx_weights.load(path)
     for values, specs in ((model.graph.input, signature.inputs), (model.graph.output, signature.outputs)):
         _check_same([value.name for value in values], [spec.name for spec in specs])
         for value, spec in zip(values, specs, strict=True):
@@ -59,23 +60,12 @@ def save(model: Any, path: Path, *, external: bool = False) -> None:
     """Write a model, its weights in a file beside it if they are large or if `external` wants it."""
     data = path.with_name(path.name + DATA_SUFFIX)
     data.unlink(missing_ok=True)  # onnx would append to it
-    if external or is_large(sum(len(tensor.raw_data) for tensor in tensors(model.graph))):
+    if external or is_large(sum(len(tensor.raw_data) for tensor in onnx_weights.tensors(model))):
         onnx.save(
             model, str(path), save_as_external_data=True, location=data.name, size_threshold=SHORT if external else 1024
         )
     else:
         onnx.save(model, str(path))
-
-
-def tensors(graph: Any) -> Iterator[Any]:
-    """Give the weights of a graph and of those inside it."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.TENSOR:
-                yield attribute.t
-            elif attribute.type == onnx.AttributeProto.GRAPH:
-                yield from tensors(attribute.g)
 
 
 def _check_same(got: list[str], want: list[str]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import onnx
 
 from deploy_core.errors import ExportError
+from deploy_exporters import onnx_weights
 from deploy_exporters.steps.job import Job, Written
 
 _INTEGERS = ("MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv", "DynamicQuantizeLSTM", "DequantizeLinear")
@@ -35,7 +36,7 @@ def onnx_float16_from_onnx(job: Job) -> Written:
     from onnxruntime.transformers.onnx_model import OnnxModel
 
     with _told("float16"):
-        model = convert_float_to_float16(onnx.load(str(job.read)), keep_io_types=True)
+        model = convert_float_to_float16(onnx_weights.load(job.read), keep_io_types=True)
         OnnxModel.graph_topological_sort(model.graph)  # it puts the casts of the inputs at the end
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, str(job.writes))

@@ -12,6 +12,7 @@ from onnx import numpy_helper
 
 from deploy_core.errors import ExportError
 from deploy_core.signature import Array
+from deploy_exporters import onnx_weights
 from deploy_exporters.translation.bodies import STANDARD, inlined, is_known, nodes_of
 from deploy_exporters.translation.gelu import with_gelu
 
@@ -19,7 +20,7 @@ from deploy_exporters.translation.gelu import with_gelu
 def load(path: Path) -> onnx.ModelProto:
     """Read a model with its external data, local functions put in place of their calls. Raises ExportError."""
     try:
-        return with_gelu(inlined(onnx.load(path)))
+        return with_gelu(inlined(onnx_weights.load(path)))
     except (OSError, ValueError) as error:
         raise ExportError(f"{path.name} cannot be read as ONNX: {error}", hint="export the model again") from error
     except Exception as error:
