@@ -14,13 +14,13 @@ from command_line import ROOT, Deploy, run_deploy
 
 from deploy_clients import connect
 from deploy_core.artifact import size_of
-from deploy_core.errors import InputError
+from deploy_core.errors import InputError, UsageError
 from deploy_exporters.calibration import joined
 from deploy_exporters.formats import hosted
 from deploy_exporters.worker import Workers
 from deploy_model_store import Store
 from deploy_toolkit.demo import data
-from deploy_toolkit.flows import serve
+from deploy_toolkit.flows import check, export, serve
 
 CNN = ROOT / "examples/simplecnn.py"
 HERE = Path(__file__).parent
@@ -89,11 +89,16 @@ def test_a_variant_can_be_served(quantised: Path) -> None:
     request = serve.Request(("cnn",), options={"artifact": "tflite-int8"})
     with serve.serving(request, store=quantised / "store") as running, closing(connect(running.endpoints[0])) as client:
         got = client.predict(version.golden.inputs)["output"]
+        question = check.Request(("cnn", str(running.endpoints[0])))
+        row = check.check(question, store=quantised / "store").rows[-1]
     error = (
         np.abs(got.astype(np.float64) - version.golden.outputs["output"]).max() / version.golden.outputs["output"].std()
     )
     assert 0.001 < error < 0.05
     assert got.dtype == np.float32
+    # Whoever asks the endpoint expects the float model, and is told what is served instead.
+    assert row.verdict == "disagree"
+    assert "tflite-int8" in row.why
 
 
 def test_a_damaged_variant_is_told(quantised: Path, deploy: Deploy, tmp_path: Path) -> None:
@@ -134,21 +139,26 @@ def test_a_collapse_is_warned_of_and_refused_if_there_is_a_limit(deploy: Deploy,
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (("--to", "tflite-int8"), "needs calibration data"),
-        (("--to", "tflite", "--quantize", "int8"), "--calibration FILE.npz"),
-        (("--to", "onnx", "--max-degradation", "1%"), "limits variants"),
-        (("--to", "onnx", "--quantize", "int3"), "can be quantised as 'int3'"),
-        (("--to", "savedmodel", "--quantize", "int8"), "can be quantised as"),
-        (("--to", "onnx", "--calibration", "x.npz"), "needs none"),
+        ({"formats": ("tflite-int8",)}, "needs calibration data"),
+        ({"formats": ("tflite",), "quantize": ("int8",)}, "--calibration FILE.npz"),
+        ({"formats": ("onnx",), "max_degradation": 0.01}, "limits variants"),
+        ({"formats": ("onnx",), "quantize": ("int3",)}, "can be quantised as 'int3'"),
+        ({"formats": ("savedmodel",), "quantize": ("int8",)}, "can be quantised as 'int8'"),
+        ({"formats": ("onnx",), "calibration": {"x": np.zeros((2, 6))}}, "needs none"),
     ],
 )
 def test_what_does_not_fit_together_is_told_before_the_source_is_opened(
-    deploy: Deploy, tmp_path: Path, args: tuple[str, ...], told: str
+    tmp_path: Path, args: dict[str, Any], told: str
 ) -> None:
-    np.savez(tmp_path / "x.npz", x=np.zeros((2, 6), np.float32))
-    done = deploy("export", f"{HERE / 'bad_sources.py'}:no_such_model", *args, "--store", "store")
-    assert done.returncode == 2, done.stderr
-    assert told in done.stderr
+    with pytest.raises(UsageError) as raised:
+        export.export(export.Request("no_such_module:model", **args), store=tmp_path / "store")
+    assert told in f"{raised.value} {raised.value.hint}"
+
+
+def test_on_the_command_line_a_missing_calibration_is_a_wrong_option(deploy: Deploy) -> None:
+    done = deploy("export", f"{CNN}:torch_net", "--to", "tflite", "--quantize", "int8", "--store", "store")
+    assert done.returncode == 2
+    assert "--calibration FILE.npz" in done.stderr
 
 
 def test_batches_of_calibration_data_are_joined() -> None:

@@ -115,7 +115,7 @@ def _row(subject: Subject, wanted: _Wanted, request: Request) -> Agreement:
             known=wanted.known,
         )
         row = _with_sizes(_with_cost(row, subject, predictor, wanted), subject, predictor, wanted, request)
-        found = (*_damaged(subject), *_stale(predictor, wanted))
+        found = (*_damaged(subject), *_stale(predictor, wanted), *_served_variant(predictor, row, wanted))
         return dataclasses.replace(row, problems=(*found, *row.problems))
     finally:
         predictor.close()
@@ -154,6 +154,13 @@ def _stale(predictor: Predictor, wanted: _Wanted) -> Iterator[Problem]:
     # An archive made for TorchServe has a version of its own, "1.0", that says nothing of ours.
     if version.isdigit() and int(version) != wanted.version.number:
         yield Problem("stale", f"it serves version {version}, wanted is version {wanted.version.number}")
+
+
+def _served_variant(predictor: Predictor, row: Agreement, wanted: _Wanted) -> Iterator[Problem]:
+    if row.ok or wanted.version is None or not hasattr(predictor, "endpoint"):
+        return
+    if names := degradation.resembling(wanted.version, row, wanted.outputs, wanted.noise):
+        yield Problem("variant", f"its errors are those of {' or '.join(names)}: the server may serve that variant")
 
 
 def _wanted(request: Request, named: list[Named], shelf: Store, workers: Workers) -> _Wanted:

@@ -65,6 +65,12 @@ def compared(
     return compare(subject, golden.outputs, predictor, golden.inputs, noise=noise, batches=batches, precision=precision)
 
 
+def resembling(version: Version, row: Agreement, outputs: Tensors, noise: Noise) -> tuple[str, ...]:
+    """Name the int8 variants of a version whose errors the answers do not exceed: one of them may have been asked."""
+    rules = {one.name: stored_rule(version, one, outputs, noise) for one in version.artifacts if _is_int8(one)}
+    return tuple(name for name, rule in rules.items() if _is_within(row, rule.tolerances or {}))
+
+
 def with_cost(row: Agreement, artifact: Artifact, predictor: Predictor, inputs: Tensors, outputs: Tensors) -> Agreement:
     """Add to a variant's row what it lost; any other row stays as it is."""
     return with_degradation(row, outputs, predictor, inputs) if _is_coarse(artifact) else row
@@ -112,6 +118,12 @@ def _with_size(row: Agreement, bytes_of: Mapping[str, int]) -> Agreement:
     if row.degradation is None or not float_bytes or name not in bytes_of:
         return row
     return replace(row, degradation=replace(row.degradation, size_ratio=bytes_of[name] / float_bytes))
+
+
+def _is_within(row: Agreement, limits: Mapping[str, Tolerance]) -> bool:
+    errors = {output.name: output.max_abs for output in row.outputs if output.max_abs is not None}
+    known = errors.keys() == limits.keys() and bool(limits)
+    return known and all(error <= limits[name].value for name, error in errors.items())
 
 
 def _is_int8(artifact: Artifact) -> bool:
