@@ -116,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--again", nargs="?", const="ours", choices=("ours", "all"), help="try what went wrong again: our side, or all")
     add("--write", type=Path, metavar="FILE.md", help="write the page")
     add("--no-public", action="store_true", help="leave the public routes out")
+    add("--no-ours", action="store_true", help="the public routes alone")
     add(
         "--public-python",
         default=os.environ.get("DEPLOY_ZOO_PYTHON", ""),
