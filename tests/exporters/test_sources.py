@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy_core.errors import DeployError, ExportError, UsageError
+from deploy_core.errors import DeployError, ExportError, UnsafeError, UsageError
 from deploy_core.signature import TensorSpec
 from deploy_exporters import handover, sources
 from deploy_exporters.export import OpenedSource, export, open_source
@@ -217,7 +217,7 @@ pathlib.Path({str(tmp_path / "source.pkl")!r}).write_bytes(pickle.dumps(source))
         source = open_source(workers, pickle.loads((tmp_path / "source.pkl").read_bytes()))
         assert source.kind == "keras"
         assert [str(spec) for spec in source.signature.inputs] == ["x:float32[batch,6]"]
-        with pytest.raises(UsageError, match="needs the class Twice") as caught:
+        with pytest.raises(UnsafeError, match="needs code that it does not hold: Twice") as caught:
             opened(workers, str(tmp_path / "own" / "model.keras"))
         assert "FILE.py:ATTRIBUTE" in caught.value.hint
 
