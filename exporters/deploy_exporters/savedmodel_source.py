@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from deploy_core.artifact import digest_of
 from deploy_core.errors import UsageError
@@ -98,6 +99,7 @@ def open_savedmodel(
     model: Function, example: object | None, inputs: Sequence[TensorSpec], outputs: Sequence[str]
 ) -> SavedModelSource:
     """Find out the shapes of a signature. Raises UsageError, ExportError."""
+    _require_no_pieces(model)
     given = {spec.name: spec for spec in inputs}
     specs = tuple(_spec(name, tensor, given.get(name)) for name, tensor in sorted(model.inputs.items()))
     for name, tensor in model.outputs.items():
@@ -123,6 +125,22 @@ def _spec(name: str, tensor: Any, given: TensorSpec | None) -> TensorSpec:
             )
         return TensorSpec(name, tensor.dtype.name, given.shape)
     return spec_of(name, tensor)
+
+
+def _require_no_pieces(model: Function) -> None:
+    """Raise UsageError for a ragged or sparse tensor, which TensorFlow takes to pieces `x`, `x_1`, … in a signature."""
+    pieces = [name for name in model.inputs if f"{name}_1" in model.inputs]
+    if not pieces:
+        return
+    file = saved_model_pb2.SavedModel()
+    file.ParseFromString((model.path / "saved_model.pb").read_bytes())
+    functions = file.meta_graphs[0].object_graph_def.concrete_functions.values()
+    told = "".join(str(function.canonicalized_input_signature) for function in functions)
+    if kind := next((kind for kind in ("RAGGED", "SPARSE") if f"{kind}_TENSOR_SPEC" in told), ""):
+        raise UsageError(
+            f"input {pieces[0]!r} of the SavedModel is a {kind.lower()} tensor, and only plain ones can be sent to a server",
+            hint="save a signature that takes plain tensors and makes the ragged or sparse one itself",
+        )
 
 
 def _require_tensor(name: str, tensor: Any) -> None:

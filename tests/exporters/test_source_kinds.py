@@ -95,7 +95,7 @@ def test_frozen_weights_have_float64_and_an_identity(opener: Workers, exported: 
         ("onnx", {"inputs": (replace(HEADS[0], dtype="int32"), HEADS[1])}, 2, "does not fit the model"),
         ("onnx", {"outputs": ("a", "b")}, 2, "keeps the names of its outputs: scores, pooled"),
         ("frozen", {}, 3, "frozen"),
-        ("ragged", {}, 2, "'words' of the SavedModel is a RaggedTensor"),
+        ("ragged", {}, 2, "input 'words' of the SavedModel is a ragged tensor"),
         ("signatures", {}, 2, "has no signature 'serving_default'"),
         ("signatures", {"signature": "nothing"}, 2, "has no signature 'nothing'"),
     ],
