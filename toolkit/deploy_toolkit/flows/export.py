@@ -16,7 +16,7 @@ from deploy_core.signature import BATCH, Tensors, TensorSpec
 from deploy_exporters import sources
 from deploy_exporters.export import Export, OpenedSource, open_source
 from deploy_exporters.export import export as write
-from deploy_exporters.formats import FORMATS, PUBLIC, split
+from deploy_exporters.formats import FORMATS, PUBLIC, check_options, split
 from deploy_exporters.routes import quantized, require_calibration
 from deploy_exporters.worker import Workers
 from deploy_model_store import Golden, Record, Store, Version
@@ -98,6 +98,7 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
     Raises UsageError, and ExportError whose exit code is 4 if a file disagrees and whose `report` says where.
     """
     _require_known(request.formats)
+    check_options(request.formats, request.options)
     # What does not fit together is told before the source is opened.
     require_calibration(request.targets, given=request.calibration is not None)
     degradation.check_limit(request.targets, request.max_degradation)
