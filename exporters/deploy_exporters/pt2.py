@@ -45,6 +45,16 @@ def program(source: TorchSource) -> ExportedProgram:
     return torch_whole.with_torchs_own(exported)
 
 
+def plain(exported: ExportedProgram) -> torch.fx.GraphModule:
+    """Give a program as a module of plain operators, called by position, that TorchScript can compile."""
+    module = exported.module(check_guards=False)
+    for node in module.graph.nodes:
+        if isinstance(node.target, torch._ops.OpOverload):
+            node.target = node.target.overloadpacket
+    module.graph.set_codegen(torch.fx.graph.CodeGen())  # its own takes the structures of Python apart
+    return torch.fx.GraphModule(module, module.graph)
+
+
 def dynamic_axes(signature: Signature, dynamic: object = None) -> tuple[dict[int, Any], ...]:
     """Give, for each input, its dynamic axes: each with `dynamic`, or with its symbol."""
     return tuple(

@@ -142,7 +142,7 @@ def test_a_branch_is_kept_by_script_and_lost_by_trace(opener: Workers, tmp_path:
     written = export(opener, source, ["torchscript"], folder=tmp_path / "script", name="net")
     assert written.artifacts[0].route == ("torchscript_from_torch (script)",)
     options = {"torchscript": {"method": "trace"}}
-    with pytest.raises(ExportError, match="trace: ExportError: the traced file predicts another 'output'"):
+    with pytest.raises(ExportError, match="trace: ExportError: the file by trace predicts another 'output'"):
         export(opener, source, ["torchscript"], folder=tmp_path / "trace", name="net", options=options)
 
 

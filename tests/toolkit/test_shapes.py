@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from command_line import Deploy, run_deploy
 
+import deploy_toolkit
 from deploy_agreement import golden_inputs, noise, promise
 from deploy_clients import connect
 from deploy_core.errors import ExportError
@@ -110,7 +112,7 @@ def test_a_trace_that_keeps_one_branch_is_no_way_to_write_a_file(deploy: Deploy,
     source = ("export", f"{MODELS}:branching", "--input", "ids:int64[batch,seq]", "--to", "torchscript")
     done = deploy(*source, "--set", "torchscript.method=trace", "--store", tmp_path, "--name", "b")
     assert done.returncode == 3
-    assert "trace: ExportError: the traced file predicts another 'output' than the source" in done.stderr
+    assert "trace: ExportError: the file by trace predicts another 'output' than the source" in done.stderr
     done = deploy(*source, "--store", tmp_path, "--name", "b", "--json")
     assert json.loads(done.stdout)["artifacts"][0]["route"] == ["torchscript_from_torch (script)"]
 
@@ -231,3 +233,28 @@ def test_other_values_of_the_options_are_refused(deploy: Deploy, tmp_path: Path)
     tagged = ("export", f"{MODELS}:tagged", "--to", "tflite", "--store", tmp_path, "--name", "t")
     done = deploy(*tagged, "--set", "tflite.layout=nchw")
     assert (done.returncode, "tflite.layout is 'nchw'" in done.stderr) == (2, True), done.stderr
+
+
+class Positions(torch.nn.Module):
+    """Adds its place to every word."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = torch.nn.Embedding(11, 8)
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        places = torch.arange(ids.shape[1])[None, :, None]
+        return (self.words(ids) + places) * mask.unsqueeze(-1)
+
+
+def test_a_model_in_memory_keeps_a_length_that_a_trace_would_freeze(tmp_path: Path) -> None:
+    model = Positions().eval()
+    exported = deploy_toolkit.export(
+        model,
+        to="torchscript",
+        example={"ids": torch.arange(12).reshape(2, 6) % 11, "mask": torch.ones(2, 6)},
+        inputs=[WORDS[1], WORDS[3]],
+        store=tmp_path,
+    )
+    assert [dict(sizes) for sizes in exported.report.rows[0].sizes] == [{"seq": size} for size in (1, 2, 3, 13, 64)]
+    assert exported.version.artifacts[0].route == ("torchscript_from_torch (export)",)

@@ -11,7 +11,7 @@ from deploy_core.signature import Signature, Tensors
 
 FILE = "model.pt"
 LIBRARY = "torch"
-OPTIONS: Mapping[str, str] = {"method": "script or trace; without it, the first of them that is proved right"}
+OPTIONS: Mapping[str, str] = {"method": "script, trace or export; without it, the first of them that is proved right"}
 
 
 class Script:

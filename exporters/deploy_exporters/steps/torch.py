@@ -19,14 +19,14 @@ OPSETS = range(18, 24)
 
 
 def torchscript_from_torch(source: TorchSource, job: Job) -> str:
-    """Write TorchScript by script, else by trace: the first that is proved to predict what the source does."""
+    """Write TorchScript by script, else by trace, else by torch.export: the first that is proved to predict what the source does."""
     wanted = job.options.get("method", "")
     if wanted not in ("", *_METHODS):
         raise UsageError(f"torchscript.method is {wanted!r}", hint=f"it is one of {', '.join(_METHODS)}")
     ways = {name: partial(_save, method, source, job) for name, method in _METHODS.items() if wanted in ("", name)}
     return first_proved(
         ways,
-        lambda way: job.prove(torchscript.load(job.writes, job.signature), f"the {way}d file"),
+        lambda way: job.prove(torchscript.load(job.writes, job.signature), f"the file by {way}"),
         "TorchScript",
         hint="export to onnx instead",
     )
@@ -76,4 +76,9 @@ def _trace(source: TorchSource) -> object:
     return jit.trace(source.flat, source.tensors(2))
 
 
-_METHODS = {"script": lambda source: jit.script(source.model), "trace": _trace}
+def _export(source: TorchSource) -> object:
+    return jit.script(pt2.plain(pt2.program(source)))
+
+
+# A trace makes Python numbers constant, such as a length that a program was asked for; torch.export keeps them.
+_METHODS = {"script": lambda source: jit.script(source.model), "trace": _trace, "export": _export}
