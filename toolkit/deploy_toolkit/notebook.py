@@ -33,12 +33,13 @@ def export(
     max_degradation: float | None = None,
     ranges: Mapping[str, tuple[int, int]] | None = None,
     static: bool = False,
+    signature: str = "",
     trust: bool = False,
     step_seconds: float = 600,
     step_memory: float | None = None,
     store: Path | str | None = None,
 ) -> Exported:
-    """Write a model (in memory, or SOURCE as on the command line) in the formats `to` (one, or several), prove and store each file.
+    """Write a model (in memory, a path, or SOURCE as on the command line) in the formats `to` (one, or several), prove and store each file.
 
     `name` in the store: without it the model's class in lower case, or the name of the file. `example`: an array, or
     arrays by input name; the first axis is the batch. `inputs`: one or several `NAME:DTYPE[DIM,…]` that name further
@@ -50,6 +51,7 @@ def export(
     from deploy_exporters.handover import hand_over
     from deploy_toolkit.flows import export as flow
 
+    model = str(model) if isinstance(model, Path) else model
     if isinstance(model, str) and not isinstance(example, Mapping | None):
         raise InputError(f"the inputs of {model} have names that are not known yet", hint="give example={name: array}")
     with TemporaryDirectory(prefix="deploy-") as folder:
@@ -68,6 +70,7 @@ def export(
             max_degradation=max_degradation,
             ranges=ranges or {},
             static=static,
+            signature=signature,
             trust=trust,
             step_seconds=step_seconds,
             step_memory=step_memory,
