@@ -16,7 +16,7 @@ from deploy_core.errors import InputError, UsageError
 from deploy_core.signature import Signature, TensorSpec
 from deploy_exporters import calibration, sources
 from deploy_exporters.export import export, open_source
-from deploy_exporters.formats import adopt, hosted, load_file
+from deploy_exporters.formats import adopt, check_options, hosted, load_file
 from deploy_exporters.routes import ROUTES, STEPS, quantized, require_calibration, route
 from deploy_exporters.worker import Workers
 
@@ -200,6 +200,12 @@ def test_calibration_data_are_required_and_not_ignored() -> None:
     assert "--calibration" in raised.value.hint
     with pytest.raises(UsageError, match="needs none"):
         require_calibration(("tflite",), given=True)
+
+
+def test_an_option_of_one_variant_is_not_ignored_by_the_others() -> None:
+    check_options(("tflite", "tflite-int8"), {"tflite": {"io": "int8"}})
+    with pytest.raises(UsageError, match=r"tflite\.io is for tflite-int8"):
+        check_options(("tflite", "tflite-float16"), {"tflite": {"io": "int8"}})
 
 
 SIGNATURE = Signature((TensorSpec("x", "float32", ("batch", 2)), TensorSpec("scale", "float32", (1,))), ())

@@ -5,6 +5,7 @@ A format is a module with
     LIBRARY    the import that makes its runtime, to find a worker that has it already
     OPTIONS    option → one line of help
     load(path, signature=None, *, threads=None) -> Predictor
+    ONLY       option → the one variant that it is for, where there is such an option
     TRUST      True if `load` also takes `trust`: whether code that its files may hold is allowed to run
 It imports its runtime only in functions: the parent of the workers reads FILE and OPTIONS, too.
 """
@@ -132,11 +133,15 @@ def check_options(formats: tuple[str, ...], options: Mapping[str, Mapping[str, s
     for name, chosen in options.items():
         if name not in {split(each)[0] for each in formats}:
             raise UsageError(f"options are given for {name!r}, which is not among the formats to export")
-        known: Mapping[str, str] = FORMATS.load(name).OPTIONS
+        module = FORMATS.load(name)
+        known: Mapping[str, str] = module.OPTIONS
         for option in chosen:
             if option not in known:
                 hint = f"it has {', '.join(known)}" if known else "it has no options"
                 raise UsageError(f"format {name} has no option {option!r}", hint=hint)
+            only = f"{name}-{getattr(module, 'ONLY', {}).get(option, '')}"
+            if only not in (f"{name}-", *formats):
+                raise UsageError(f"option {name}.{option} is for {only}, which is not exported", hint="leave it out")
 
 
 def _adapted(artifact: Artifact, predictor: Predictor) -> Predictor:

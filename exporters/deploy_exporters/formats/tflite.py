@@ -20,6 +20,7 @@ OPTIONS: Mapping[str, str] = {
     "layout": "nhwc: inputs and outputs of four dimensions in floats have their channels last (as in the source)",
     "integers": "int32: int64 inputs and outputs are int32 (as in the source)",
 }
+ONLY: Mapping[str, str] = {"io": "int8"}
 
 
 class Interpreted:
