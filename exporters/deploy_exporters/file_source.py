@@ -57,7 +57,7 @@ class FileSource:
 def read(source: Source) -> ModelFile:
     """Load the file of a source. Raises UsageError."""
     name = formats.format_of(source.file)
-    predictor = formats.load_file(name, source.file, trust=source.trust)
+    predictor = formats.load_file(name, source.file, trust=source.trust or bool(source.note))
     return ModelFile(name, source.file, predictor, predictor.signature)
 
 

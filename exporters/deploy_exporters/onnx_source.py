@@ -35,7 +35,7 @@ class OnnxSource(FileSource):
 def read(source: Source) -> ModelFile:
     """Load an ONNX file. Raises UsageError for one that is not valid."""
     path = source.file / onnx_format.FILE if source.file.is_dir() else source.file
-    predictor = formats.load_file("onnx", path, trust=source.trust)
+    predictor = formats.load_file("onnx", path, trust=source.trust or bool(source.note))
     try:
         model = onnx_weights.load(path)
         if not onnx_file.is_large(model.ByteSize()):  # the checker has the limit of protobuf

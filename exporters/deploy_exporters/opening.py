@@ -65,7 +65,7 @@ OPENERS: Mapping[str, Opener] = {
 def require_safe_source(source: Source) -> tuple[str, ...]:
     """Raise UnsafeError for a file that would do more than compute; give what is trusted in it. Nothing reads it yet."""
     if source.path is None or source.attribute or source.note:
-        return ()  # the user's own module, or a model of theirs that was in memory a moment ago
+        return ()  # the user's own module, a model of theirs that was in memory a moment ago, or a stored file
     return require_safe(source.path, format_of(source.path), trust=source.trust)
 
 
