@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from deploy_core.signature import Array
+from deploy_exporters.translation import stretch
 from deploy_exporters.translation.layout import channels_first, channels_last
 from deploy_exporters.translation.values import (
     Node,
@@ -50,15 +51,27 @@ def resize(node: Node, x: Value, *inputs: Value) -> Value:
     own = _by_tensorflow(node, x, axes)
     if own is not None:
         return own
-    if not all(axis.fixed for axis in axes):
-        raise node.error(
-            f"{_mode(node)} over a dynamic size with {_coordinates(node)!r}",
-            hint="export with a fixed height and width",
-        )
     result = tensor(x)
     for axis in axes:
-        result = _resized(node, result, axis)
+        result = _resized(node, result, axis) if axis.fixed else _stretched(node, result, axis)
     return result
+
+
+def _stretched(node: Node, x: Any, axis: Axis) -> Any:
+    mode, coordinates = _mode(node), _coordinates(node)
+    if coordinates not in stretch.COORDINATES or node.get("antialias", 0) or node.get("exclude_outside", 0):
+        raise node.error(
+            f"{mode} over a dynamic size with {coordinates!r}, antialias or exclude_outside",
+            hint="export with a fixed height and width",
+        )
+    how = stretch.Stretch(axis.number, axis.size, axis.result, axis.scale, coordinates)
+    if mode == "nearest":
+        return stretch.nearest(x, how, _rounding(node))
+    return stretch.linear(x, how) if mode == "linear" else stretch.cubic(x, how, node.get("cubic_coeff_a", -0.75))
+
+
+def _rounding(node: Node) -> str:
+    return str(node.get("nearest_mode", "round_prefer_floor" if node.opset >= 11 else "floor"))
 
 
 def _mode(node: Node) -> str:
@@ -150,8 +163,7 @@ def _by_tensorflow(node: Node, x: Value, axes: list[Axis]) -> Any | None:
 def _flags(node: Node) -> dict[str, bool] | None:
     mode, coordinates = _mode(node), _coordinates(node)
     if mode == "nearest":
-        floor = node.get("nearest_mode", "round_prefer_floor" if node.opset >= 11 else "floor") == "floor"
-        known_mode = coordinates == "asymmetric" and floor
+        known_mode = coordinates == "asymmetric" and _rounding(node) == "floor"
         return {"align_corners": False, "half_pixel_centers": False} if known_mode else None
     if mode != "linear":
         return None
@@ -219,8 +231,7 @@ _ROUNDED: dict[str, Callable[[Array], Array]] = {
 
 
 def _nearest(node: Node, places: Array, axis: Axis) -> Array:
-    default = "round_prefer_floor" if node.opset >= 11 else "floor"
-    found = _ROUNDED[node.get("nearest_mode", default)](places)
+    found = _ROUNDED[_rounding(node)](places)
     picked: Array = np.clip(found, 0, axis.size - 1).astype(np.int32)
     return picked
 
