@@ -31,7 +31,7 @@ def _lstm(keras_lstm: Callable[..., Any]) -> Callable[..., Any]:
         weights = [_tensor(given[name]).T for name in ("kernel", "recurrent_kernel")]
         bias = [] if given["bias"] is None else [_tensor(given["bias"]), torch.zeros_like(_tensor(given["bias"]))]
         states = [_tensor(state).unsqueeze(0) for state in (state_h, state_c)]
-        every, h, c = torch._VF.lstm(_steps(inputs, given), states, [*weights, *bias], bool(bias), *_OPTIONS)  # type: ignore[attr-defined]
+        every, h, c = torch._VF.lstm(_steps(inputs, given), states, [*weights, *bias], bool(bias), *_OPTIONS)
         return _told(every, given, [h.squeeze(0), c.squeeze(0)])
 
     return lstm
@@ -44,7 +44,7 @@ def _gru(keras_gru: Callable[..., Any]) -> Callable[..., Any]:
         weights = [_gates(_tensor(given[name]).T) for name in ("kernel", "recurrent_kernel")]
         bias = [] if given["bias"] is None else [_gates(half) for half in _tensor(given["bias"])]
         first = _tensor(state).unsqueeze(0)
-        every, h = torch._VF.gru(_steps(inputs, given), first, [*weights, *bias], bool(bias), *_OPTIONS)  # type: ignore[attr-defined]
+        every, h = torch._VF.gru(_steps(inputs, given), first, [*weights, *bias], bool(bias), *_OPTIONS)
         return _told(every, given, [h.squeeze(0)])
 
     return gru

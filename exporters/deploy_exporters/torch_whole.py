@@ -23,7 +23,8 @@ _STATES = {"lstm": "Tensor[]", "gru": "Tensor"}
 _REST = (
     "Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, bool batch_first"
 )
-_library = torch.library.Library(_NAMESPACE, "DEF")
+_JOINED = {"mean": "mean", "sum": "sum", "max": "amax"}  # what a bag does with its rows
+_library: Any = torch.library.Library(_NAMESPACE, "DEF")  # type: ignore[no-untyped-call]
 
 
 def _define(name: str) -> None:
@@ -83,7 +84,7 @@ def with_torchs_own(program: ExportedProgram) -> ExportedProgram:
     return program
 
 
-def translations() -> Mapping[Callable[..., Any], Callable[..., Any]]:
+def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
     """Give what ONNX has for our operators, for torch.onnx.export."""
     from onnxscript.function_libs.torch_lib.ops import core
 
@@ -92,10 +93,8 @@ def translations() -> Mapping[Callable[..., Any], Callable[..., Any]]:
 
 def _called(torchs: Callable[..., Any], ours: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any) -> Any:
-        packed = not isinstance(
-            args[3], bool
-        )  # the form for sequences of different lengths has a tensor of sizes first
-        return torchs(*args) if packed else ours(*args)
+        # The form for sequences of different lengths has a tensor of sizes first.
+        return ours(*args) if isinstance(args[3], bool) else torchs(*args)
 
     call.__name__ = torchs.__name__  # torch.export asks for it
     return call
@@ -121,7 +120,7 @@ def _bag(torchs: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
         special = any(named[name] is not None for name in ("offsets", "max_norm", "per_sample_weights", "padding_idx"))
         if special or named["input"].dim() != 2:
             return torchs(*args, **kwargs)
-        rows = functional.embedding(named["input"], named["weight"])
-        return {"mean": torch.mean, "sum": torch.sum, "max": torch.amax}[named["mode"]](rows, dim=1)
+        joined: Callable[..., torch.Tensor] = getattr(torch, _JOINED[named["mode"]])
+        return joined(functional.embedding(named["input"], named["weight"]), dim=1)
 
     return bag
