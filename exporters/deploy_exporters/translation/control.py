@@ -27,7 +27,7 @@ def loop(node: Node, limit: Value = None, condition: Value = None, *initial: Val
     body = _Body(node, initial)
     most = tf.constant(np.iinfo(np.int64).max) if limit is None else tf.cast(tf.reshape(limit, []), tf.int64)
     go = tf.constant(True) if condition is None else tf.reshape(tensor(condition), [])
-    start = tuple(tensor(value) for value in initial if not isinstance(value, list))
+    start = body.start
     fixed = static(most)
     room = None if fixed is not None and fixed > _MOST_ROOM else tf.cast(most, tf.int32)
     columns = [_Column(y, room) for y in body.first_round(go, start)]
@@ -52,21 +52,33 @@ _MOST_ROOM = 2**20  # rounds for which room is made beforehand
 
 
 class _Body:
-    """One round of a loop: from the state to the next state and what is yielded; sequences only grow at their end."""
+    """One round of a loop: from the state to the next state and what is yielded.
+
+    Sequences only grow at their end; what every round passes on as it is stays outside, where its shape is known.
+    """
 
     def __init__(self, node: Node, initial: Sequence[Value]) -> None:
-        self._node, self._graph = node, node.get("body")
-        self._growing = [isinstance(value, list) for value in initial]
-        if any(isinstance(value, list) and value for value in initial):
-            raise node.error("a sequence that is not empty enters it", hint="export with a fixed number of rounds")
+        self._node, self._graph, self._initial = node, node.get("body"), list(initial)
+        self._kinds = [self._kind(index, value) for index, value in enumerate(initial)]
+        self.start = tuple(tensor(v) for v, kind in zip(initial, self._kinds, strict=True) if kind == "changing")
+
+    def _kind(self, index: int, value: Value) -> str:
+        if not isinstance(value, list):
+            return "fixed" if self._graph.passes_on(1 + index, 2 + index) else "changing"
+        if value:
+            raise self._node.error(
+                "a sequence that is not empty enters it", hint="export with a fixed number of rounds"
+            )
+        return "growing"
 
     def __call__(self, i: Any, going: Any, state: Sequence[Any]) -> tuple[Any, tuple[Any, ...], list[Any]]:
         rest = iter(state)
-        again, *results = self._graph(i, going, *([] if growing else next(rest) for growing in self._growing))
-        after, yielded = results[: len(self._growing)], results[len(self._growing) :]
-        grown = [self._added(value) for value, growing in zip(after, self._growing, strict=True) if growing]
-        plain = [tensor(value) for value, growing in zip(after, self._growing, strict=True) if not growing]
-        return tf.reshape(tensor(again), []), tuple(plain), [tensor(y) for y in (*grown, *yielded)]
+        inputs = [next(rest) if k == "changing" else v for k, v in zip(self._kinds, self._initial, strict=True)]
+        again, *results = self._graph(i, going, *inputs)
+        after, yielded = results[: len(inputs)], results[len(inputs) :]
+        grown = [self._added(value) for value, kind in zip(after, self._kinds, strict=True) if kind == "growing"]
+        changed = [tensor(value) for value, kind in zip(after, self._kinds, strict=True) if kind == "changing"]
+        return tf.reshape(tensor(again), []), tuple(changed), [tensor(y) for y in (*grown, *yielded)]
 
     def _added(self, parts: list[Value]) -> Value:
         if len(parts) != 1:
@@ -82,7 +94,9 @@ class _Body:
     def results(self, final: Sequence[Any], collected: Sequence[Any]) -> tuple[Value, ...]:
         """Put the outputs in their order."""
         rest, columns = iter(final), iter(collected)
-        state = [Rows(next(columns)) if growing else next(rest) for growing in self._growing]
+        state = []
+        for kind, value in zip(self._kinds, self._initial, strict=True):
+            state.append(Rows(next(columns)) if kind == "growing" else next(rest) if kind == "changing" else value)
         return (*state, *columns)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from deploy_exporters.translation.values import Node, Value, dtype_of, known, rank, reshaped, static, tensor
+from deploy_exporters.translation.values import Node, Value, dtype_of, is_size, known, rank, reshaped, static, tensor
 
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "Acosh": tf.math.acosh,
@@ -140,7 +140,11 @@ _COMPOSED: dict[str, Callable[[Any], Any]] = {
 def divide(node: Node, a: Value, b: Value) -> Value:
     """Translate Div: between integers the quotient is cut toward zero."""
     a, b = (tensor(v) for v in legacy_broadcast(node, a, b))
-    return tf.math.divide(a, b) if a.dtype.is_floating else tf.cast(tf.truncatediv(widened(a), widened(b)), a.dtype)
+    if a.dtype.is_floating:
+        return tf.math.divide(a, b)
+    if a.dtype == tf.int64 and is_size(a) and is_size(b):  # TFLite divides no int64, and no size needs it
+        return tf.cast(tf.truncatediv(tf.cast(a, tf.int32), tf.cast(b, tf.int32)), tf.int64)
+    return tf.cast(tf.truncatediv(widened(a), widened(b)), a.dtype)
 
 
 def modulo(node: Node, a: Value, b: Value) -> Value:

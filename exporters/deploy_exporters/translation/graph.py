@@ -93,6 +93,14 @@ class Subgraph:
         """The dtypes that the file states for the outputs."""
         return [tf.as_dtype(dtype_of_tensor_type(v.type.tensor_type.elem_type)) for v in self._graph.output]
 
+    def passes_on(self, output: int, given: int) -> bool:
+        """Tell whether an output is just an input, whatever is computed."""
+        makers = {name: node for node in self._graph.node for name in node.output}
+        name = self._graph.output[output].name
+        while name in makers and makers[name].op_type == "Identity":
+            name = makers[name].input[0]
+        return bool(name == self._graph.input[given].name)
+
     def __call__(self, *inputs: Value) -> list[Value]:
         """Run the graph on its own inputs."""
         named = zip((value.name for value in self._graph.input), inputs, strict=True)

@@ -142,6 +142,47 @@ def _origin(scalar: Any) -> tuple[str, int] | None:
     return None if begin is None else (scalar.op.inputs[0].op.inputs[0].name, int(begin.reshape(-1)[0]))
 
 
+_OF_SIZES = frozenset(
+    [
+        "AddV2",
+        "BroadcastTo",
+        "Cast",
+        "ConcatV2",
+        "ExpandDims",
+        "Fill",
+        "FloorDiv",
+        "FloorMod",
+        "GatherV2",
+        "Identity",
+        "Maximum",
+        "Minimum",
+        "Mul",
+        "Neg",
+        "Pack",
+        "Prod",
+        "Range",
+        "Reshape",
+        "Squeeze",
+        "StridedSlice",
+        "Sub",
+        "Transpose",
+        "TruncateDiv",
+    ]
+)
+
+
+def is_size(value: Value, depth: int = 8) -> bool:
+    """Tell whether a tensor is made of shapes and small constants only, so that 32 bits hold it."""
+    if (array := static(value)) is not None:
+        return bool((np.abs(array.astype(np.float64)) < _LARGEST_SIZE).all())
+    if value.op.type == "Shape":
+        return True
+    return depth > 0 and value.op.type in _OF_SIZES and all(is_size(v, depth - 1) for v in value.op.inputs)
+
+
+_LARGEST_SIZE = 2**31
+
+
 def rank(value: Value) -> int:
     """Give the number of dimensions. Raises ExportError if even that is unknown."""
     count = len(value.shape) if isinstance(value, np.ndarray) else value.shape.rank
