@@ -82,13 +82,15 @@ def test_all_unsupported_operators_are_named_before_anything_is_written(tmp_path
     inner = helper.make_graph([helper.make_node("Frobnicate", ["x"], ["z"])], "then", [], [])
     nodes = [
         helper.make_node("Relu", ["x"], ["r"]),
-        helper.make_node("FusedMagic", ["r"], ["m"], domain="com.example"),
+        helper.make_node("FusedMagic", ["r"], ["m"], name="magic", domain="com.example"),
         helper.make_node("If", ["c"], ["i"], then_branch=inner, else_branch=inner),
         helper.make_node("Unheard", ["m"], ["y"]),
     ]
     model = model_of(nodes, ["x"], ["y"])
     assert unsupported(model) == ("Frobnicate", "Unheard", "com.example::FusedMagic")
-    with pytest.raises(ExportError, match=r"Frobnicate, Unheard, com\.example::FusedMagic"):
+    with pytest.raises(
+        ExportError, match=r"Frobnicate, Unheard, com\.example::FusedMagic \(the first is node 'magic'\)"
+    ):
         written(model, signature_of(["x"], ["y"]), tmp_path)
     assert not (tmp_path / "savedmodel").exists()
 
