@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from deploy_core.signature import TensorSpec
 from deploy_exporters import pt2, torch_whole
+from deploy_exporters.steps.job import Job
+from deploy_exporters.steps.torch import onnx_from_torch
 from deploy_exporters.torch_source import TorchSource, open_torch
 
 pytestmark = pytest.mark.filterwarnings("ignore:The tensor attribute")  # torch says so of every LSTM
@@ -90,3 +94,26 @@ def test_onnx_has_one_operator_for_each_layer(kind: type[nn.LSTM]) -> None:
     kinds = [node.op_type for node in made.model.graph]
     assert kinds.count(kind.__name__) == 2
     assert [str(dim) for dim in made.model.graph.outputs[0].shape] == ["batch", "steps", "10"]
+
+
+class Attention(nn.Module):
+    """Its result is viewed in a form that only one of torch's kernels lays out so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Linear(6, 3 * 6)
+        self.bias = nn.Parameter(torch.randn(2, 4, 4))
+
+    def forward(self, steps: torch.Tensor) -> torch.Tensor:
+        windows = steps.reshape(-1, 4, 6)
+        q, k, v = (part.unflatten(2, (2, 3)).transpose(1, 2) for part in self.mix(windows).chunk(3, dim=2))
+        seen = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=self.bias.unsqueeze(0))
+        return seen.transpose(1, 2).reshape(*windows.shape[:2], 6).reshape(steps.shape)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_attention_with_a_mask_over_windows_becomes_onnx(tmp_path: Path) -> None:
+    specs = (TensorSpec("steps", "float32", ("batch", 8, 6)),)
+    source = open_torch(Attention().eval(), (torch.randn(2, 8, 6),), specs, ())
+    onnx_from_torch(source, Job(None, tmp_path / "model.onnx", source.signature, (), "attention"))
+    assert (tmp_path / "model.onnx").stat().st_size

@@ -72,7 +72,7 @@ def mobilevit() -> object:
 def convnext() -> object:
     """Depthwise convolutions with layer norm."""
     config = transformers.ConvNextConfig(hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 2, 1], num_labels=5)
-    return _vision(transformers.ConvNextForImageClassification, config)
+    return _vision(transformers.ConvNextForImageClassification, config, 96)
 
 
 def resnet() -> object:
@@ -80,7 +80,7 @@ def resnet() -> object:
     config = transformers.ResNetConfig(
         embedding_size=8, hidden_sizes=[16, 32, 48, 64], depths=[1, 1, 1, 1], num_labels=5
     )
-    return _vision(transformers.ResNetForImageClassification, config)
+    return _vision(transformers.ResNetForImageClassification, config, 96)
 
 
 def regnet() -> object:

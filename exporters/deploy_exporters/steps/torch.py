@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from deploy_core.errors import UsageError
 from deploy_exporters import jit, pt2, torch_whole
@@ -36,7 +37,8 @@ def onnx_from_torch(source: TorchSource, job: Job) -> str:
     """Write ONNX by torch.export."""
     opset = opset_of(job.options)
     onnx_file.check_names(job.signature)
-    with torch_whole.kept_whole(source.flat):
+    # Attention in the form that ONNX gets: another one lays out its answer otherwise, and what views it would break.
+    with torch_whole.kept_whole(source.flat), sdpa_kernel(SDPBackend.MATH):
         torch.onnx.export(
             source.flat,
             source.tensors(2),
