@@ -25,8 +25,8 @@ _LONGEST_SHAPE = 8
 
 
 def _is_shape(value: Value) -> bool:
-    """Tell whether a tensor may be a shape: a short vector of int64."""
-    if rank(value) != 1 or dtype_of(value) != tf.int64:
+    """Tell whether a tensor may be a shape: a short vector of whole numbers."""
+    if rank(value) != 1 or dtype_of(value) not in (tf.int32, tf.int64):
         return False
     return value.shape[0] is not None and int(value.shape[0]) <= _LONGEST_SHAPE
 
@@ -35,7 +35,7 @@ def concat(node: Node, *inputs: Value) -> Value:
     """Translate Concat; shapes keep the sizes that are known."""
     axis = axis_of(node, inputs[0], 1)
     if all(_is_shape(value) for value in inputs) and sum(int(value.shape[0]) for value in inputs) <= _LONGEST_SHAPE:
-        return vector([element for value in inputs for element in entries(value)])
+        return vector([element for value in inputs for element in entries(value)], dtype_of(inputs[0]))
     return tf.concat([tensor(value) for value in inputs], axis)
 
 
@@ -65,7 +65,7 @@ def slice_(
     for axis, begin, end, step in zip(where, entries(starts), entries(ends), strides, strict=True):
         index[axis] = _piece(sizes[axis], begin, end, step)
     if not isinstance(x, np.ndarray) and _is_shape(x) and _is_plain(index[0]):
-        return vector(entries(x)[index[0]])
+        return vector(entries(x)[index[0]], dtype_of(x))
     result = tensor(x)[tuple(index)]
     if rank(x) == 1 and (length := _distance(starts, ends)) is not None:
         result.set_shape([length])

@@ -101,6 +101,8 @@ def entries(value: Value) -> list[Value]:
         return [int(v) for v in value]
     if not tf.executing_eagerly() and value.op.type == "Pack":
         return [scalar if (number := static(scalar)) is None else int(number) for scalar in value.op.inputs]
+    if not tf.executing_eagerly() and value.op.type == "Cast" and value.dtype in (tf.int32, tf.int64):
+        return [e if isinstance(e, int) else tf.cast(e, value.dtype) for e in entries(value.op.inputs[0])]
     partial = tf.get_static_value(value, partial=True)
     length = len(partial) if partial is not None else value.shape[0]
     if length is None:
