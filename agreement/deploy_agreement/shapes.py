@@ -13,11 +13,11 @@ from deploy_agreement.rounding import Noise, noise
 from deploy_agreement.rows import batch_symbol
 from deploy_core.errors import DeployError, UsageError
 from deploy_core.predictor import Predictor
+from deploy_core.ranges import Ranges, range_of
 from deploy_core.signature import Signature, Tensors
 
 SIZES = (1, 2, 3, 13)
 ROWS = 3
-GREATEST = 64
 _ENOUGH = 2
 _MULTIPLES = (2, 3, 4)
 Sizes = Mapping[str, int]
@@ -58,7 +58,7 @@ class Promise:
 
     sized: tuple[Sized, ...] = ()
     refused: tuple[Refused, ...] = ()
-    ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    ranges: Ranges = field(default_factory=dict)
     golden: Sizes = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -71,9 +71,7 @@ class Promise:
         }
 
 
-def promise(
-    source: Predictor, golden: Tensors, measured: Noise, *, ranges: Mapping[str, tuple[int, int]] | None = None
-) -> Promise:
+def promise(source: Predictor, golden: Tensors, measured: Noise, *, ranges: Ranges | None = None) -> Promise:
     """Ask the source model at sizes 1, 2, 3, 13 and the greatest of every symbol but the batch, and at all together.
 
     The inputs are rows of the golden ones, repeated or cut. `ranges` gives the least and the greatest size of a symbol;
@@ -170,7 +168,7 @@ class _Asking:
     source: Predictor
     golden: Tensors
     measured: Noise
-    ranges: Mapping[str, tuple[int, int]]
+    ranges: Ranges
     sized: list[Sized] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     taken: dict[str, list[int]] = field(default_factory=dict)
@@ -186,7 +184,7 @@ class _Asking:
 
     def vary(self, symbol: str) -> None:
         """Ask for every size of one symbol; for multiples of its own, if hardly any is taken."""
-        least, greatest = self.ranges.get(symbol, (1, max(2 * self.own[symbol], GREATEST)))
+        least, greatest = range_of(symbol, self.own[symbol], self.ranges)
         wanted = dict.fromkeys((least, *SIZES, greatest))
         sizes = [size for size in wanted if least <= size <= greatest and size != self.own[symbol]]
         taken = self.taken[symbol] = [size for size in sizes if self._takes(symbol, size)]

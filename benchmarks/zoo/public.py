@@ -13,6 +13,7 @@ from benchmarks.zoo import judge, registry
 from benchmarks.zoo.model import Model
 from benchmarks.zoo.results import Outcome, append
 from deploy_core.artifact import size_of
+from deploy_core.errors import reason
 
 Maker = Callable[[Model, judge.Judge, Path], tuple[str, Path]]
 _KINDS = {"torch": "public_torch", "keras": "public_keras"}
@@ -47,14 +48,12 @@ def _made(model: Model, asked: judge.Judge, name: str, maker: Maker, folder: Pat
     try:
         how, path = maker(model, asked, folder)
         seconds, size = round(time.perf_counter() - began, 1), round(size_of(path) / 1e6, 2)
-        verdict, reason = asked.verdict(name, path)
+        verdict, why = asked.verdict(name, path)
     except NotInstalledError as missing:
         return Outcome(model.name, name, "public", "none", str(missing))
     except Exception as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        told = f"{type(error).__name__}: {lines[0] if lines else ''}"
-        return Outcome(model.name, name, "public", "failed", told[:400])
-    return Outcome(model.name, name, "public", verdict, reason, seconds, size, how)
+        return Outcome(model.name, name, "public", "failed", reason(error))
+    return Outcome(model.name, name, "public", verdict, why, seconds, size, how)
 
 
 def _none(model: Model, name: str) -> Outcome:

@@ -16,6 +16,11 @@ That two predictors disagree is a result (`deploy_agreement`), not an error.
 
 from __future__ import annotations
 
+import re
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_LONGEST = 300
+
 
 class DeployError(Exception):
     """What happened, with the value, in `str(error)`; what to do about it in `hint`."""
@@ -81,6 +86,20 @@ class NotEnoughDataError(DeployError):
     """The data do not carry the claim that was asked for."""
 
     exit_code = 7
+
+
+def first_line(error: BaseException) -> str:
+    """Give the first line of what an error says, with the next one if it only announces that; else its kind."""
+    lines = [line.strip() for line in _COLOUR.sub("", str(error)).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return (" ".join(lines[:2]) if lines[0].endswith(":") else lines[0])[:_LONGEST]
+
+
+def reason(error: BaseException) -> str:
+    """Give the kind of an error and the first line of what it says."""
+    kind, said = type(error).__name__, first_line(error)
+    return kind if said == kind else f"{kind}: {said}"
 
 
 def _rebuild(kind: type[DeployError], message: str, hint: str, state: dict[str, object]) -> DeployError:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from deploy_core.ranges import range_of
 from deploy_exporters.steps.job import Job
-
-GREATEST = 64
 
 
 def greatest(job: Job) -> dict[str, int]:
-    """Give the largest size of every symbol: the end of its range, else twice the example's but at least 64."""
+    """Give the largest size of every symbol."""
     own = job.signature.sizes(job.proofs[0][0])
-    return {s: job.ranges[s][1] if s in job.ranges else max(2 * size, GREATEST) for s, size in own.items()}
+    return {symbol: range_of(symbol, size, job.ranges)[1] for symbol, size in own.items()}
 
 
 def remark(sizes: Mapping[str, int]) -> str:

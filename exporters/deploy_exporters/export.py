@@ -11,6 +11,7 @@ from typing import Any
 
 from deploy_core.artifact import Artifact, digest_of
 from deploy_core.errors import DeployError, ExportError
+from deploy_core.ranges import Ranges
 from deploy_core.signature import BATCH, Signature, Tensors, TensorSpec
 from deploy_core.table import require
 from deploy_exporters import calibration as representative
@@ -75,7 +76,7 @@ class _Run:
     options: Mapping[str, Mapping[str, str]]
     on_step: Callable[[str], None]
     calibration: Tensors | None = None
-    ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    ranges: Ranges = field(default_factory=dict)
     proofs: tuple[Proof, ...] = ()
     files: dict[str, Path] = field(default_factory=dict)
     written: dict[str, Written] = field(default_factory=dict)
@@ -106,7 +107,7 @@ def export(
     name: str,
     options: Mapping[str, Mapping[str, str]] | None = None,
     calibration: Tensors | None = None,
-    ranges: Mapping[str, tuple[int, int]] | None = None,
+    ranges: Ranges | None = None,
     reference: Artifact | None = None,
     known: Sequence[Artifact] = (),
     proofs: Sequence[Proof] = (),

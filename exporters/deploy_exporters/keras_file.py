@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from deploy_core.errors import UnsafeError, UsageError
+from deploy_core.errors import UnsafeError, UsageError, first_line
 from deploy_exporters.sources import Source
 
 CLASSES = ".classes"  # the suffix of the file beside model.keras
@@ -41,9 +41,8 @@ def read(path: Path, *, trust: bool = False, code: Mapping[str, Any] | None = No
             ) from error
         if "Python lambda" in told:
             raise UnsafeError(f"{path} holds a lambda, and reading it would run that code", hint=_BY_NAME) from error
-        reason = told.splitlines()[0][:200] if told else type(error).__name__
         raise UsageError(
-            f"{path} cannot be read as a Keras model: {reason}", hint="it may be truncated; write it again"
+            f"{path} cannot be read as a Keras model: {first_line(error)}", hint="it may be truncated; write it again"
         ) from error
 
 

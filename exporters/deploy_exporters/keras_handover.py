@@ -9,9 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from deploy_core.errors import UsageError
+from deploy_core.errors import UsageError, reason
 from deploy_core.signature import TensorSpec
-from deploy_exporters import keras_file, keras_inputs, probing
+from deploy_exporters import keras_file, keras_inputs
 from deploy_exporters.keras_source import open_keras
 from deploy_exporters.sources import Source
 
@@ -27,7 +27,7 @@ def hand_over(model: Any, name: str, folder: Path, example: object | None, input
         if classes or not keras_inputs.is_built_from_inputs(model):
             _require_read_back(model, path, classes)
     except Exception as error:
-        return _as_savedmodel(model, name, folder, example, inputs, why=probing.reason(error))
+        return _as_savedmodel(model, name, folder, example, inputs, why=reason(error))
     return Source(name, folder, path=path, note="handed over as .keras", example=example)
 
 

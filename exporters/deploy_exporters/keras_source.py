@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from deploy_core.errors import DeployError, ExportError, UsageError
+from deploy_core.errors import DeployError, ExportError, UsageError, reason
 from deploy_core.signature import Array, Signature, Tensors, TensorSpec
 from deploy_exporters import dimensions, examples, keras_file, keras_inputs, probing
 
@@ -36,7 +36,7 @@ class KerasSource:
         try:
             return self._run(self._double, wide)
         except Exception as error:
-            raise UsageError(f"the model has no clone in float64: {probing.reason(error)}") from error
+            raise UsageError(f"the model has no clone in float64: {reason(error)}") from error
 
     def close(self) -> None:
         """Nothing is held but memory."""
@@ -112,9 +112,8 @@ def _probe(source: KerasSource, arrays: Tensors, *, after: Tensors | None = None
     except DeployError:
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
         told = f"the model answers {examples.shown(after)}, but not" if after else "the model cannot answer"
-        raise ExportError(f"{told} {examples.shown(arrays)}: {reason}") from error
+        raise ExportError(f"{told} {examples.shown(arrays)}: {reason(error)}") from error
     return {name: np.asarray(keras.ops.convert_to_numpy(value)) for name, value in values.items()}
 
 

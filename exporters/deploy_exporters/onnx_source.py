@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 
 from deploy_core.artifact import digest_of
-from deploy_core.errors import UsageError
+from deploy_core.errors import UsageError, first_line
 from deploy_core.signature import TensorSpec
 from deploy_exporters import file_source, formats, onnx_weights
 from deploy_exporters.file_source import FileSource, ModelFile
@@ -41,8 +41,7 @@ def read(source: Source) -> ModelFile:
         if not onnx_file.is_large(model.ByteSize()):  # the checker has the limit of protobuf
             onnx.checker.check_model(model, full_check=True)
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise UsageError(f"{path} is not valid ONNX: {lines[0][:300]}", hint="write it again") from error
+        raise UsageError(f"{path} is not valid ONNX: {first_line(error)}", hint="write it again") from error
     return ModelFile("onnx", path, predictor, predictor.signature)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from deploy_core.errors import UsageError
+from deploy_core.errors import UsageError, reason
 from deploy_exporters.sources import Source
 
 _HINT = "name the model as FILE.py:ATTRIBUTE, where its class is defined and its weights are loaded"
@@ -19,8 +19,7 @@ def read(source: Source) -> Any:
     try:
         found = torch.load(source.file, map_location="cpu", weights_only=not source.trust)
     except Exception as error:
-        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error).strip() else ''}"
-        raise UsageError(f"{source.file} cannot be read as a pickled model: {reason}", hint=_HINT) from error
+        raise UsageError(f"{source.file} cannot be read as a pickled model: {reason(error)}", hint=_HINT) from error
     if not isinstance(found, torch.nn.Module):
         raise UsageError(f"{source.file} holds pickled weights, not a model", hint=_HINT)
     return found

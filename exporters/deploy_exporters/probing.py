@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from deploy_core.errors import DeployError, ExportError, UsageError
+from deploy_core.errors import DeployError, ExportError, UsageError, reason
 from deploy_core.signature import Signature, Tensors, TensorSpec
 from deploy_exporters import dimensions, examples
 
@@ -56,12 +56,6 @@ def by_name(example: object, specs: Sequence[TensorSpec]) -> dict[str, object]:
             hint="give them in this order, or by name",
         )
     return dict(zip((spec.name for spec in specs), example, strict=True))
-
-
-def reason(error: Exception) -> str:
-    """Give the kind of an error and the first line of what it says."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
 
 
 def _narrowed(told: TensorSpec, given: TensorSpec) -> TensorSpec:

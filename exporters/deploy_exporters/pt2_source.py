@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch.export import ExportedProgram
 
-from deploy_core.errors import UsageError
+from deploy_core.errors import UsageError, first_line
 from deploy_core.signature import TensorSpec
 from deploy_exporters import dimensions, pt2
 from deploy_exporters.sources import Source
@@ -18,9 +18,8 @@ def read(source: Source) -> ExportedProgram:
     try:
         return pt2.load(source.file)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise UsageError(
-            f"{source.file} cannot be read as a torch.export program: {reason}",
+            f"{source.file} cannot be read as a torch.export program: {first_line(error)}",
             hint="it may be truncated; write it again",
         ) from error
 

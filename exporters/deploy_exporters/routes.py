@@ -16,7 +16,8 @@ KINDS = ("torch", "torchscript", "keras", "onnx", "savedmodel", "tflite", "mar")
 class Step:
     """One function that reads one form of a model and writes another: artifacts' names, "" for the opened source.
 
-    `packages` are what the step's result depends on; the first letters of a route in the manifest are these names.
+    A step that reads the opened source has the kind of source at the end of its name. `packages` are what its result
+    depends on.
     `calibrated` says that it cannot do without rows of real inputs.
     """
 
@@ -107,50 +108,29 @@ STEPS: Mapping[str, Step] = {
         "source", f"{_STEPS}.onnx_quantize:onnx_dynamic_int8_from_onnx", "onnx", "onnx-dynamic-int8", *_QUANTIZE
     ),
 }  # fmt: skip
-_FLOATS: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("torch", "torchscript"): ("torchscript_from_torch",),
-    ("torch", "mar"): ("torchscript_from_torch", "mar_from_torchscript"),
-    ("torch", "onnx"): ("onnx_from_torch",),
-    ("torch", "savedmodel"): ("onnx_from_torch", "savedmodel_from_onnx"),
-    ("torch", "tflite"): ("onnx_from_torch", "savedmodel_from_onnx", "tflite_from_savedmodel"),
-    ("torch", "pt2"): ("pt2_from_torch",),
-    ("torchscript", "torchscript"): ("torchscript_from_torchscript",),
-    ("torchscript", "mar"): ("torchscript_from_torchscript", "mar_from_torchscript"),
-    ("torchscript", "onnx"): ("onnx_from_torchscript",),
-    ("torchscript", "savedmodel"): ("onnx_from_torchscript", "savedmodel_from_onnx"),
-    ("torchscript", "tflite"): ("onnx_from_torchscript", "savedmodel_from_onnx", "tflite_from_savedmodel"),
-    ("torchscript", "pt2"): ("pt2_from_torchscript",),
-    ("onnx", "onnx"): ("onnx_from_onnx",),
-    ("onnx", "savedmodel"): ("onnx_from_onnx", "savedmodel_from_onnx"),
-    ("onnx", "tflite"): ("onnx_from_onnx", "savedmodel_from_onnx", "tflite_from_savedmodel"),
-    ("savedmodel", "savedmodel"): ("savedmodel_from_savedmodel",),
-    ("savedmodel", "onnx"): ("savedmodel_from_savedmodel", "onnx_from_savedmodel"),
-    ("savedmodel", "tflite"): ("savedmodel_from_savedmodel", "tflite_from_savedmodel"),
-    ("tflite", "tflite"): ("tflite_from_tflite",),
-    ("mar", "mar"): ("mar_from_mar",),
-    ("keras", "torchscript"): ("keras_from_keras", "torchscript_from_keras"),
-    ("keras", "mar"): ("keras_from_keras", "torchscript_from_keras", "mar_from_torchscript"),
-    ("keras", "onnx"): ("savedmodel_from_keras", "onnx_from_savedmodel"),
-    ("keras", "savedmodel"): ("savedmodel_from_keras",),
-    ("keras", "tflite"): ("savedmodel_from_keras", "tflite_from_savedmodel"),
-    ("keras", "keras"): ("keras_from_keras",),
-    ("keras", "pt2"): ("keras_from_keras", "pt2_from_keras"),
+
+
+def _routes(kind: str) -> dict[str, tuple[str, ...]]:
+    """Give the shortest way to everything that steps lead to; of two ways, the one whose last step stands first."""
+    found = {step.writes: (name,) for name, step in STEPS.items() if not step.reads and name.endswith(f"_from_{kind}")}
+    further = found
+    while further:
+        further = {}
+        for name, step in STEPS.items():
+            if step.reads in found and step.writes not in found:
+                further.setdefault(step.writes, (*found[step.reads], name))
+        found |= further
+    return {name: found[name] for name in sorted(found, key=_place)}
+
+
+def _place(name: str) -> tuple[bool, int]:
+    format_, variant = split(name)
+    return bool(variant), list(FORMATS).index(format_)
+
+
+ROUTES: Mapping[tuple[str, str], tuple[str, ...]] = {
+    (kind, name): steps for kind in KINDS for name, steps in _routes(kind).items()
 }
-_ONWARD = ("mar_from_onnx", "openvino_from_onnx", "executorch_from_pt2", "coreml_from_pt2")
-
-
-def _with_onward(routes: Mapping[tuple[str, str], tuple[str, ...]]) -> Mapping[tuple[str, str], tuple[str, ...]]:
-    """Add the routes of the steps that every kind takes that reaches what they read: to variants, and those of _ONWARD."""
-    further = {
-        (kind, step.writes): (*route, name)
-        for name, step in STEPS.items()
-        for (kind, reached), route in routes.items()
-        if (split(step.writes)[1] or name in _ONWARD) and step.reads == reached
-    }
-    return {**routes, **{pair: steps for pair, steps in further.items() if pair not in routes}}
-
-
-ROUTES = _with_onward(_FLOATS)
 
 
 # Pairs that have no route, and what to do instead: the hint of the refusal.

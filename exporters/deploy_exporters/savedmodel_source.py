@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from deploy_core.artifact import digest_of
-from deploy_core.errors import UsageError
+from deploy_core.errors import UsageError, reason
 from deploy_core.signature import Signature, Tensors, TensorSpec
 from deploy_exporters import probing
 from deploy_exporters.formats.savedmodel import SIGNATURE, spec_of
@@ -86,7 +86,7 @@ def read(source: Source) -> Function:
         model = tf.saved_model.load(str(source.file))
     except Exception as error:
         raise UsageError(
-            f"{source.file} cannot be read as a SavedModel: {probing.reason(error)}", hint="write it again"
+            f"{source.file} cannot be read as a SavedModel: {reason(error)}", hint="write it again"
         ) from error
     name = source.signature or SIGNATURE
     if name not in model.signatures:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from deploy_core.errors import ExportError, UsageError
+from deploy_core.errors import ExportError, UsageError, reason
 from deploy_core.signature import BATCH, Array, Signature, Tensors, TensorSpec
 from deploy_exporters import dimensions, examples, lightning_module
 from deploy_exporters.deploy_handler import DTYPES, flatten, to_tensor
@@ -141,14 +141,13 @@ def _probe(source: TorchSource, arrays: Tensors, *, after: Tensors | None = None
         with torch.no_grad():
             answer = call(source.model, tensors)
     except Exception as error:
-        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
         if after is not None:
             raise ExportError(
-                f"the model answers {examples.shown(after)} but not {examples.shown(arrays)}: {reason}",
+                f"the model answers {examples.shown(after)} but not {examples.shown(arrays)}: {reason(error)}",
                 hint="a size that should be free, such as the batch, is written into its forward; --static fixes them all",
             ) from error
         raise UsageError(
-            f"the model cannot run on the example inputs {examples.shown(arrays)}: {reason}",
+            f"the model cannot run on the example inputs {examples.shown(arrays)}: {reason(error)}",
             hint="check their shapes and dtypes; a model that takes one size of batch needs --static",
         ) from error
     return _named_outputs(answer)

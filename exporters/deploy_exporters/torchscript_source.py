@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from deploy_core.errors import UsageError
+from deploy_core.errors import UsageError, first_line
 from deploy_core.signature import Signature, Tensors, TensorSpec
 from deploy_exporters import deploy_handler, jit
 from deploy_exporters.deploy_handler import argument
@@ -82,9 +82,8 @@ def read(source: Source) -> Program:
     try:
         script, told = deploy_handler.load(source.file)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise UsageError(
-            f"{source.file} cannot be read as a TorchScript program: {reason}",
+            f"{source.file} cannot be read as a TorchScript program: {first_line(error)}",
             hint="it may be truncated; write it again",
         ) from error
     return Program(script, Signature.from_json(told) if told else Signature((), ()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import sys
 import traceback
@@ -10,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from deploy_core.errors import DeployError
+from deploy_core.errors import DeployError, reason
 from deploy_exporters import messages
 
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _HEAVY = ("torch", "tensorflow", "onnxruntime")
 
 
@@ -50,14 +48,7 @@ def _told(error: BaseException) -> str:
     root = error
     while root.__cause__ is not None:
         root = root.__cause__
-    return _line(error) if root is error else f"{_line(error)} (first of all, {_line(root)})"
-
-
-def _line(error: BaseException) -> str:
-    lines = [line.strip() for line in _COLOUR.sub("", str(error)).splitlines() if line.strip()]
-    if lines and lines[0].endswith(":"):  # what it announces is what happened
-        lines[0] = " ".join(lines[:2])
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+    return reason(error) if root is error else f"{reason(error)} (first of all, {reason(root)})"
 
 
 def _loaded() -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from types import ModuleType
 
 from deploy_core.artifact import Artifact, digest_of
 from deploy_core.changes import Adapted
-from deploy_core.errors import DeployError, ExportError, UnsafeError, UsageError
+from deploy_core.errors import DeployError, ExportError, UnsafeError, UsageError, first_line
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Signature
 from deploy_core.table import Row, Table
@@ -164,8 +164,7 @@ def _host(workers: Workers, name: str, path: Path, signature: Signature | None, 
 
 
 def _unreadable(name: str, path: Path, error: Exception) -> UsageError:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    reason = lines[0][:300] if lines else type(error).__name__
     return UsageError(
-        f"{path} cannot be loaded as {name}: {reason}", hint="it may be truncated or of another kind; export it again"
+        f"{path} cannot be loaded as {name}: {first_line(error)}",
+        hint="it may be truncated or of another kind; export it again",
     )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from deploy_core.dtypes import dtype_name
-from deploy_core.errors import InputError, UnavailableError, UsageError
+from deploy_core.errors import InputError, UnavailableError, UsageError, reason
 from deploy_core.signature import Array, Signature, Tensors
 from deploy_core.table import require
 from deploy_exporters.safety import require_safe
@@ -61,7 +61,7 @@ class Archive:
             if not self._own:
                 raise
             traceback.print_exc()
-            raise _only_torchserve(self._own, f"does not answer safetensors bodies: {_line(error)}") from error
+            raise _only_torchserve(self._own, f"does not answer safetensors bodies: {reason(error)}") from error
         raise InputError(f"the handler of the .mar refused: {answer['error']}")
 
     def handle(self, requests: list[Mapping[str, Any]]) -> list[Any]:
@@ -143,18 +143,13 @@ def _started(folder: tempfile.TemporaryDirectory[str], manifest: dict[str, Any])
         if not own:
             raise
         traceback.print_exc()
-        raise _only_torchserve(own, f"does not start here: {_line(error)}") from error
+        raise _only_torchserve(own, f"does not start here: {reason(error)}") from error
 
 
 def _only_torchserve(handler: str, why: str) -> UnavailableError:
     return UnavailableError(
         f"the archive's own handler {handler} {why}", hint="only TorchServe can run it: serve it and check the URL"
     )
-
-
-def _line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
 def _not_ours(path: Path) -> UsageError:

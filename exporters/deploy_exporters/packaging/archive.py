@@ -11,18 +11,9 @@ from pathlib import Path
 from tempfile import mkstemp
 
 from deploy_core.errors import UnavailableError
+from deploy_exporters.plain_zip import entry
 
 SUMS = "SHA256SUMS"
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-
-
-def entry(name: str) -> zipfile.ZipInfo:
-    """Give the entry of a plain file: no time of day, and not deflated, which differs from one zlib to the next."""
-    made = zipfile.ZipInfo(name, _EPOCH)
-    made.compress_type = zipfile.ZIP_STORED
-    made.create_system = 3
-    made.external_attr = 0o100644 << 16
-    return made
 
 
 def archive(top: str, files: Mapping[str, bytes]) -> bytes:

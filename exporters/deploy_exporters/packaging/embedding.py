@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Mapping
 
 from deploy_core.errors import ExportError
-from deploy_exporters.packaging.archive import entry
+from deploy_exporters.plain_zip import entry
 
 NAME = b"TFLITE_METADATA"
 _FIELDS = 10  # of the table Model: its version, then references

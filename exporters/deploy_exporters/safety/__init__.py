@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 
-from deploy_core.errors import DeployError, UnsafeError, UsageError
+from deploy_core.errors import DeployError, UnsafeError, UsageError, first_line
 from deploy_exporters.safety.danger import TRUST, Danger
 
 __all__ = ["CHECKS", "require_safe"]
@@ -52,7 +52,6 @@ def _dangers(path: Path, format_: str) -> tuple[Danger, ...]:
         raise
     except Exception as error:
         # What cannot be looked at is not opened: its framework might read it another way.
-        reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
         raise UsageError(
-            f"{path} cannot be read as {format_}: {reason[0][:200]}", hint="it may be truncated; write it again"
+            f"{path} cannot be read as {format_}: {first_line(error)}", hint="it may be truncated; write it again"
         ) from error

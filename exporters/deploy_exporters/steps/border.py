@@ -15,7 +15,7 @@ from deploy_core.changes import Change
 from deploy_core.dtypes import is_float
 from deploy_core.errors import UsageError
 from deploy_core.signature import Array, Tensors, TensorSpec
-from deploy_exporters.exact_names import argument_name, rename_inputs
+from deploy_exporters.exact_names import rename_inputs, tensor_spec
 from deploy_exporters.formats.savedmodel import SIGNATURE
 from deploy_exporters.steps.job import Job
 
@@ -81,10 +81,10 @@ def _write(job: Job, by_name: Mapping[str, Change], folder: Path) -> None:
 
     module = tf.Module()
     module.inner = inner  # its variables
-    specs = [_tensor_spec(by_name[spec.name].spec(spec) if spec.name in by_name else spec) for spec in inputs]
+    specs = [tensor_spec(by_name[spec.name].spec(spec) if spec.name in by_name else spec) for spec in inputs]
     function = tf.function(serve, input_signature=specs, autograph=False)
     tf.saved_model.save(module, str(folder), signatures={SIGNATURE: function})
-    rename_inputs(folder / "saved_model.pb", {argument_name(spec.name): spec.name for spec in inputs})
+    rename_inputs(folder, inputs)
 
 
 def _from_file(spec: TensorSpec, tensor: Any, by_name: Mapping[str, Change]) -> Any:
@@ -100,8 +100,3 @@ def _to_file(tensor: Any, change: Change | None) -> Any:
         return tf.identity(tensor)
     moved = tf.transpose(tensor, change.axes) if change.axes else tensor
     return tf.cast(moved, tf.as_dtype(change.dtype))
-
-
-def _tensor_spec(spec: TensorSpec) -> Any:
-    shape = [dim if isinstance(dim, int) else None for dim in spec.shape]
-    return tf.TensorSpec(shape, tf.as_dtype(spec.dtype), name=argument_name(spec.name))

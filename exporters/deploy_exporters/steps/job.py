@@ -12,6 +12,7 @@ from deploy_core.changes import Change
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.errors import ExportError
 from deploy_core.predictor import Predictor
+from deploy_core.ranges import Ranges
 from deploy_core.signature import Array, Signature, Tensors
 from deploy_exporters.sources import Source
 
@@ -47,7 +48,7 @@ class Job:
     trust: bool = False
     source: Source | None = None
     kind: str = ""
-    ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    ranges: Ranges = field(default_factory=dict)
 
     @property
     def read(self) -> Path:

@@ -10,11 +10,10 @@ import tensorflow as tf
 
 from deploy_core.errors import ExportError
 from deploy_exporters import keras_file
-from deploy_exporters.exact_names import argument_name, rename_inputs
+from deploy_exporters.exact_names import rename_inputs, tensor_spec
 from deploy_exporters.formats.savedmodel import SIGNATURE
 from deploy_exporters.keras_source import KerasSource
 from deploy_exporters.steps.job import Job
-from deploy_exporters.steps.savedmodel import tensor_spec
 
 
 def keras_from_keras(source: KerasSource, job: Job) -> str:
@@ -37,8 +36,7 @@ def savedmodel_from_keras(source: KerasSource, job: Job) -> str:
     specs = [tensor_spec(spec) for spec in job.signature.inputs]
     archive.add_endpoint(SIGNATURE, _serving(source, job), input_signature=specs)
     archive.write_out(str(job.writes), verbose=False)
-    exact = {argument_name(spec.name): spec.name for spec in job.signature.inputs}
-    rename_inputs(job.writes / "saved_model.pb", exact)
+    rename_inputs(job.writes, job.signature.inputs)
     return ""
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import torch
 
-from deploy_core.errors import DeployError, ExportError, UsageError
-from deploy_exporters import jit, keras_file, keras_torch_recurrent, probing, pt2, user_code
+from deploy_core.errors import DeployError, ExportError, UsageError, reason
+from deploy_exporters import jit, keras_file, keras_torch_recurrent, pt2, user_code
 from deploy_exporters.deploy_handler import to_tensor
 from deploy_exporters.formats import torchscript
 from deploy_exporters.keras_source import KerasSource
@@ -34,7 +34,7 @@ class _Named(torch.nn.Module):
                 values = list(self._source.call(tensors))
         except Exception as error:
             if _calls_tensorflow(error):
-                raise _of_tensorflow(probing.reason(error)) from error
+                raise _of_tensorflow(reason(error)) from error
             raise
         for value in values:
             if not isinstance(value, torch.Tensor):

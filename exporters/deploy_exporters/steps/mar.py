@@ -8,12 +8,12 @@ from collections.abc import Mapping
 
 from deploy_core.errors import ExportError
 from deploy_exporters.formats.mar import HANDLER, SIGNATURE
+from deploy_exporters.plain_zip import entry
 from deploy_exporters.steps import mar_files
 from deploy_exporters.steps.job import Job, Written
 
 MODEL_FILE = "model.pt"
 ONNX_FILE = "model.onnx"
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def mar_from_torchscript(job: Job) -> Written:
@@ -47,7 +47,7 @@ def _write(job: Job, model: Mapping[str, bytes], serialized: str, *remarks: str)
     told = manifest(job.name, serialized, own or HANDLER.name, requirements=mar_files.REQUIREMENTS in added)
     with zipfile.ZipFile(job.writes, "w") as archive:
         for name, body in {"MAR-INF/MANIFEST.json": _json(told), **ours, **added}.items():
-            archive.writestr(_entry(name), body)
+            archive.writestr(entry(name), body)
     if own:
         remarks += (f"its handler {own} is the user's: it is proved only as far as it answers safetensors bodies",)
     return Written(remarks=remarks)
@@ -59,14 +59,6 @@ def _require_no_text(job: Job) -> None:
         raise ExportError(
             f"{', '.join(text)} is text, which the bodies of a .mar's handler do not carry", hint="deploy the ONNX file"
         )
-
-
-def _entry(name: str) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, _EPOCH)
-    entry.compress_type = zipfile.ZIP_STORED  # deflate differs from one zlib to the next
-    entry.create_system = 3
-    entry.external_attr = 0o644 << 16
-    return entry
 
 
 def _json(document: object) -> bytes:

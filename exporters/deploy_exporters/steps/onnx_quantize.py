@@ -10,7 +10,7 @@ from pathlib import Path
 
 import onnx
 
-from deploy_core.errors import ExportError
+from deploy_core.errors import ExportError, first_line
 from deploy_exporters import onnx_weights
 from deploy_exporters.steps.job import Job, Written
 
@@ -71,7 +71,6 @@ def _told(dtype: str) -> Generator[None]:
     try:
         yield
     except Exception as error:  # it raises whatever it meets
-        line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ExportError(
-            f"ONNX Runtime cannot write {dtype}: {line[:300]}", hint="leave this variant out, or quantise tflite"
+            f"ONNX Runtime cannot write {dtype}: {first_line(error)}", hint="leave this variant out, or quantise tflite"
         ) from error

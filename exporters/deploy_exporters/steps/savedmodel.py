@@ -8,8 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from deploy_core.signature import TensorSpec
-from deploy_exporters.exact_names import argument_name, rename_inputs
+from deploy_exporters.exact_names import rename_inputs, tensor_spec
 from deploy_exporters.formats.savedmodel import SIGNATURE
 from deploy_exporters.savedmodel_source import SavedModelSource
 from deploy_exporters.steps.job import Job
@@ -25,15 +24,8 @@ def savedmodel_from_savedmodel(source: SavedModelSource, job: Job) -> str:
     specs = [tensor_spec(spec) for spec in job.signature.inputs]
     serve = tf.function(_serving(source, job), input_signature=specs)
     tf.saved_model.save(module, str(job.writes), signatures={SIGNATURE: serve})
-    exact = {argument_name(spec.name): spec.name for spec in job.signature.inputs}
-    rename_inputs(job.writes / "saved_model.pb", exact)
+    rename_inputs(job.writes, job.signature.inputs)
     return f"signature {source.function.name}"
-
-
-def tensor_spec(spec: TensorSpec) -> Any:
-    """Give TensorFlow's form of a spec."""
-    shape = [dim if isinstance(dim, int) else None for dim in spec.shape]
-    return tf.TensorSpec(shape, tf.as_dtype(spec.dtype), name=argument_name(spec.name))
 
 
 def _serving(source: SavedModelSource, job: Job) -> Callable[..., dict[str, Any]]:

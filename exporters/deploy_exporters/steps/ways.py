@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping
 
-from deploy_core.errors import ExportError
+from deploy_core.errors import ExportError, reason
 
 Way = Callable[[], None]
 
@@ -19,8 +19,7 @@ def first_proved(ways: Mapping[str, Way], prove: Callable[[str], None], what: st
             prove(name)
         except Exception as error:
             traceback.print_exc()  # the worker's log has the whole story
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-            reasons.append(f"{name}: {type(error).__name__}: {lines[0][:200]}")
+            reasons.append(f"{name}: {reason(error)}")
         else:
             return name
     raise ExportError(f"no way to {what} works: {'; '.join(reasons)}", hint=hint)

@@ -9,15 +9,13 @@ from typing import Any
 import onnx
 import tensorflow as tf
 
-from deploy_core.dtypes import numpy_dtype
 from deploy_core.errors import ExportError
 from deploy_core.signature import Signature, TensorSpec
-from deploy_exporters.exact_names import argument_name, rename_inputs
+from deploy_exporters.exact_names import argument_name, rename_inputs, tensor_spec
+from deploy_exporters.formats.savedmodel import SIGNATURE
 from deploy_exporters.translation.graph import model_outputs
 from deploy_exporters.translation.model import first_unknown, load, opset_of, unknown_operators
 from deploy_exporters.translation.values import WEIGHTS, Value, Weights, tensor
-
-SIGNATURE = "serving_default"
 
 
 def write(onnx_path: Path, folder: Path, signature: Signature) -> None:
@@ -40,7 +38,7 @@ def write(onnx_path: Path, folder: Path, signature: Signature) -> None:
     module.weights = weights.variables
     module.function = function
     tf.saved_model.save(module, str(folder), signatures={SIGNATURE: function})
-    rename_inputs(folder / "saved_model.pb", {argument_name(spec.name): spec.name for spec in signature.inputs})
+    rename_inputs(folder, signature.inputs)
 
 
 def _check_names(model: onnx.ModelProto, signature: Signature) -> None:
@@ -85,13 +83,8 @@ def translated(model: onnx.ModelProto, signature: Signature, weights: Weights) -
 
 
 def _named(predict: Callable[..., Mapping[str, Value]], signature: Signature) -> Any:
-    specs = [_tensor_spec(spec) for spec in signature.inputs]
+    specs = [tensor_spec(spec) for spec in signature.inputs]
     return tf.function(predict, input_signature=specs, autograph=False).get_concrete_function()
-
-
-def _tensor_spec(spec: TensorSpec) -> Any:
-    shape = [dim if isinstance(dim, int) else None for dim in spec.shape]
-    return tf.TensorSpec(shape, tf.as_dtype(numpy_dtype(spec.dtype)), name=argument_name(spec.name))
 
 
 def _finished(spec: TensorSpec, value: Value) -> Any:

@@ -12,6 +12,7 @@ from deploy_agreement.inputs import ROWS
 from deploy_core import state
 from deploy_core.artifact import Artifact, size_of
 from deploy_core.errors import ExportError, UsageError
+from deploy_core.ranges import Ranges
 from deploy_core.signature import BATCH, Tensors, TensorSpec
 from deploy_exporters import sources
 from deploy_exporters.export import Export, OpenedSource, open_source
@@ -48,7 +49,7 @@ class Request:
     quantize: tuple[str, ...] = ()
     calibration: Tensors | None = None
     max_degradation: float | None = None
-    ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    ranges: Ranges = field(default_factory=dict)
     static: bool = False
     trust: bool = False
     signature: str = ""
