@@ -22,12 +22,14 @@ def summary(models: Sequence[Model], results: Results) -> str:
     verdicts = Counter(outcome.verdict if outcome else "not run" for outcome in ours)
     better = [pair for pair, a, b in zip(counted, ours, public, strict=True) if b and b.good and not (a and a.good)]
     theirs = Counter(outcome.verdict for outcome in public if outcome)
-    share = 100 * verdicts["verified"] / max(1, len(counted))
+    run = len(counted) - verdicts["not run"]
+    share, of_run = (100 * verdicts["verified"] / max(1, count) for count in (len(counted), run))
     wrong = ", ".join(f"{verdict} {theirs[verdict]}" for verdict in PUBLIC if theirs[verdict])
     return "\n".join(
         [
             f"- {len(models)} models, {len(counted)} pairs: **{verdicts['verified']} verified ({share:.1f} %)**, "
-            + ", ".join(f"{verdict} {verdicts[verdict]}" for verdict in (*OURS[1:], "not run") if verdicts[verdict]),
+            + ", ".join(f"{verdict} {verdicts[verdict]}" for verdict in (*OURS[1:], "not run") if verdicts[verdict])
+            + (f"; of the {run} that were run {of_run:.1f} %" if run < len(counted) else ""),
             "- Stored although wrong: 0, since what does not agree is not stored.",
             f"- The public routes on the same pairs: {wrong or 'not run'}.",
             f"- Pairs that a public route gets right and we do not: {len(better)}"
@@ -49,6 +51,7 @@ def page(models: Sequence[Model], results: Results, tools: str) -> str:
         "",
         summary(models, results),
         "",
+        *_by_format(models, results),
         *_legend(),
         *(
             _table(origin, [model for model in models if model.origin == origin], results)
@@ -62,11 +65,34 @@ def page(models: Sequence[Model], results: Results, tools: str) -> str:
     return "\n".join(parts)
 
 
+def _by_format(models: Sequence[Model], results: Results) -> Iterable[str]:
+    yield "| format | pairs | verified | other verdicts | public: right | other verdicts |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for name in _FORMATS:
+        pairs_of = [model.name for model in models if name in pairs.formats(model)]
+        ours, public = (_verdicts(results, pairs_of, name, by) for by in ("ours", "public"))
+        yield (
+            f"| {name} | {len(pairs_of)} | {ours.pop('verified', 0)} | {_counted(ours)} "
+            f"| {public.pop('right', 0)} | {_counted(public)} |"
+        )
+    yield ""
+
+
+def _verdicts(results: Results, models: Iterable[str], name: str, by: str) -> Counter[str]:
+    found = (results.get((model, name, by)) for model in models)
+    return Counter("not run" if outcome is None else outcome.verdict for outcome in found)
+
+
+def _counted(verdicts: Counter[str]) -> str:
+    return ", ".join(f"{verdict} {count}" for verdict, count in verdicts.most_common()) or "–"
+
+
 def _legend() -> Iterable[str]:
     yield "Each cell: our verdict (seconds of the route's steps, megabytes) / the public route's verdict."
     yield "Ours: " + " · ".join(OURS) + ". Public: " + " · ".join(PUBLIC) + " (none: there is no public route)."
     yield "The public routes: torch.onnx.export, torch.export, torch.jit.trace and litert-torch from torch;"
     yield "model.export (SavedModel, ONNX) and TFLiteConverter.from_keras_model from Keras."
+    yield "Seconds are of wall clock on two cores with other work beside; not run: the run has not come to it."
     yield "The denominator, which kind of source × which format, is in `benchmarks/zoo/pairs.py`."
     yield ""
 
