@@ -96,7 +96,7 @@ _PERCEPTION = (
     _pixels("resnet", "resnet", 64, 160),
     _transformers("regnet", "perception:regnet"),
     _transformers("mobilenet-v2", "perception:mobilenet_v2"),
-    _pixels("segformer", "segformer", 32, 128),
+    _pixels("segformer", "segformer", 64, 160),
     _transformers("poolformer", "perception:poolformer"),
     _transformers("levit", "perception:levit"),
     _transformers("yolos", "perception:yolos"),

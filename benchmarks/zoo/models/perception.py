@@ -106,7 +106,7 @@ def segformer() -> object:
         decoder_hidden_size=16,
         num_labels=4,
     )
-    return _vision(transformers.SegformerForSemanticSegmentation, config, 64)
+    return _vision(transformers.SegformerForSemanticSegmentation, config, 96)
 
 
 def poolformer() -> object:
