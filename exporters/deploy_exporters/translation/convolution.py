@@ -65,7 +65,7 @@ def conv(node: Node, x: Value, weight: Value, bias: Value = None) -> Value:
     """Translate Conv: transposed to channels last, convolved, and transposed back."""
     sizes, group = dims(x)[2:], int(node.get("group", 1))
     window = window_of(node, [int(k) for k in weight.shape[2:]], sizes)
-    wide = channels_last(x)
+    wide = _with_channels(channels_last(x), int(weight.shape[1]) * group)
     if len(sizes) == 1:  # one dimension is a picture of height 1
         wide, weight = tf.expand_dims(wide, 1), _with_height(weight)
         window, sizes = _flat_window(window), [1, *sizes]
@@ -75,6 +75,12 @@ def conv(node: Node, x: Value, weight: Value, bias: Value = None) -> Value:
     if bias is not None:
         result = tf.nn.bias_add(result, tensor(bias))
     return channels_first(tf.squeeze(result, 1) if rank(x) == 3 else result)
+
+
+def _with_channels(x: Any, count: int) -> Any:
+    """State the number of channels where a reshape has lost it: TFLite convolves nothing without."""
+    sizes = dims(x)
+    return x if isinstance(sizes[-1], int) else tf.reshape(x, tf.stack([*sizes[:-1], count]))
 
 
 def _with_height(weight: Value) -> Value:
