@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from deploy_core.dtypes import dtype_name
 from deploy_core.errors import ExportError, UsageError
 from deploy_core.signature import BATCH, Array, Dim, Signature, Tensors, TensorSpec
-
-# Whether the source that is being opened may keep every dimension at the example's size.
-_STATIC = ContextVar("static", default=False)
-
-
-@contextmanager
-def static(wanted: bool) -> Generator[None]:
-    """Open sources with every dimension fixed, if that is wanted."""
-    token = _STATIC.set(wanted)
-    try:
-        yield
-    finally:
-        _STATIC.reset(token)
-
-
-def are_static() -> bool:
-    """Tell whether every dimension of the source that is being opened is fixed."""
-    return _STATIC.get()
 
 
 class Ask(Protocol):
@@ -47,13 +27,15 @@ class _Varied:
     answer: Tensors
 
 
-def told(specs: Sequence[TensorSpec], example: Tensors, ask: Ask, names: Sequence[str]) -> Signature:
+def told(
+    specs: Sequence[TensorSpec], example: Tensors, ask: Ask, names: Sequence[str], *, static: bool = False
+) -> Signature:
     """Ask for two rows of the example, then with every symbol in another size, and tell the outputs' specs from that.
 
-    `names` override the outputs' own. Symbols that nobody named, such as `mask_1`, become one if the model takes them
-    only together. Raises UsageError, and ExportError for a dimension that the model itself keeps at one size.
+    `names` override the outputs' own; `static` fixes every dimension to the example's size. Symbols that nobody named,
+    such as `mask_1`, become one if the model takes them only together. Raises UsageError, and ExportError for a dimension that the model itself keeps at one size.
     """
-    specs = _fixed(specs, example) if are_static() else specs
+    specs = _fixed(specs, example) if static else specs
     inputs = Signature(tuple(specs), ())
     base = inputs.sized(example, {BATCH: 2})
     first = ask(base)
@@ -71,10 +53,13 @@ def told(specs: Sequence[TensorSpec], example: Tensors, ask: Ask, names: Sequenc
     return Signature(tuple(_renamed(spec, one) for spec in specs), tuple(outputs))
 
 
-def require_free_batch(specs: Sequence[TensorSpec], what: str, *, hint: str) -> None:
-    """Raise ExportError for an input whose first dimension is a number, unless that was asked for."""
+def require_free_batch(specs: Sequence[TensorSpec], what: str, *, hint: str, static: bool = False) -> None:
+    """Raise ExportError for an input whose first dimension is a number, unless that was asked for.
+
+    The batch may stand elsewhere: the state of a recurrent model has its layers first.
+    """
     for spec in specs:
-        if spec.shape and isinstance(spec.shape[0], int) and not are_static():
+        if spec.shape and isinstance(spec.shape[0], int) and BATCH not in spec.shape and not static:
             raise ExportError(
                 f"the batch of {what} is frozen: it takes {spec}", hint=f"{hint}, or keep it so with --static"
             )

@@ -9,14 +9,17 @@ import numpy as np
 from deploy_core.dtypes import dtype_name, is_float, numpy_dtype
 from deploy_core.errors import ExportError, UsageError
 from deploy_core.signature import BATCH, Array, Tensors, TensorSpec
-from deploy_exporters.dimensions import are_static
 
 _MADE_UP = 16  # the size of a symbol in inputs that nobody gave: most models can halve it, and look so many ids up
 
 
-def from_specs(specs: Sequence[TensorSpec]) -> dict[str, Array]:
-    """Make fixed pseudo-random inputs of two rows; other symbols get a size that most models take."""
-    _require_known_sizes(specs)
+def from_specs(specs: Sequence[TensorSpec], *, static: bool = False) -> dict[str, Array]:
+    """Make fixed pseudo-random inputs of two rows; other symbols get a size that most models take.
+
+    Raises UsageError for symbols that are to be fixed to an example's size, which nobody gave.
+    """
+    if static:
+        _require_known_sizes(specs)
     random = np.random.default_rng(0)
     return {spec.name: _random(spec, random) for spec in specs}
 
@@ -29,9 +32,12 @@ def rows(example: Tensors, count: int) -> dict[str, Array]:
     }
 
 
-def at_least_two_rows(example: Tensors) -> dict[str, Array]:
-    """Repeat a single row: converters take a batch of 1 for a constant. Raises UsageError for an empty example."""
-    if are_static():
+def at_least_two_rows(example: Tensors, *, static: bool = False) -> dict[str, Array]:
+    """Repeat a single row, unless its size is to stay: converters take a batch of 1 for a constant.
+
+    Raises UsageError for an empty example.
+    """
+    if static:
         return dict(example)
     lengths = [len(array) for array in example.values() if array.ndim]
     if 0 in lengths:
@@ -54,20 +60,20 @@ def shown(arrays: Tensors) -> str:
     return ", ".join(f"{name}:{array.dtype}{list(array.shape)}" for name, array in arrays.items())
 
 
-def check_batch(specs: Sequence[TensorSpec]) -> None:
-    """Raise UsageError unless the first dimension of every given spec is the batch."""
+def check_batch(specs: Sequence[TensorSpec], *, static: bool = False) -> None:
+    """Raise UsageError unless every given spec has the batch among its dimensions."""
     for spec in specs:
-        if (not spec.shape or spec.shape[0] != BATCH) and not are_static():
+        if BATCH not in spec.shape and not static:
             rest = ",".join(map(str, (BATCH, *spec.shape[1:])))
             raise UsageError(
-                f"input {spec} has no batch as its first dimension",
+                f"input {spec} has no batch among its dimensions",
                 hint=f"write {spec.name}:{spec.dtype}[{rest}], or fix it with --static",
             )
 
 
 def _require_known_sizes(specs: Sequence[TensorSpec]) -> None:
     symbols = [dim for spec in specs for dim in spec.shape if isinstance(dim, str)]
-    if symbols and are_static():
+    if symbols:
         raise UsageError(
             f"--static fixes {', '.join(dict.fromkeys(symbols))} to the sizes of an example, and there is none",
             hint="give --example FILE.npz, or numbers: --input NAME:DTYPE[1,…]",

@@ -18,7 +18,7 @@ from deploy_exporters import calibration as representative
 from deploy_exporters.formats import check_options, file_of, split
 from deploy_exporters.hosted import HostedExact
 from deploy_exporters.routes import STEPS, require_calibration, requirements, route
-from deploy_exporters.sources import Source
+from deploy_exporters.sources import Given, Source
 from deploy_exporters.steps.job import Job, Proof, Written
 from deploy_exporters.worker import Worker, Workers
 
@@ -40,17 +40,14 @@ class OpenedSource(HostedExact):
     def __init__(
         self,
         worker: Worker,
+        source: Source,
         number: int,
         kind: str,
         signature: Signature,
         example: Tensors,
         description: dict[str, Any],
-        *,
-        trusted: bool = False,
-        source: Source | None = None,
     ) -> None:
         super().__init__(worker, number, signature)
-        self.trusted = trusted
         self.source = source
         self.kind = kind
         self.example = example
@@ -94,8 +91,9 @@ def open_source(
 ) -> OpenedSource:
     """Open a source in the source worker. Raises UsageError if it is no model, ExportError if it cannot answer."""
     worker = workers.get("source")
-    found = worker.call("deploy_exporters.hosting:open_source", source, example, inputs, outputs)
-    return OpenedSource(worker, *found, trusted=source.trust, source=source)
+    given = Given(example, inputs, outputs, source.static)
+    found = worker.call("deploy_exporters.hosting:open_source", source, given)
+    return OpenedSource(worker, source, *found)
 
 
 def export(
@@ -193,7 +191,6 @@ def _run_step(run: _Run, name: str) -> None:
         run.name,
         options=run.options.get(split(step.writes)[0], {}),
         calibration=run.calibration,
-        trust=run.opened.trusted,
         source=run.opened.source,
         ranges=run.ranges,
         kind=run.opened.kind,

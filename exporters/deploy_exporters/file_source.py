@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 from deploy_core.artifact import digest_of
 from deploy_core.errors import UsageError
 from deploy_core.predictor import HasFloat64, Predictor
-from deploy_core.signature import Signature, Tensors, TensorSpec
+from deploy_core.signature import Signature, Tensors
 from deploy_exporters import formats, probing
-from deploy_exporters.sources import Source
+from deploy_exporters.sources import Given, Source
 
 
 @dataclass(frozen=True)
@@ -61,24 +60,18 @@ def read(source: Source) -> ModelFile:
     return ModelFile(name, source.file, predictor, predictor.signature)
 
 
-def open_file(
-    model: ModelFile,
-    example: object | None,
-    inputs: Sequence[TensorSpec],
-    outputs: Sequence[str],
-    kind: type[FileSource] | None = None,
-) -> FileSource:
+def open_file(model: ModelFile, given: Given, kind: type[FileSource] | None = None) -> FileSource:
     """Find out the signature of a file, whose tensors keep their names. Raises UsageError, ExportError."""
     own = [spec.name for spec in model.told.outputs]
-    if outputs and set(outputs) != set(own):
+    if given.outputs and set(given.outputs) != set(own):
         raise UsageError(
             f"a file of kind {model.format} keeps the names of its outputs: {', '.join(own)}", hint="leave --output out"
         )
-    order = probing.in_order(own, outputs)
+    order = probing.in_order(own, given.outputs)
 
     def ask(arrays: Tensors) -> Tensors:
         answer = model.predictor.predict(arrays)
         return {name: answer[name] for name in order}
 
-    signature, rows = probing.signature_of(model.told.inputs, ask, example, inputs, outputs)
+    signature, rows = probing.signature_of(model.told.inputs, ask, given)
     return (kind or FileSource)(model, signature, rows)

@@ -6,12 +6,13 @@ import copy
 import io
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, redirect_stderr
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from deploy_core.errors import UsageError
 from deploy_core.signature import TensorSpec
-from deploy_exporters.sources import HANDED_OVER, Source, kind_of
+from deploy_exporters.sources import HANDED_OVER, Given, Source, kind_of
 
 
 def hand_over(
@@ -29,39 +30,36 @@ def hand_over(
     """
     folder.mkdir(parents=True, exist_ok=True)
     kind = kind_of(model)
+    given = Given(example, tuple(inputs), static=static)
     if kind in ("torch", "pt2"):
-        return _torch_model(model, folder, example, inputs, static=static)
+        return _torch_model(model, folder, given)
     if kind == "torchscript":
         return _script(model, folder, example)
     if kind == "keras":
         from deploy_exporters import keras_handover
 
-        return keras_handover.hand_over(model, _class(model), folder, example, inputs)
+        return keras_handover.hand_over(model, _class(model), folder, given)
     return _pickled(model, folder, example)
 
 
-def _torch_model(
-    model: Any, folder: Path, example: object | None, inputs: Sequence[TensorSpec], *, static: bool
-) -> Source:
+def _torch_model(model: Any, folder: Path, given: Given) -> Source:
     """Write a torch.export program if there is an example to make it with; the caller's model is left as it is."""
     import torch
 
-    from deploy_exporters import dimensions, examples, lightning_module, pt2
+    from deploy_exporters import examples, lightning_module, pt2
     from deploy_exporters.torch_source import named_example, open_torch
 
     path = folder / "model.pt2"
     if isinstance(model, torch.export.ExportedProgram):
         torch.export.save(model, str(path))
-        return Source(_class(model), folder, path=path, note="handed over as .pt2", example=example)
-    if example is None:
-        return _pickled(model, folder, example)
+        return Source(_class(model), folder, path=path, note="handed over as .pt2", example=given.example)
+    if given.example is None:
+        return _pickled(model, folder, None)
     with lightning_module.detached(model):
         own = copy.deepcopy(model).cpu().eval()
-    with dimensions.static(static):
-        named = examples.at_least_two_rows(named_example(own, example))
+    named = examples.at_least_two_rows(named_example(own, given.example), static=given.static)
     try:
-        with dimensions.static(static):
-            source = open_torch(own, named, inputs, ())
+        source = open_torch(own, replace(given, example=named))
         with redirect_stderr(io.StringIO()):  # torch prints the whole graph of a model that it cannot take
             program = pt2.program(source)
     except Exception as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +9,15 @@ import keras
 import numpy as np
 
 from deploy_core.errors import UsageError, reason
-from deploy_core.signature import TensorSpec
 from deploy_exporters import keras_file, keras_inputs
 from deploy_exporters.keras_source import open_keras
-from deploy_exporters.sources import Source
+from deploy_exporters.sources import Given, Source
 
 
-def hand_over(model: Any, name: str, folder: Path, example: object | None, inputs: Sequence[TensorSpec]) -> Source:
+def hand_over(model: Any, name: str, folder: Path, given: Given) -> Source:
     """Write a model; one of a user's own class is built by the example first, if it was not. Raises UsageError."""
-    if not model.built and (example is not None or inputs):
-        open_keras(model, example, inputs, ())
+    if not model.built and (given.example is not None or given.inputs):
+        open_keras(model, given)
     path = folder / "model.keras"
     try:
         classes = keras_file.write_classes(model, path)
@@ -27,8 +25,8 @@ def hand_over(model: Any, name: str, folder: Path, example: object | None, input
         if classes or not keras_inputs.is_built_from_inputs(model):
             _require_read_back(model, path, classes)
     except Exception as error:
-        return _as_savedmodel(model, name, folder, example, inputs, why=reason(error))
-    return Source(name, folder, path=path, note="handed over as .keras", example=example)
+        return _as_savedmodel(model, name, folder, given, why=reason(error))
+    return Source(name, folder, path=path, note="handed over as .keras", example=given.example)
 
 
 def _require_read_back(model: Any, path: Path, classes: dict[str, Any]) -> None:
@@ -39,15 +37,13 @@ def _require_read_back(model: Any, path: Path, classes: dict[str, Any]) -> None:
         raise ValueError("the .keras file loses weights")
 
 
-def _as_savedmodel(
-    model: Any, name: str, folder: Path, example: object | None, inputs: Sequence[TensorSpec], *, why: str
-) -> Source:
+def _as_savedmodel(model: Any, name: str, folder: Path, given: Given, *, why: str) -> Source:
     if keras.backend.backend() != "tensorflow":
         raise UsageError(f"a {name} cannot be written as .keras: {why}", hint="name it as file.py:attribute")
     from deploy_exporters.steps.job import Job
     from deploy_exporters.steps.keras import savedmodel_from_keras
 
-    source = open_keras(model, example, inputs, ())
+    source = open_keras(model, given)
     path = folder / "model"
     savedmodel_from_keras(source, Job(None, path, source.signature, (), "model"))
     return Source(name, folder, path=path, note=f"handed over as a SavedModel ({why})", example=source.example)

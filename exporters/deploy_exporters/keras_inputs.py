@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -11,6 +11,7 @@ import keras
 from deploy_core.errors import UsageError
 from deploy_core.signature import BATCH, TensorSpec
 from deploy_exporters import dimensions, examples, probing
+from deploy_exporters.sources import Given
 
 _NO_INPUTS = ("training", "mask")
 
@@ -20,15 +21,16 @@ def is_built_from_inputs(model: Any) -> bool:
     return _structure(model) is not None
 
 
-def specs(model: Any, example: object | None, given: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+def specs(model: Any, given: Given) -> tuple[TensorSpec, ...]:
     """Give the inputs: the model's own, else those that are given, or as the example, or as it was called. Raises UsageError."""
     if is_built_from_inputs(model):
-        return probing.agreed(tuple(_spec(name, tensor) for name, tensor in _inputs(model).items()), given)
-    if given:
-        examples.check_batch(given)
-        return tuple(given)
-    if example is not None:
-        return tuple(TensorSpec.of(name, array) for name, array in _arrays(model, example).items())
+        own = tuple(_spec(name, tensor, static=given.static) for name, tensor in _inputs(model).items())
+        return probing.agreed(own, given.inputs)
+    if given.inputs:
+        examples.check_batch(given.inputs, static=given.static)
+        return given.inputs
+    if given.example is not None:
+        return tuple(TensorSpec.of(name, array) for name, array in _arrays(model, given.example).items())
     return _as_called(model)
 
 
@@ -134,10 +136,10 @@ def _structure(model: Any) -> Any:
     return getattr(functional, "_inputs_struct", None)
 
 
-def _spec(name: str, tensor: Any) -> TensorSpec:
+def _spec(name: str, tensor: Any, *, static: bool) -> TensorSpec:
     own = [BATCH, *(f"{name}_{axis}" for axis in range(1, len(tensor.shape)))]
     shape = tuple(dim if size is None else size for dim, size in zip(own, tensor.shape, strict=False))
     spec = TensorSpec(name, str(tensor.dtype), shape)
     hint = "give keras.Input no batch_size; a model without one takes the batch it is first called with: put one in"
-    dimensions.require_free_batch([spec], "the Keras model", hint=hint)
+    dimensions.require_free_batch([spec], "the Keras model", hint=hint, static=static)
     return spec

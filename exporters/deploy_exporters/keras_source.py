@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property, partial
 from typing import Any
 
@@ -11,8 +11,9 @@ import keras
 import numpy as np
 
 from deploy_core.errors import DeployError, ExportError, UsageError, reason
-from deploy_core.signature import Array, Signature, Tensors, TensorSpec
+from deploy_core.signature import Array, Signature, Tensors
 from deploy_exporters import dimensions, examples, keras_file, keras_inputs, probing
+from deploy_exporters.sources import Given
 
 
 class KerasSource:
@@ -85,13 +86,15 @@ class KerasSource:
         return {spec.name: np.asarray(keras.ops.convert_to_numpy(value)) for spec, value in named}
 
 
-def open_keras(model: Any, example: object | None, inputs: Sequence[TensorSpec], outputs: Sequence[str]) -> KerasSource:
+def open_keras(model: Any, given: Given) -> KerasSource:
     """Find out the signature of a model; one that is not built from inputs is told them. Raises UsageError, ExportError."""
-    specs = keras_inputs.specs(model, example, inputs)
-    named = examples.from_specs(specs) if example is None else probing.by_name(example, specs)
+    specs = keras_inputs.specs(model, given)
+    named = probing.example_of(specs, given)
     source = KerasSource(model, Signature(specs, ()), Signature(specs, ()).conform(named))
-    source.example = examples.at_least_two_rows(source.example)
-    source.signature = dimensions.told(specs, source.example, partial(_probe, source), outputs)
+    source.example = examples.at_least_two_rows(source.example, static=given.static)
+    source.signature = dimensions.told(
+        specs, source.example, partial(_probe, source), given.outputs, static=given.static
+    )
     examples.check_numbers(source.predict(source.example))
     return source
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,10 @@ import onnx
 
 from deploy_core.artifact import digest_of
 from deploy_core.errors import UsageError, first_line
-from deploy_core.signature import TensorSpec
 from deploy_exporters import file_source, formats, onnx_weights
 from deploy_exporters.file_source import FileSource, ModelFile
 from deploy_exporters.formats import onnx as onnx_format
-from deploy_exporters.sources import Source
+from deploy_exporters.sources import Given, Source
 from deploy_exporters.steps import onnx_file
 
 
@@ -45,10 +43,8 @@ def read(source: Source) -> ModelFile:
     return ModelFile("onnx", path, predictor, predictor.signature)
 
 
-def open_onnx(
-    model: ModelFile, example: object | None, inputs: Sequence[TensorSpec], outputs: Sequence[str]
-) -> OnnxSource:
+def open_onnx(model: ModelFile, given: Given) -> OnnxSource:
     """Find out the signature of an ONNX file, whose tensors keep their names. Raises UsageError, ExportError."""
-    opened = file_source.open_file(model, example, inputs, outputs, OnnxSource)
+    opened = file_source.open_file(model, given, OnnxSource)
     assert isinstance(opened, OnnxSource)
     return opened

@@ -42,24 +42,26 @@ def inside(name: str) -> PurePath:
     return place
 
 
+def graphs(model: Any) -> Iterator[Any]:
+    """Give every graph of a model: its own, its functions, those for training, and those inside of nodes."""
+    todo = [model.graph, *model.functions, *(info.algorithm for info in model.training_info)]
+    while todo:
+        graph = todo.pop()
+        yield graph
+        for attribute in (each for node in graph.node for each in node.attribute):
+            todo += [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
+
+
 def tensors(model: Any) -> Iterator[Any]:
     """Give every tensor that is written into a model."""
-    yield from _of_graph(model.graph)
-    for function in model.functions:
-        yield from _of_nodes(function.node)
-
-
-def _of_graph(graph: Any) -> Iterator[Any]:
-    yield from graph.initializer
-    yield from _of_nodes(graph.node)
-
-
-def _of_nodes(nodes: Any) -> Iterator[Any]:
-    for attribute in (attribute for node in nodes for attribute in node.attribute):
-        if attribute.type == onnx.AttributeProto.TENSOR:
-            yield attribute.t
-        elif attribute.type == onnx.AttributeProto.GRAPH:
-            yield from _of_graph(attribute.g)
+    for graph in graphs(model):
+        yield from getattr(graph, "initializer", ())  # a function has none
+        for sparse in getattr(graph, "sparse_initializer", ()):
+            yield from (sparse.values, sparse.indices)
+        for attribute in (each for node in graph.node for each in node.attribute):
+            yield from (attribute.t, *attribute.tensors)
+            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+                yield from (sparse.values, sparse.indices)
 
 
 def _place(tensor: Any) -> dict[str, str]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Protocol
 
 from deploy_core.errors import UsageError
-from deploy_core.signature import Signature, Tensors, TensorSpec
-from deploy_exporters import dimensions, user_code
+from deploy_core.signature import Signature, Tensors
+from deploy_exporters import user_code
 from deploy_exporters.formats.sniff import format_of
 from deploy_exporters.safety import require_safe
-from deploy_exporters.sources import HANDED_OVER, Source, kind_of
+from deploy_exporters.sources import HANDED_OVER, Given, Source, kind_of
 
 
 class Opened(Protocol):
@@ -41,7 +41,7 @@ class Opened(Protocol):
 class Opener:
     """Two functions, each `module:name` in this package.
 
-    `open(model, example, inputs, outputs) -> Opened` finds out the signature; `read(source) -> model` reads a file.
+    `open(model, given) -> Opened` finds out the signature; `read(source) -> model` reads a file.
     """
 
     open: str
@@ -69,9 +69,7 @@ def require_safe_source(source: Source) -> tuple[str, ...]:
     return require_safe(source.path, format_of(source.path), trust=source.trust)
 
 
-def open_source(
-    source: Source, example: Tensors | None, inputs: Sequence[TensorSpec], outputs: Sequence[str]
-) -> Opened:
+def open_source(source: Source, given: Given) -> Opened:
     """Open a source. Raises UsageError if there is no model, ExportError if it cannot answer."""
     if source.path is not None and not source.attribute and source.path.suffix != HANDED_OVER:
         opener = OPENERS[format_of(source.path)]
@@ -79,8 +77,7 @@ def open_source(
     else:
         model, own = _model_and_example(source)
         opener = OPENERS[kind_of(model) or ""]
-    with dimensions.static(source.static):
-        opened: Opened = _function(opener.open)(model, own if example is None else example, inputs, outputs)
+    opened: Opened = _function(opener.open)(model, replace(given, example=own) if given.example is None else given)
     return opened
 
 

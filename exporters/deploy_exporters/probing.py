@@ -9,22 +9,22 @@ from functools import partial
 from deploy_core.errors import DeployError, ExportError, UsageError, reason
 from deploy_core.signature import Signature, Tensors, TensorSpec
 from deploy_exporters import dimensions, examples
+from deploy_exporters.sources import Given
 
 Ask = Callable[[Tensors], Tensors]
 
 
-def signature_of(
-    told: Sequence[TensorSpec], ask: Ask, example: object | None, inputs: Sequence[TensorSpec], outputs: Sequence[str]
-) -> tuple[Signature, Tensors]:
-    """Give the signature and example inputs; `told` is what the file says of its inputs, `inputs` what its user does.
+def signature_of(told: Sequence[TensorSpec], ask: Ask, given: Given) -> tuple[Signature, Tensors]:
+    """Give the signature and example inputs; `told` is what the file says of its inputs.
 
     Raises UsageError for inputs that are not the model's, ExportError for a batch that is frozen or an answer that fails.
     """
-    specs = agreed(told, inputs)
-    dimensions.require_free_batch(specs, "the model", hint="write the file again with a batch of any size")
-    named = examples.from_specs(specs) if example is None else by_name(example, specs)
-    own = examples.at_least_two_rows(Signature(specs, ()).conform(named))
-    signature = dimensions.told(specs, own, partial(_asked, ask), outputs)
+    specs = agreed(told, given.inputs)
+    hint = "write the file again with a batch of any size"
+    dimensions.require_free_batch(specs, "the model", hint=hint, static=given.static)
+    named = example_of(specs, given)
+    own = examples.at_least_two_rows(Signature(specs, ()).conform(named), static=given.static)
+    signature = dimensions.told(specs, own, partial(_asked, ask), given.outputs, static=given.static)
     examples.check_numbers(ask(own))
     return signature, own
 
@@ -44,8 +44,14 @@ def in_order(own: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names) if set(names) == set(own) else tuple(own)
 
 
-def by_name(example: object, specs: Sequence[TensorSpec]) -> dict[str, object]:
-    """Give example inputs by name; without names they are in the model's order. Raises UsageError."""
+def example_of(specs: Sequence[TensorSpec], given: Given) -> Mapping[str, object]:
+    """Give example inputs by name, made up if nobody gave any; without names they are in the model's order.
+
+    Raises UsageError.
+    """
+    example = given.example
+    if example is None:
+        return examples.from_specs(specs, static=given.static)
     if isinstance(example, Mapping):
         return dict(example)
     if not isinstance(example, tuple) and (len(specs) == 1 or not isinstance(example, list)):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 from torch.export import ExportedProgram
 
 from deploy_core.errors import UsageError, first_line
-from deploy_core.signature import TensorSpec
 from deploy_exporters import dimensions, pt2
-from deploy_exporters.sources import Source
+from deploy_exporters.sources import Given, Source
 from deploy_exporters.torch_source import TorchSource, open_torch
 
 
@@ -24,12 +23,11 @@ def read(source: Source) -> ExportedProgram:
         ) from error
 
 
-def open_pt2(
-    model: ExportedProgram, example: object | None, inputs: Sequence[TensorSpec], outputs: Sequence[str]
-) -> TorchSource:
+def open_pt2(model: ExportedProgram, given: Given) -> TorchSource:
     """Open a program as the torch model that it is. Raises UsageError, ExportError."""
     told = pt2.told(model)
-    specs = tuple(inputs) or told.inputs
+    specs = given.inputs or told.inputs
     hint = "export it with dynamic_shapes=({0: torch.export.Dim.DYNAMIC}, …)"
-    dimensions.require_free_batch(specs, "the torch.export program", hint=hint)
-    return open_torch(pt2.Program(model), example, specs, outputs or [spec.name for spec in told.outputs])
+    dimensions.require_free_batch(specs, "the torch.export program", hint=hint, static=given.static)
+    names = given.outputs or tuple(spec.name for spec in told.outputs)
+    return open_torch(pt2.Program(model), replace(given, inputs=specs, outputs=names))

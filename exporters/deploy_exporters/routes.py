@@ -112,7 +112,8 @@ STEPS: Mapping[str, Step] = {
 
 def _routes(kind: str) -> dict[str, tuple[str, ...]]:
     """Give the shortest way to everything that steps lead to; of two ways, the one whose last step stands first."""
-    found = {step.writes: (name,) for name, step in STEPS.items() if not step.reads and name.endswith(f"_from_{kind}")}
+    begins = {name: step for name, step in STEPS.items() if not step.reads and name.endswith(f"_from_{kind}")}
+    found: dict[str, tuple[str, ...]] = {step.writes: (name,) for name, step in begins.items()}
     further = found
     while further:
         further = {}

@@ -17,7 +17,7 @@ from deploy_core.errors import UsageError, reason
 from deploy_core.signature import Signature, Tensors, TensorSpec
 from deploy_exporters import probing
 from deploy_exporters.formats.savedmodel import SIGNATURE, spec_of
-from deploy_exporters.sources import Source
+from deploy_exporters.sources import Given, Source
 
 
 @dataclass(frozen=True)
@@ -95,17 +95,15 @@ def read(source: Source) -> Function:
     return Function(source.file, name, model)
 
 
-def open_savedmodel(
-    model: Function, example: object | None, inputs: Sequence[TensorSpec], outputs: Sequence[str]
-) -> SavedModelSource:
+def open_savedmodel(model: Function, given: Given) -> SavedModelSource:
     """Find out the shapes of a signature. Raises UsageError, ExportError."""
     _require_no_pieces(model)
-    given = {spec.name: spec for spec in inputs}
-    specs = tuple(_spec(name, tensor, given.get(name)) for name, tensor in sorted(model.inputs.items()))
+    by_name = {spec.name: spec for spec in given.inputs}
+    specs = tuple(_spec(name, tensor, by_name.get(name)) for name, tensor in sorted(model.inputs.items()))
     for name, tensor in model.outputs.items():
         _require_tensor(name, tensor)
-    own = probing.in_order(sorted(model.outputs), outputs)
-    signature, rows = probing.signature_of(specs, partial(_asked, model, own), example, inputs, outputs)
+    own = probing.in_order(sorted(model.outputs), given.outputs)
+    signature, rows = probing.signature_of(specs, partial(_asked, model, own), given)
     return SavedModelSource(model, own, signature, rows)
 
 

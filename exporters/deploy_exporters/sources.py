@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy_core.errors import UsageError
+from deploy_core.signature import TensorSpec
 
 FILES = {
     ".pt2": "a torch.export program",
     ".keras": "a Keras model",
     ".pt": "a TorchScript program",
     ".ts": "a TorchScript program",
+    ".jit": "a TorchScript program",
     ".pth": "a TorchScript program",
     ".onnx": "an ONNX file",
     ".tflite": "a TensorFlow Lite file",
@@ -31,6 +33,20 @@ _CLASSES = (
     ("torch.jit", "ScriptModule", "torchscript"),
     ("torch.nn", "Module", "torch"),
 )
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a user says of a source model that it may not know itself.
+
+    `inputs` name its dimensions, `outputs` override the names of its own; `static` fixes every dimension to the size
+    that it has in the example.
+    """
+
+    example: object | None = None
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[str, ...] = ()
+    static: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property, partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from deploy_core.errors import ExportError, UsageError, reason
 from deploy_core.signature import BATCH, Array, Signature, Tensors, TensorSpec
 from deploy_exporters import dimensions, examples, lightning_module
 from deploy_exporters.deploy_handler import DTYPES, flatten, to_tensor
+from deploy_exporters.sources import Given
 from deploy_exporters.torch_flat import Flat, call, check_arguments, flat, input_names
 
 
@@ -72,21 +73,17 @@ class TorchSource:
         return {spec.name: to_array(value) for spec, (_, value) in zip(self.signature.outputs, values, strict=True)}
 
 
-def open_torch(
-    model: torch.nn.Module,
-    example: object | None,
-    inputs: Sequence[TensorSpec],
-    outputs: Sequence[str],
-    kind: type[TorchSource] | None = None,
-) -> TorchSource:
+def open_torch(model: torch.nn.Module, given: Given, kind: type[TorchSource] | None = None) -> TorchSource:
     """Find out the signature of a model by running it. Raises UsageError, ExportError."""
     model = lightning_module.freed(model).cpu()
     if model.training:
         model.eval()
-    named = _example(model, example, inputs)
-    specs = tuple(inputs) or tuple(TensorSpec.of(name, array) for name, array in named.items())
+    named = _example(model, given)
+    specs = given.inputs or tuple(TensorSpec.of(name, array) for name, array in named.items())
     source = (kind or TorchSource)(model, Signature(specs, ()), Signature(specs, ()).conform(named))
-    source.signature = dimensions.told(specs, source.example, partial(_probe, source), outputs)
+    source.signature = dimensions.told(
+        specs, source.example, partial(_probe, source), given.outputs, static=given.static
+    )
     examples.check_numbers(source.predict(source.example))
     return source
 
@@ -119,20 +116,23 @@ def named_example(model: torch.nn.Module, example: object) -> dict[str, Array]:
     return dict(zip(input_names(model, len(values)), map(_array, values), strict=True))
 
 
-def _example(model: torch.nn.Module, example: object | None, inputs: Sequence[TensorSpec]) -> dict[str, Array]:
-    if example is None and not inputs:
+def _example(model: torch.nn.Module, given: Given) -> dict[str, Array]:
+    if given.example is None and not given.inputs:
         name = input_names(model, 1)[0]
         raise UsageError(
             "a torch model does not say what inputs it takes",
             hint=f"give --input '{name}:float32[batch,…]' or --example FILE.npz, or return (model, example inputs)",
         )
-    examples.check_batch(inputs)
-    named = examples.from_specs(inputs) if example is None else named_example(model, example)
+    examples.check_batch(given.inputs, static=given.static)
+    if given.example is None:
+        named = examples.from_specs(given.inputs, static=given.static)
+    else:
+        named = named_example(model, given.example)
     for name, array in named.items():
         if array.dtype.name not in DTYPES:
             raise UsageError(f"input {name!r} has dtype {array.dtype}", hint=f"torch takes {', '.join(DTYPES)}")
     check_arguments(model, list(named))
-    return examples.at_least_two_rows(named)
+    return examples.at_least_two_rows(named, static=given.static)
 
 
 def _probe(source: TorchSource, arrays: Tensors, *, after: Tensors | None = None) -> dict[str, Array]:

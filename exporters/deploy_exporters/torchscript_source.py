@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import torch
 
 from deploy_core.errors import UsageError, first_line
-from deploy_core.signature import Signature, Tensors, TensorSpec
+from deploy_core.signature import Signature, Tensors
 from deploy_exporters import deploy_handler, jit
 from deploy_exporters.deploy_handler import argument
-from deploy_exporters.sources import Source
+from deploy_exporters.sources import Given, Source
 from deploy_exporters.torch_source import TorchSource, open_torch, training_id
 
 
@@ -89,22 +89,21 @@ def read(source: Source) -> Program:
     return Program(script, Signature.from_json(told) if told else Signature((), ()))
 
 
-def open_torchscript(
-    model: Any, example: object | None, inputs: Sequence[TensorSpec], outputs: Sequence[str]
-) -> TorchSource:
+def open_torchscript(model: Any, given: Given) -> TorchSource:
     """Find out the signature of a program by running it. Raises UsageError, ExportError."""
     program = model if isinstance(model, Program) else Program(model, Signature((), ()))
     arguments = _arguments(program.script)
-    specs = tuple(inputs) or program.told.inputs
-    if example is None and not specs:
+    specs = given.inputs or program.told.inputs
+    if given.example is None and not specs:
         raise UsageError(
             "a TorchScript program does not say what inputs it takes",
             hint=f"give --input '{next(iter(arguments))}:float32[batch,…]' or --example FILE.npz",
         )
-    named = None if example is None else _by_name(example, [spec.name for spec in specs] or list(arguments))
+    named = None if given.example is None else _by_name(given.example, [spec.name for spec in specs] or list(arguments))
     _check_arguments(arguments, [argument(name) for name in (named or [spec.name for spec in specs])])
-    names = outputs or [spec.name for spec in program.told.outputs]
-    return open_torch(Scripted(program.script.cpu()), named, specs, names, TorchScriptSource)
+    names = given.outputs or tuple(spec.name for spec in program.told.outputs)
+    own = replace(given, example=named, inputs=specs, outputs=names)
+    return open_torch(Scripted(program.script.cpu()), own, TorchScriptSource)
 
 
 def _arguments(script: Any) -> dict[str, bool]:

@@ -14,7 +14,9 @@ from deploy_exporters import dimensions, examples
 Answer = Callable[[Tensors], Tensors]
 
 
-def told(text: str, answer: Answer, example: Tensors | None = None, names: tuple[str, ...] = ()) -> Signature:
+def told(
+    text: str, answer: Answer, example: Tensors | None = None, names: tuple[str, ...] = (), *, static: bool = False
+) -> Signature:
     specs = tuple(map(TensorSpec.parse, text.split()))
 
     def ask(arrays: Tensors, *, after: Tensors | None = None) -> Tensors:
@@ -23,7 +25,8 @@ def told(text: str, answer: Answer, example: Tensors | None = None, names: tuple
         except (ValueError, IndexError) as error:
             raise (UsageError if after is None else ExportError)(str(error)) from error
 
-    return dimensions.told(specs, examples.from_specs(specs) if example is None else example, ask, names)
+    given = examples.from_specs(specs) if example is None else example
+    return dimensions.told(specs, given, ask, names, static=static)
 
 
 def outputs(signature: Signature) -> list[str]:
@@ -85,12 +88,9 @@ def test_names_are_given_to_outputs() -> None:
 def test_static_keeps_the_sizes_of_the_example() -> None:
     asked: list[Tensors] = []
     example = {"x": np.ones((1, 5), np.float32)}
-    with dimensions.static(True):
-        found = told(
-            "x:float32[batch,n]", lambda i: asked.append(i) or {"y": i["x"]}, examples.at_least_two_rows(example)
-        )
-        with pytest.raises(UsageError, match="--static fixes batch, n to the sizes of an example"):
-            examples.from_specs((TensorSpec.parse("x:float32[batch,n]"),))
+    own = examples.at_least_two_rows(example, static=True)
+    found = told("x:float32[batch,n]", lambda i: asked.append(i) or {"y": i["x"]}, own, static=True)
+    with pytest.raises(UsageError, match="--static fixes batch, n to the sizes of an example"):
+        examples.from_specs((TensorSpec.parse("x:float32[batch,n]"),), static=True)
     assert (str(found.inputs[0]), outputs(found), len(asked)) == ("x:float32[1,5]", ["y:float32[1,5]"], 1)
-    assert not dimensions.are_static()
     assert len(examples.at_least_two_rows(example)["x"]) == 2

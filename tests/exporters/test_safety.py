@@ -187,7 +187,7 @@ def test_weights_alone_run_nothing(tmp_path: Path) -> None:
     )
     assert require_safe(path, "pickle") == ()
     with pytest.raises(UsageError, match="holds pickled weights, not a model"):
-        opening.open_source(sources.find(str(path)), None, (), ())
+        opening.open_source(sources.find(str(path)), sources.Given())
 
 
 # torch's programs

@@ -10,6 +10,7 @@ from torch import nn
 
 from deploy_core.signature import TensorSpec
 from deploy_exporters import pt2, torch_whole
+from deploy_exporters.sources import Given
 from deploy_exporters.steps.job import Job
 from deploy_exporters.steps.torch import onnx_from_torch
 from deploy_exporters.torch_source import TorchSource, open_torch
@@ -29,7 +30,7 @@ class Recurrent(nn.Module):
 
 def _opened(kind: type[nn.LSTM] | type[nn.GRU]) -> TorchSource:
     torch.manual_seed(0)
-    return open_torch(Recurrent(kind), (torch.randn(2, 4, 6),), STEPS, ())
+    return open_torch(Recurrent(kind), Given((torch.randn(2, 4, 6),), STEPS))
 
 
 def _targets(program: torch.export.ExportedProgram) -> set[str]:
@@ -48,7 +49,7 @@ def test_a_program_takes_any_number_of_steps_and_has_only_operators_of_torch(kin
 
 
 def test_a_program_can_be_exported_again() -> None:
-    again = open_torch(pt2.Program(pt2.program(_opened(nn.LSTM))), {"steps": torch.randn(2, 4, 6)}, STEPS, ())
+    again = open_torch(pt2.Program(pt2.program(_opened(nn.LSTM))), Given({"steps": torch.randn(2, 4, 6)}, STEPS))
     program = pt2.program(again)
     steps = torch.randn(3, 7, 6)
     torch.testing.assert_close(program.module()(steps)[0], again.model(steps)[0])
@@ -114,6 +115,6 @@ class Attention(nn.Module):
 @pytest.mark.filterwarnings("ignore")
 def test_attention_with_a_mask_over_windows_becomes_onnx(tmp_path: Path) -> None:
     specs = (TensorSpec("steps", "float32", ("batch", 8, 6)),)
-    source = open_torch(Attention().eval(), (torch.randn(2, 8, 6),), specs, ())
+    source = open_torch(Attention().eval(), Given((torch.randn(2, 8, 6),), specs))
     onnx_from_torch(source, Job(None, tmp_path / "model.onnx", source.signature, (), "attention"))
     assert (tmp_path / "model.onnx").stat().st_size

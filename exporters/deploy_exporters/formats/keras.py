@@ -21,8 +21,9 @@ def load(
     """Load a .keras file; `trust` runs Python code in it; how many threads it takes is the backend's own affair."""
     from deploy_exporters import keras_file
     from deploy_exporters.keras_source import KerasSource, open_keras
+    from deploy_exporters.sources import Given
 
     model = keras_file.read(path, trust=trust)
     if signature is None:
-        return open_keras(model, None, (), ())
+        return open_keras(model, Given())
     return KerasSource(model, signature, examples.from_specs(signature.inputs))

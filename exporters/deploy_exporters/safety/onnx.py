@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,14 @@ def dangers(path: Path) -> Iterator[Danger]:
     require("looking at an ONNX file", ("onnx",), "onnx")
     import onnx
 
+    from deploy_exporters import onnx_weights
+
     path = path / "model.onnx" if path.is_dir() else path
     model = onnx.load(str(path), load_external_data=False)
-    graphs = list(_graphs(model))
-    problems = [problem for tensor in _tensors(graphs) for problem in _external(tensor, path)]
+    problems = [problem for tensor in onnx_weights.tensors(model) for problem in _external(tensor, path)]
     if problems:
         yield Danger(f"its external data are not its own: {some(problems)}", _COPY, trustable=False)
-    yield from _operators(model, graphs)
+    yield from _operators(model, list(onnx_weights.graphs(model)))
 
 
 def _operators(model: Any, graphs: list[Any]) -> Iterator[Danger]:
@@ -40,27 +41,6 @@ def _operators(model: Any, graphs: list[Any]) -> Iterator[Danger]:
         hint = "express them in standard operators, or as functions in the file"
         what = f"it needs operators whose code is not in it: {some(foreign)}"
         yield Danger(what, hint, trustable=False)
-
-
-def _graphs(model: Any) -> Iterator[Any]:
-    todo = [model.graph, *model.functions, *(info.algorithm for info in model.training_info)]
-    while todo:
-        graph = todo.pop()
-        yield graph
-        for node in graph.node:
-            for attribute in node.attribute:
-                todo += [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
-
-
-def _tensors(graphs: Iterable[Any]) -> Iterator[Any]:
-    for graph in graphs:
-        yield from getattr(graph, "initializer", ())
-        for sparse in getattr(graph, "sparse_initializer", ()):
-            yield from (sparse.values, sparse.indices)
-        for attribute in (each for node in graph.node for each in node.attribute):
-            yield from (attribute.t, *attribute.tensors)
-            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-                yield from (sparse.values, sparse.indices)
 
 
 def _external(tensor: Any, path: Path) -> Iterator[str]:

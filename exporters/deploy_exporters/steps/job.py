@@ -34,8 +34,7 @@ class Job:
 
     `proofs` are of several sizes of every symbol, the first of the example's own. `calibration` holds rows of real
     inputs, for steps that quantise. `kind` is the kind of source, `source` where the model came from, for steps that
-    need its code. `trust` allows files that may run code. `ranges` are the least and the greatest size of a symbol,
-    where the user gave them.
+    need its code. `ranges` are the least and the greatest size of a symbol, where the user gave them.
     """
 
     reads: Path | None
@@ -45,7 +44,6 @@ class Job:
     name: str
     options: Mapping[str, str] = field(default_factory=dict)
     calibration: Tensors | None = None
-    trust: bool = False
     source: Source | None = None
     kind: str = ""
     ranges: Ranges = field(default_factory=dict)
@@ -55,6 +53,11 @@ class Job:
         """`reads`, for a step that reads a file."""
         assert self.reads is not None
         return self.reads
+
+    @property
+    def trust(self) -> bool:
+        """Whether files may run code of their own."""
+        return self.source is not None and self.source.trust
 
     def prove(self, predictor: Predictor, what: str) -> None:
         """Raise ExportError unless the predictor answers the proofs as the source did, roughly.

@@ -12,6 +12,7 @@ import onnx
 
 from deploy_core.errors import ExportError, first_line
 from deploy_exporters import onnx_weights
+from deploy_exporters.steps import onnx_file
 from deploy_exporters.steps.job import Job, Written
 
 _INTEGERS = ("MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv", "DynamicQuantizeLSTM", "DequantizeLinear")
@@ -39,7 +40,7 @@ def onnx_float16_from_onnx(job: Job) -> Written:
         model = convert_float_to_float16(onnx_weights.load(job.read), keep_io_types=True)
         OnnxModel.graph_topological_sort(model.graph)  # it puts the casts of the inputs at the end
         onnx.checker.check_model(model, full_check=True)
-        onnx.save(model, str(job.writes))
+        onnx_file.save(model, job.writes)
     return Written("inputs and outputs in float32")
 
 

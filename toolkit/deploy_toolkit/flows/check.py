@@ -34,6 +34,7 @@ from deploy_exporters.formats import hosted
 from deploy_exporters.worker import Workers
 from deploy_model_store import Store, Version
 from deploy_toolkit.flows import degradation, promised, serve, subjects
+from deploy_toolkit.flows.golden import noise_of
 from deploy_toolkit.flows.subjects import Named, Subject
 from deploy_toolkit.output import OnEvent, silent
 
@@ -170,7 +171,7 @@ def _wanted(request: Request, named: list[Named], shelf: Store, workers: Workers
         return _answers_of(next(subjects.expand(chosen[0], workers, trust=request.trust)), request.inputs)
     if request.inputs is None:
         golden = version.golden
-        measured = Noise(golden.noise, golden.noise_origin)
+        measured = noise_of(golden)
         return _Wanted(
             "golden outputs",
             golden.inputs,

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deploy_agreement import Agreement, Noise, Report, batches_for, batches_like, compare, golden_inputs, noise, promise
-from deploy_agreement.inputs import ROWS
+from deploy_agreement import Report, promise
 from deploy_core import state
 from deploy_core.artifact import Artifact, size_of
-from deploy_core.errors import ExportError, UsageError
+from deploy_core.errors import UsageError
 from deploy_core.ranges import Ranges
 from deploy_core.signature import BATCH, Tensors, TensorSpec
 from deploy_exporters import sources
@@ -22,6 +21,7 @@ from deploy_exporters.routes import quantized, require_calibration
 from deploy_exporters.worker import Workers
 from deploy_model_store import Golden, Record, Store, Version
 from deploy_toolkit.flows import degradation
+from deploy_toolkit.flows import golden as golden_data
 from deploy_toolkit.flows.proof import prove
 from deploy_toolkit.output import OnEvent, silent
 
@@ -115,8 +115,8 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
     with shelf.staging(name) as staged, request.workers() as workers:
         opened = open_source(workers, source, example=request.example, inputs=request.inputs, outputs=request.outputs)
         on_event("asking the source model")
-        golden, measured = _golden(opened, request.ranges.get(BATCH))
-        written, report = make(request, workers, opened, staged, golden, measured, on_event, name=name)
+        golden = golden_data.asked(opened, request.ranges.get(BATCH))
+        written, report = make(request, workers, opened, staged, golden, on_event, name=name)
         version = shelf.publish(staged, name, _record(opened, written, report), golden)
     on_event(f"stored {version.name}@{version.number}")
     return Exported(version, report, request.targets)
@@ -128,7 +128,6 @@ def make(
     opened: OpenedSource,
     staged: Path,
     golden: Golden,
-    measured: Noise,
     on_event: OnEvent,
     *,
     name: str,
@@ -136,6 +135,7 @@ def make(
     known: Sequence[Artifact] = (),
 ) -> tuple[Export, Report]:
     """Write what is asked for to a staged folder, and prove it; `reference` and `known` are what there is already."""
+    measured = golden_data.noise_of(golden)
     promised = promise(opened, golden.inputs, measured, ranges=request.ranges)
     written = write(
         workers,
@@ -170,30 +170,6 @@ def _require_known(formats: tuple[str, ...]) -> None:
         raise UsageError("no format is named", hint=f"--to takes {', '.join(PUBLIC)}")
     for name in formats:
         FORMATS[split(name)[0]]
-
-
-def _golden(opened: OpenedSource, within: tuple[int, int] | None) -> tuple[Golden, Noise]:
-    inputs = golden_inputs(opened.signature, opened.example, rows=min(ROWS, within[1] if within else ROWS))
-    outputs = opened.predict(inputs)
-    # Asked again before noise is measured: a model that draws random numbers would pass for a very noisy one.
-    _require_agreement(
-        "answers the same inputs differently",
-        compare("source", outputs, opened, inputs, noise=Noise({}, "none"), batches=()),
-    )
-    measured = noise(opened, *batches_like(opened.signature, inputs))
-    batches = batches_for(opened.signature, within)
-    _require_agreement(
-        "does not agree with itself", compare("source", outputs, opened, inputs, noise=measured, batches=batches)
-    )
-    return Golden(inputs, outputs, measured.values, measured.origin), measured
-
-
-def _require_agreement(what: str, row: Agreement) -> None:
-    if not row.ok:
-        raise ExportError(
-            f"the source model {what}: {row.why}",
-            hint="its rows depend on each other, or it draws random numbers: put it in eval mode, seed it",
-        )
 
 
 def _record(opened: OpenedSource, written: Export, report: Report) -> Record:

@@ -6,15 +6,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deploy_agreement import Noise, Report, compare
+from deploy_agreement import Report, compare
 from deploy_core.artifact import Artifact
 from deploy_core.errors import ExportError, UsageError
 from deploy_exporters import sources
 from deploy_exporters.export import OpenedSource, open_source
 from deploy_exporters.worker import Workers
-from deploy_model_store import Golden, Store, Version
+from deploy_model_store import Store, Version
 from deploy_toolkit.flows import export as flow
 from deploy_toolkit.flows import promised
+from deploy_toolkit.flows.golden import noise_of
 
 if TYPE_CHECKING:
     from deploy_toolkit.output import OnEvent
@@ -27,18 +28,16 @@ def extend(request: flow.Request, version: Version, shelf: Store, on_event: OnEv
     """
     _require_plain(request, version)
     reference = _reference(version)
-    golden, measured = version.golden, Noise(version.golden.noise, version.golden.noise_origin)
     on_event(f"opening the reference of {version}")
     with shelf.staging(version.name) as staged, request.workers() as workers:
         opened = _opened(workers, version, reference, trust=request.trust)
-        _require_same(opened, version, golden, measured)
+        _require_same(opened, version)
         written, report = flow.make(
             request,
             workers,
             opened,
             staged,
-            golden,
-            measured,
+            version.golden,
             on_event,
             name=version.name,
             reference=reference,
@@ -85,14 +84,14 @@ def _opened(workers: Workers, version: Version, reference: Artifact, *, trust: b
     return open_source(workers, source, example=example, inputs=version.signature.inputs, outputs=names)
 
 
-def _require_same(opened: OpenedSource, version: Version, golden: Golden, measured: Noise) -> None:
+def _require_same(opened: OpenedSource, version: Version) -> None:
     if opened.signature != version.signature:
         raise ExportError(
             f"the reference of {version} has another signature: {_specs(opened)}",
             hint="a newer library reads it otherwise; export the model itself again",
         )
-    batches = promised.batches(version)
-    row = compare("reference", golden.outputs, opened, golden.inputs, noise=measured, batches=batches)
+    golden, batches = version.golden, promised.batches(version)
+    row = compare("reference", golden.outputs, opened, golden.inputs, noise=noise_of(golden), batches=batches)
     if not row.ok:
         raise ExportError(
             f"the reference of {version} answers otherwise: {row.why}", hint="export the model itself again"

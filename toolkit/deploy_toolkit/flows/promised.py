@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from deploy_agreement import Noise, Sized, again, batches_for
+from deploy_agreement import Sized, again, batches_for
 from deploy_core.signature import BATCH
 from deploy_exporters.formats import hosted
 from deploy_exporters.worker import Workers
 from deploy_model_store import Version
+from deploy_toolkit.flows.golden import noise_of
 
 
 def batches(version: Version) -> tuple[int, ...]:
@@ -22,7 +23,7 @@ def sized(version: Version, workers: Workers) -> tuple[Sized, ...]:
     if not _promised(version).get("sizes") or version.reference is None:
         return ()
     version.require_intact(version.reference)
-    measured = Noise(version.golden.noise, version.golden.noise_origin)
+    measured = noise_of(version.golden)
     reference = hosted(workers, version.reference)
     try:
         return tuple(again(reference, version.golden.inputs, measured, _promised(version)))

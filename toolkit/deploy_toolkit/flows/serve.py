@@ -18,6 +18,7 @@ from deploy_servers import launch as launching
 from deploy_servers.launch import Launch, Running
 from deploy_servers.settings import prepare
 from deploy_toolkit.flows import degradation, promised
+from deploy_toolkit.flows.golden import noise_of
 from deploy_toolkit.output import OnEvent, silent
 
 START_SECONDS = 120.0
@@ -129,7 +130,7 @@ class _Judge:
     def __call__(self, predictor: Predictor) -> str | None:
         version = self._version_of(predictor.endpoint)  # type: ignore[attr-defined]  # running() judges clients
         golden = version.golden
-        measured = Noise(golden.noise, golden.noise_origin)
+        measured = noise_of(golden)
         rule = self._rule(version, measured)
         row = compare(
             "endpoint",
