@@ -74,6 +74,18 @@ def test_executorch_takes_what_it_was_made_for_and_says_so(mobile: dict[str, Any
     predictor.close()
 
 
+def test_executorch_takes_more_rows_than_the_example_of_a_convolution(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(64, 3, 16, 16)).astype(np.float32)
+    with Workers(tmp_path / "logs") as own:
+        opened = open_source(own, sources.find(f"{HERE / 'torch_models.py'}:cnn_with_example"))
+        (artifact,) = export(own, opened, ["executorch"], folder=tmp_path, name="net").artifacts
+        predictor = hosted(own, artifact)
+        want = opened.predict({"image": rows})
+        for name, got in predictor.predict({"image": rows}).items():
+            np.testing.assert_allclose(got, want[name], atol=1e-5)
+        predictor.close()
+
+
 def test_executorch_tells_its_signature(mobile: dict[str, Any], workers: Workers) -> None:
     artifact = mobile["first-executorch"]
     assert adopt(workers, artifact.path).signature == artifact.signature

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch.export import Dim, ExportedProgram
 
-from deploy_core.signature import TensorSpec
+from deploy_core.signature import BATCH, TensorSpec
 from deploy_exporters import pt2
 from deploy_exporters.deploy_handler import to_tensor
 from deploy_exporters.steps.job import Job
@@ -18,6 +18,8 @@ def program(job: Job, greatest: Mapping[str, int]) -> ExportedProgram:
     """Read the job's .pt2; its arguments get the names of the inputs, as far as Python allows."""
     inputs = job.proofs[0][0]
     fitting = {symbol: min(size, greatest[symbol]) for symbol, size in job.signature.sizes(inputs).items()}
+    if BATCH in fitting:  # torch picks a convolution by whether there are 16 rows, and such a guess ends the range
+        fitting[BATCH] = greatest[BATCH]
     example = job.signature.sized(inputs, fitting)
     module = flat(pt2.Program(pt2.load(job.read)), [spec.name for spec in job.signature.inputs])
     tensors = tuple(to_tensor(example[spec.name]) for spec in job.signature.inputs)
