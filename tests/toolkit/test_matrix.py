@@ -64,9 +64,12 @@ def test_an_option_for_archives_needs_an_archive(deploy: Deploy, option: str) ->
 def test_what_nothing_here_can_run_is_stored_and_said(deploy: Deploy, tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(JSON_ONLY)
     source = f"{ROOT / 'tests/exporters/torch_models.py'}:simple_with_example"
-    done = deploy(
-        "export", source, "--to", "mar,coreml", "--name", "net", "--handler", "own.py", "--store", "models", "--json"
-    )
+    own = ("--name", "net", "--handler", "own.py", "--store", "models")
+    done = deploy("export", source, "--to", "mar", *own)
+    assert done.returncode == 3, "a broken handler would look the same"
+    assert "could not be asked" in done.stderr
+    assert "--set mar.unproved=yes" in done.stderr
+    done = deploy("export", source, "--to", "mar,coreml", *own, "--set", "mar.unproved=yes", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     rows = {row["subject"]: row for row in document["agreement"]["rows"]}

@@ -25,6 +25,7 @@ OPTIONS: Mapping[str, str] = {
     "handler": "FILE.py with a handler of your own in place of ours",
     "extra-files": "FILE[,…] to lie beside the handler",
     "requirements": "FILE.txt with packages for TorchServe to install (install_py_dep_per_model)",
+    "unproved": "yes: keep it though a handler of your own does not start or answer here",
 }
 TRUST = True
 HANDLER = Path(__file__).parents[1] / "deploy_handler.py"

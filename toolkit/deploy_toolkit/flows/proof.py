@@ -44,6 +44,7 @@ def prove(
         on_event(f"warning: {warning}")
     if not all(row.ok or row.unavailable for row in rows):
         raise _disagreement(report)
+    _require_asked(written, report)
     return report
 
 
@@ -77,6 +78,21 @@ def _subjects(written: Export) -> list[tuple[str, Artifact]]:
     subjects = [(artifact.name, artifact) for artifact in written.artifacts]
     known = {artifact.path for artifact in written.artifacts}
     return subjects if written.reference.path in known else [*subjects, ("reference", written.reference)]
+
+
+def _require_asked(written: Export, report: Report) -> None:
+    """Raise ExportError for a handler of the user's own that could not be asked, unless they said that it may be so.
+
+    What fails here may work in TorchServe, and may as well be broken: that is not told from outside.
+    """
+    for row, (subject, artifact) in zip(report.rows, _subjects(written), strict=True):
+        if row.unavailable and artifact.options.get("handler") and artifact.options.get("unproved") != "yes":
+            error = ExportError(
+                f"nothing was stored, since {subject} could not be asked: {row.error}",
+                hint="--set mar.unproved=yes stores an archive whose handler only TorchServe can run",
+            )
+            error.report = report  # type: ignore[attr-defined]  # for notebooks
+            raise error
 
 
 def _disagreement(report: Report) -> ExportError:
