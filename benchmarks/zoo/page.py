@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -11,6 +12,9 @@ from benchmarks.zoo.results import OURS, PUBLIC, Outcome
 
 Results = Mapping[tuple[str, str, str], Outcome]
 _FORMATS = tuple(dict.fromkeys(name for names in pairs.DENOMINATOR.values() for name in names))
+_MACHINE = re.compile(
+    r"(/[\w.+-]+)+/|\x1b?\[\d+m| \(the whole story is in [^)]*\)| For more information, run with [^!]*"
+)
 _COMMAND = "python -m benchmarks.zoo --public-python PYTHON --models-folder DIR --write docs/zoo.md"
 
 
@@ -141,4 +145,6 @@ def _told(model: Model, by: str, results: Results) -> Iterable[str]:
 
 
 def _escaped(text: str) -> str:
-    return f"`{text[:300].replace('`', chr(39)).replace('|', '/')}`"
+    """A reason without paths of the machine that it was found on, colours, and what would break a table."""
+    plain = _MACHINE.sub("", text).replace("`", "'").replace("|", "/")
+    return f"`{plain[:300].strip()}`"
