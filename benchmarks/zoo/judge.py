@@ -25,7 +25,7 @@ from deploy_core.predictor import Predictor
 from deploy_core.signature import BATCH, Array, Signature, Tensors, TensorSpec
 from deploy_exporters import sources
 from deploy_exporters.formats import load_file
-from deploy_exporters.opening import open_source
+from deploy_exporters.sources.opening import open_source
 
 _FROZEN = {"frozen-batch", "frozen-dimension"}
 

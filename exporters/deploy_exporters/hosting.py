@@ -11,8 +11,8 @@ from typing import Any
 
 from deploy_core.predictor import HasFloat64
 from deploy_core.signature import Signature, Tensors
-from deploy_exporters.opening import Opened
 from deploy_exporters.sources import Given, Source
+from deploy_exporters.sources.opening import Opened
 from deploy_exporters.steps.job import Job, Written
 
 _kept: dict[int, Any] = {}
@@ -21,7 +21,7 @@ _numbers = count(1)
 
 def open_source(source: Source, given: Given) -> tuple[int, str, Signature, Tensors, dict[str, Any]]:
     """Open a source and keep it; give its number and what is to be known of it."""
-    from deploy_exporters import opening
+    from deploy_exporters.sources import opening
 
     trusted = opening.require_safe_source(source)
     found: Opened = opening.open_source(source, given)

@@ -13,7 +13,7 @@ from torch.utils import _pytree
 
 from deploy_core.signature import BATCH, Signature, TensorSpec
 from deploy_exporters import torch_whole
-from deploy_exporters.torch_source import TorchSource
+from deploy_exporters.sources.torch import TorchSource
 
 _EXTRA = "signature.json"
 

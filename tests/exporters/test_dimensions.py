@@ -9,7 +9,7 @@ import pytest
 
 from deploy_core.errors import ExportError, UsageError
 from deploy_core.signature import Signature, Tensors, TensorSpec
-from deploy_exporters import dimensions, examples
+from deploy_exporters.sources import dimensions, examples
 
 Answer = Callable[[Tensors], Tensors]
 

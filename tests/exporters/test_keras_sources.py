@@ -146,7 +146,7 @@ def test_models_of_classes_are_handed_over(tmp_path: Path) -> None:
     code = f"""
 import pathlib, pickle
 import numpy as np, keras
-from deploy_exporters import handover
+from deploy_exporters.sources import handover
 class Own(keras.Model):
     def __init__(self, width=2, **options):
         super().__init__(**options)

@@ -157,7 +157,7 @@ def test_its_safetensors_are_everybodys(dtype: Any) -> None:
     from safetensors.torch import load as read_as_torch
 
     from deploy_exporters import deploy_handler
-    from deploy_exporters.torch_source import to_array
+    from deploy_exporters.sources.torch import to_array
 
     def to_numpy(dtype: str, array: np.ndarray) -> np.ndarray:
         return array.view(ml_dtypes.bfloat16) if dtype == "bfloat16" else array

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from deploy_core.errors import ExportError, UsageError
-from deploy_exporters import handover, sources
+from deploy_exporters import sources
 from deploy_exporters.export import export, open_source
+from deploy_exporters.sources import handover
 from deploy_exporters.worker import Workers
 from deploy_exporters.worker_process import _told
 

@@ -20,9 +20,10 @@ import pytest
 
 from deploy_core.errors import UnsafeError, UsageError
 from deploy_core.signature import Signature, TensorSpec
-from deploy_exporters import opening, sources
+from deploy_exporters import sources
 from deploy_exporters.formats import adopt, load_file
 from deploy_exporters.safety import archive, require_safe
+from deploy_exporters.sources import opening
 from deploy_exporters.worker import Workers
 
 SIGNATURE = Signature((TensorSpec("x", "float32", ("batch", 4)),), (TensorSpec("y", "float32", ("batch", 4)),))

@@ -14,10 +14,11 @@ from export_sources import HERE, write
 from deploy_core.artifact import digest_of
 from deploy_core.errors import DeployError, ExportError, UsageError
 from deploy_core.signature import TensorSpec
-from deploy_exporters import handover, sources
+from deploy_exporters import sources
 from deploy_exporters.export import OpenedSource, export, open_source
 from deploy_exporters.formats import hosted
 from deploy_exporters.routes import REFUSED, route
+from deploy_exporters.sources import handover
 from deploy_exporters.worker import Workers
 
 HEADS = tuple(map(TensorSpec.parse, ("tokens:int64[batch,7]", "weight:float32[batch,1]")))

@@ -15,9 +15,10 @@ import pytest
 
 from deploy_core.errors import DeployError, ExportError, UnsafeError, UsageError
 from deploy_core.signature import TensorSpec
-from deploy_exporters import handover, sources
+from deploy_exporters import sources
 from deploy_exporters.export import OpenedSource, export, open_source
 from deploy_exporters.formats import hosted
+from deploy_exporters.sources import handover
 from deploy_exporters.worker import Workers
 
 HERE = Path(__file__).parent
@@ -109,7 +110,7 @@ def test_a_wrong_example(opener: Workers, example: Any, words: str) -> None:
 
 
 def test_wrong_specs_and_names(opener: Workers) -> None:
-    with pytest.raises(UsageError, match="no batch as its first dimension") as caught:
+    with pytest.raises(UsageError, match="no batch among its dimensions") as caught:
         opened(opener, f"{TORCH}:simple", inputs=(TensorSpec.parse("x:float32[4,6]"),))
     assert "x:float32[batch,6]" in caught.value.hint
     with pytest.raises(UsageError, match="2 output names are given, the model has 1 outputs"):
@@ -198,7 +199,8 @@ def test_wrong_option_values(opener: Workers, tmp_path: Path) -> None:
 def test_a_keras_model_handed_over(opener: Workers, tmp_path: Path) -> None:
     code = f"""
 import importlib.util, pathlib, pickle, sys
-from deploy_exporters import handover, sources
+from deploy_exporters import sources
+from deploy_exporters.sources import handover
 spec = importlib.util.spec_from_file_location("keras_models", {str(KERAS)!r})
 models = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(models)

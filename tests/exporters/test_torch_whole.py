@@ -11,9 +11,9 @@ from torch import nn
 from deploy_core.signature import TensorSpec
 from deploy_exporters import pt2, torch_whole
 from deploy_exporters.sources import Given
+from deploy_exporters.sources.torch import TorchSource, open_torch
 from deploy_exporters.steps.job import Job
 from deploy_exporters.steps.torch import onnx_from_torch
-from deploy_exporters.torch_source import TorchSource, open_torch
 
 pytestmark = pytest.mark.filterwarnings("ignore:The tensor attribute")  # torch says so of every LSTM
 STEPS = (TensorSpec("steps", "float32", ("batch", "steps", 6)),)

@@ -48,7 +48,7 @@ def export(
     Raises ExportError if a file cannot be written or disagrees; nothing is stored then.
     """
     from deploy_core.signature import TensorSpec
-    from deploy_exporters.handover import hand_over
+    from deploy_exporters.sources.handover import hand_over
     from deploy_toolkit.flows import export as flow
 
     model = str(model) if isinstance(model, Path) else model

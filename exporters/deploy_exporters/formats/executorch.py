@@ -33,7 +33,7 @@ class Planned:
         import torch
 
         from deploy_exporters.deploy_handler import to_tensor
-        from deploy_exporters.torch_source import to_array
+        from deploy_exporters.sources.torch import to_array
 
         arrays = self.signature.conform(inputs)
         self._check(arrays)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Signature
-from deploy_exporters import examples
+from deploy_exporters.sources import examples
 
 FILE = "model.keras"
 LIBRARY = "tensorflow"
@@ -19,9 +19,8 @@ def load(
     path: Path, signature: Signature | None = None, *, threads: int | None = None, trust: bool = False
 ) -> Predictor:
     """Load a .keras file; `trust` runs Python code in it; how many threads it takes is the backend's own affair."""
-    from deploy_exporters import keras_file
-    from deploy_exporters.keras_source import KerasSource, open_keras
-    from deploy_exporters.sources import Given
+    from deploy_exporters.sources import Given, keras_file
+    from deploy_exporters.sources.keras import KerasSource, open_keras
 
     model = keras_file.read(path, trust=trust)
     if signature is None:

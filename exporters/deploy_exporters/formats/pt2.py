@@ -8,7 +8,7 @@ from pathlib import Path
 from deploy_core.errors import UsageError
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Signature
-from deploy_exporters import examples
+from deploy_exporters.sources import examples
 
 FILE = "model.pt2"
 LIBRARY = "torch"
@@ -20,7 +20,7 @@ def load(path: Path, signature: Signature | None = None, *, threads: int | None 
     import torch
 
     from deploy_exporters import pt2
-    from deploy_exporters.torch_source import TorchSource
+    from deploy_exporters.sources.torch import TorchSource
 
     if threads is not None:
         torch.set_num_threads(threads)

@@ -26,7 +26,7 @@ class Script:
         import torch
 
         from deploy_exporters.deploy_handler import argument, flatten, to_tensor
-        from deploy_exporters.torch_source import to_array
+        from deploy_exporters.sources.torch import to_array
 
         tensors = {argument(name): to_tensor(array) for name, array in self.signature.conform(inputs).items()}
         with torch.inference_mode():

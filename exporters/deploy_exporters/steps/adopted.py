@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from deploy_core.errors import UsageError
 from deploy_exporters import onnx_weights
-from deploy_exporters.file_source import FileSource
+from deploy_exporters.sources.file import FileSource
 from deploy_exporters.steps.job import Job
 
 if TYPE_CHECKING:
-    from deploy_exporters.onnx_source import OnnxSource
+    from deploy_exporters.sources.onnx import OnnxSource
 
 
 def tflite_from_tflite(source: FileSource, job: Job) -> str:

@@ -16,13 +16,14 @@ from torch.export import ExportedProgram
 from deploy_core.changes import Change
 from deploy_core.errors import ExportError
 from deploy_core.signature import Signature, TensorSpec
-from deploy_exporters import bounds, examples
+from deploy_exporters import bounds
 from deploy_exporters.lean_import import coremltools
 from deploy_exporters.pt2 import Program
+from deploy_exporters.sources import examples
+from deploy_exporters.sources.torch import TorchSource
 from deploy_exporters.steps import bounded
 from deploy_exporters.steps.job import Job, Written
 from deploy_exporters.steps.ways import first_proved
-from deploy_exporters.torch_source import TorchSource
 
 NOT_RUN = "written, not run: Core ML runs on Apple's systems only"
 _DATE = "com.github.apple.coremltools.conversion_date"

@@ -9,10 +9,10 @@ import keras
 import tensorflow as tf
 
 from deploy_core.errors import ExportError
-from deploy_exporters import keras_file
 from deploy_exporters.exact_names import rename_inputs, tensor_spec
 from deploy_exporters.formats.savedmodel import SIGNATURE
-from deploy_exporters.keras_source import KerasSource
+from deploy_exporters.sources import keras_file
+from deploy_exporters.sources.keras import KerasSource
 from deploy_exporters.steps.job import Job
 
 

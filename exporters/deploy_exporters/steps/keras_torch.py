@@ -10,13 +10,14 @@ import keras
 import torch
 
 from deploy_core.errors import DeployError, ExportError, UsageError, reason
-from deploy_exporters import jit, keras_file, keras_torch_recurrent, pt2, user_code
+from deploy_exporters import jit, keras_torch_recurrent, pt2
 from deploy_exporters.deploy_handler import to_tensor
 from deploy_exporters.formats import torchscript
-from deploy_exporters.keras_source import KerasSource
+from deploy_exporters.sources import keras_file, user_code
+from deploy_exporters.sources.keras import KerasSource
+from deploy_exporters.sources.torch import TorchSource
 from deploy_exporters.steps.job import Job
 from deploy_exporters.torch_flat import flat
-from deploy_exporters.torch_source import TorchSource
 
 
 class _Named(torch.nn.Module):

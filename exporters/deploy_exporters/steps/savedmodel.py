@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from deploy_exporters.exact_names import rename_inputs, tensor_spec
 from deploy_exporters.formats.savedmodel import SIGNATURE
-from deploy_exporters.savedmodel_source import SavedModelSource
+from deploy_exporters.sources.savedmodel import SavedModelSource
 from deploy_exporters.steps.job import Job
 
 

@@ -11,10 +11,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from deploy_core.errors import UsageError
 from deploy_exporters import jit, pt2, torch_whole
 from deploy_exporters.formats import torchscript
+from deploy_exporters.sources.torch import TorchSource
 from deploy_exporters.steps import onnx_file
 from deploy_exporters.steps.job import Job
 from deploy_exporters.steps.ways import first_proved
-from deploy_exporters.torch_source import TorchSource
 
 OPSETS = range(18, 24)
 

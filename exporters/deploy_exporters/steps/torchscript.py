@@ -8,11 +8,11 @@ from deploy_exporters import jit, pt2
 from deploy_exporters.formats import onnx as onnx_format
 from deploy_exporters.formats import pt2 as pt2_format
 from deploy_exporters.formats import torchscript
+from deploy_exporters.sources.torchscript import TorchScriptSource
 from deploy_exporters.steps import onnx_file
 from deploy_exporters.steps.job import Job
 from deploy_exporters.steps.torch import opset_of
 from deploy_exporters.steps.ways import first_proved
-from deploy_exporters.torchscript_source import TorchScriptSource
 
 
 def torchscript_from_torchscript(source: TorchScriptSource, job: Job) -> str:

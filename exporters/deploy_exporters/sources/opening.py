@@ -11,10 +11,9 @@ from typing import Any, Protocol
 
 from deploy_core.errors import UsageError
 from deploy_core.signature import Signature, Tensors
-from deploy_exporters import user_code
 from deploy_exporters.formats.sniff import format_of
 from deploy_exporters.safety import require_safe
-from deploy_exporters.sources import HANDED_OVER, Given, Source, kind_of
+from deploy_exporters.sources import HANDED_OVER, Given, Source, kind_of, user_code
 
 
 class Opened(Protocol):
@@ -50,15 +49,15 @@ class Opener:
 
 # What a model is, in a file or in memory; each `Opened` tells its kind, which is where ROUTES begin.
 OPENERS: Mapping[str, Opener] = {
-    "torch": Opener("torch_source:open_torch"),
-    "pickle": Opener("torch_source:open_torch", "pickled:read"),
-    "pt2": Opener("pt2_source:open_pt2", "pt2_source:read"),
-    "torchscript": Opener("torchscript_source:open_torchscript", "torchscript_source:read"),
-    "keras": Opener("keras_source:open_keras", "keras_file:read_source"),
-    "onnx": Opener("onnx_source:open_onnx", "onnx_source:read"),
-    "savedmodel": Opener("savedmodel_source:open_savedmodel", "savedmodel_source:read"),
-    "tflite": Opener("file_source:open_file", "file_source:read"),
-    "mar": Opener("file_source:open_file", "file_source:read"),
+    "torch": Opener("torch:open_torch"),
+    "pickle": Opener("torch:open_torch", "pickled:read"),
+    "pt2": Opener("pt2:open_pt2", "pt2:read"),
+    "torchscript": Opener("torchscript:open_torchscript", "torchscript:read"),
+    "keras": Opener("keras:open_keras", "keras_file:read_source"),
+    "onnx": Opener("onnx:open_onnx", "onnx:read"),
+    "savedmodel": Opener("savedmodel:open_savedmodel", "savedmodel:read"),
+    "tflite": Opener("file:open_file", "file:read"),
+    "mar": Opener("file:open_file", "file:read"),
 }
 
 
@@ -83,7 +82,7 @@ def open_source(source: Source, given: Given) -> Opened:
 
 def _function(name: str) -> Any:
     module, _, function = name.partition(":")
-    return getattr(import_module(f"deploy_exporters.{module}"), function)
+    return getattr(import_module(f"deploy_exporters.sources.{module}"), function)
 
 
 def _model_and_example(source: Source) -> tuple[Any, object | None]:

@@ -9,10 +9,10 @@ import onnx
 
 from deploy_core.artifact import digest_of
 from deploy_core.errors import UsageError, first_line
-from deploy_exporters import file_source, formats, onnx_weights
-from deploy_exporters.file_source import FileSource, ModelFile
+from deploy_exporters import formats, onnx_weights
 from deploy_exporters.formats import onnx as onnx_format
 from deploy_exporters.sources import Given, Source
+from deploy_exporters.sources.file import FileSource, ModelFile, open_file
 from deploy_exporters.steps import onnx_file
 
 
@@ -45,6 +45,6 @@ def read(source: Source) -> ModelFile:
 
 def open_onnx(model: ModelFile, given: Given) -> OnnxSource:
     """Find out the signature of an ONNX file, whose tensors keep their names. Raises UsageError, ExportError."""
-    opened = file_source.open_file(model, given, OnnxSource)
+    opened = open_file(model, given, OnnxSource)
     assert isinstance(opened, OnnxSource)
     return opened

@@ -14,7 +14,7 @@ from deploy_core.signature import Signature, Tensors
 from deploy_exporters import deploy_handler, jit
 from deploy_exporters.deploy_handler import argument
 from deploy_exporters.sources import Given, Source
-from deploy_exporters.torch_source import TorchSource, open_torch, training_id
+from deploy_exporters.sources.torch import TorchSource, open_torch, training_id
 
 
 @dataclass(frozen=True)

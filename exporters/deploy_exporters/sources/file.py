@@ -10,8 +10,8 @@ from deploy_core.artifact import digest_of
 from deploy_core.errors import UsageError
 from deploy_core.predictor import HasFloat64, Predictor
 from deploy_core.signature import Signature, Tensors
-from deploy_exporters import formats, probing
-from deploy_exporters.sources import Given, Source
+from deploy_exporters import formats
+from deploy_exporters.sources import Given, Source, probing
 
 
 @dataclass(frozen=True)

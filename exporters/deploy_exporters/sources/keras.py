@@ -12,8 +12,7 @@ import numpy as np
 
 from deploy_core.errors import DeployError, ExportError, UsageError, reason
 from deploy_core.signature import Array, Signature, Tensors
-from deploy_exporters import dimensions, examples, keras_file, keras_inputs, probing
-from deploy_exporters.sources import Given
+from deploy_exporters.sources import Given, dimensions, examples, keras_file, keras_inputs, probing
 
 
 class KerasSource:

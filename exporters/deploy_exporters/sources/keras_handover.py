@@ -9,9 +9,8 @@ import keras
 import numpy as np
 
 from deploy_core.errors import UsageError, reason
-from deploy_exporters import keras_file, keras_inputs
-from deploy_exporters.keras_source import open_keras
-from deploy_exporters.sources import Given, Source
+from deploy_exporters.sources import Given, Source, keras_file, keras_inputs
+from deploy_exporters.sources.keras import open_keras
 
 
 def hand_over(model: Any, name: str, folder: Path, given: Given) -> Source:

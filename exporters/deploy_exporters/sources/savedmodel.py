@@ -15,9 +15,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 from deploy_core.artifact import digest_of
 from deploy_core.errors import UsageError, reason
 from deploy_core.signature import Signature, Tensors, TensorSpec
-from deploy_exporters import probing
 from deploy_exporters.formats.savedmodel import SIGNATURE, spec_of
-from deploy_exporters.sources import Given, Source
+from deploy_exporters.sources import Given, Source, probing
 
 
 @dataclass(frozen=True)

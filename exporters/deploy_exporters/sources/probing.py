@@ -8,8 +8,7 @@ from functools import partial
 
 from deploy_core.errors import DeployError, ExportError, UsageError, reason
 from deploy_core.signature import Signature, Tensors, TensorSpec
-from deploy_exporters import dimensions, examples
-from deploy_exporters.sources import Given
+from deploy_exporters.sources import Given, dimensions, examples
 
 Ask = Callable[[Tensors], Tensors]
 

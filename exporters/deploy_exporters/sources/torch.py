@@ -13,9 +13,8 @@ import torch
 
 from deploy_core.errors import ExportError, UsageError, reason
 from deploy_core.signature import BATCH, Array, Signature, Tensors, TensorSpec
-from deploy_exporters import dimensions, examples, lightning_module
 from deploy_exporters.deploy_handler import DTYPES, flatten, to_tensor
-from deploy_exporters.sources import Given
+from deploy_exporters.sources import Given, dimensions, examples, lightning_module
 from deploy_exporters.torch_flat import Flat, call, check_arguments, flat, input_names
 
 

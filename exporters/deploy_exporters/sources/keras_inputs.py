@@ -10,8 +10,7 @@ import keras
 
 from deploy_core.errors import UsageError
 from deploy_core.signature import BATCH, TensorSpec
-from deploy_exporters import dimensions, examples, probing
-from deploy_exporters.sources import Given
+from deploy_exporters.sources import Given, dimensions, examples, probing
 
 _NO_INPUTS = ("training", "mask")
 

@@ -36,7 +36,7 @@ def hand_over(
     if kind == "torchscript":
         return _script(model, folder, example)
     if kind == "keras":
-        from deploy_exporters import keras_handover
+        from deploy_exporters.sources import keras_handover
 
         return keras_handover.hand_over(model, _class(model), folder, given)
     return _pickled(model, folder, example)
@@ -46,8 +46,9 @@ def _torch_model(model: Any, folder: Path, given: Given) -> Source:
     """Write a torch.export program if there is an example to make it with; the caller's model is left as it is."""
     import torch
 
-    from deploy_exporters import examples, lightning_module, pt2
-    from deploy_exporters.torch_source import named_example, open_torch
+    from deploy_exporters import pt2
+    from deploy_exporters.sources import examples, lightning_module
+    from deploy_exporters.sources.torch import named_example, open_torch
 
     path = folder / "model.pt2"
     if isinstance(model, torch.export.ExportedProgram):
@@ -94,7 +95,7 @@ def _pickled(model: object, folder: Path, example: object | None, *, why: str = 
 def _detached(model: object) -> AbstractContextManager[None]:
     if kind_of(model) != "torch":
         return nullcontext()
-    from deploy_exporters import lightning_module
+    from deploy_exporters.sources import lightning_module
 
     return lightning_module.detached(model)  # type: ignore[arg-type]  # a torch module, as kind_of found
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from torch.export import ExportedProgram
 
 from deploy_core.errors import UsageError, first_line
-from deploy_exporters import dimensions, pt2
-from deploy_exporters.sources import Given, Source
-from deploy_exporters.torch_source import TorchSource, open_torch
+from deploy_exporters import pt2
+from deploy_exporters.sources import Given, Source, dimensions
+from deploy_exporters.sources.torch import TorchSource, open_torch
 
 
 def read(source: Source) -> ExportedProgram:
