@@ -17,7 +17,7 @@ from deploy_model_store import Golden
 from deploy_toolkit.flows import degradation
 from deploy_toolkit.output import OnEvent
 
-_FROZEN = {"frozen-batch", "frozen-dimension"}
+_NOT_CONVERTED = {"frozen-batch", "frozen-dimension", "nan"}
 
 
 def prove(
@@ -108,5 +108,6 @@ def _disagreement(report: Report) -> ExportError:
 
 
 def _not_converted(row: Agreement) -> bool:
-    """Whether the file cannot run, or only at one size: a failed conversion rather than another prediction."""
-    return row.verdict == "failed" or {problem.kind for problem in row.problems} <= _FROZEN
+    """Whether it cannot run, or only at one size, or answers NaN: a failed conversion rather than another prediction."""
+    kinds = {problem.kind for problem in row.problems}
+    return row.verdict == "failed" or (bool(kinds) and kinds <= _NOT_CONVERTED)
