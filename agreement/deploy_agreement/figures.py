@@ -17,6 +17,7 @@ _TINY = {
     "float16": 2.0**-14, "bfloat16": 2.0**-126, "float32": 2.0**-126,
     "float64": 2.0**-1022, "complex64": 2.0**-126, "complex128": 2.0**-1022,
 }  # fmt: skip
+_SQUARES_OVERFLOW = 2.0**500
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,11 @@ def spread(want: Array) -> float:
         return 0.0
     values = _wide(want)
     finite = values[np.isfinite(values)]
-    return float(finite.std()) if finite.size else 0.0
+    if not finite.size:
+        return 0.0
+    greatest = float(np.abs(finite).max())
+    scale = greatest if greatest > _SQUARES_OVERFLOW else 1.0
+    return float((finite / scale).std()) * scale
 
 
 def comparable(want: Array, got: Array) -> bool:

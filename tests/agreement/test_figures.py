@@ -69,6 +69,10 @@ def test_complex_numbers() -> None:
     assert figures(want, want + np.complex64(0.5j), 0.0).max_rel == pytest.approx(0.1)
 
 
+def test_spread_of_values_whose_squares_are_infinite() -> None:
+    np.testing.assert_allclose(spread(np.array([1e300, 3e300])), 1e300, rtol=1e-12)
+
+
 def test_spread() -> None:
     assert spread(np.array([1.0, 3.0, np.inf, np.nan], np.float32)) == 1.0
     assert spread(np.array([b"a"], object)) == spread(np.array([True, False])) == spread(np.empty(0, np.float32)) == 0.0
