@@ -185,10 +185,14 @@ def quantized(formats: Sequence[str], modes: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for names in wanted for name in names))
 
 
+def is_calibrated(name: str) -> bool:
+    """Tell whether an artifact of that name is made from rows of real inputs."""
+    return any(step.writes == name and step.calibrated for step in STEPS.values())
+
+
 def require_calibration(names: Sequence[str], *, given: bool) -> None:
     """Raise UsageError if an artifact of these names needs calibration data that are not given, or if none needs them."""
-    steps = [STEPS[name] for name in dict.fromkeys(name for steps in ROUTES.values() for name in steps)]
-    needing = [name for name in names if any(step.writes == name and step.calibrated for step in steps)]
+    needing = [name for name in names if is_calibrated(name)]
     if needing and not given:
         raise UsageError(
             f"{', '.join(needing)} needs calibration data",

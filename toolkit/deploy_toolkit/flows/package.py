@@ -19,12 +19,13 @@ from deploy_core import state
 from deploy_core.artifact import Artifact
 from deploy_core.errors import ExportError, UsageError
 from deploy_core.predictor import Predictor
-from deploy_exporters.formats import hosted
+from deploy_exporters.formats import hosted, split
 from deploy_exporters.packaging import TARGETS, Contents
 from deploy_exporters.packaging.archive import archive, write
 from deploy_exporters.packaging.describing import described_model
 from deploy_exporters.packaging.labels import read_labels
 from deploy_exporters.packaging.operators import operators, require_builtin
+from deploy_exporters.routes import is_calibrated
 from deploy_exporters.worker import Workers
 from deploy_model_store import Store, Version
 from deploy_toolkit.output import OnEvent, silent
@@ -101,15 +102,15 @@ def package(request: Request, *, store: Path, on_event: OnEvent = silent) -> Pac
 
 
 def _artifact(version: Version, name: str) -> Artifact:
-    if name.partition("-")[0] != "tflite":
+    if split(name)[0] != "tflite":
         raise UsageError(f"{name} files are not packaged", hint="--artifact takes tflite or a variant of it")
     found = [artifact for artifact in version.artifacts if artifact.name == name]
     if not found:
         have = ", ".join(artifact.name for artifact in version.artifacts)
-        how = " --quantize " + name.partition("-")[2] + " --calibration FILE.npz" if "-" in name else ""
+        how = " --calibration FILE.npz" if is_calibrated(name) else ""
         raise UsageError(
             f"{version} has no {name} file, only {have or 'none'}",
-            hint=f"deploy export {version.name} --to tflite{how} adds one",
+            hint=f"deploy export {version.name} --to {name}{how} adds one",
         )
     return found[0]
 
