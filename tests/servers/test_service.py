@@ -18,7 +18,7 @@ import pytest
 from deploy_core.errors import UnavailableError
 from deploy_core.signature import Signature, Tensors, TensorSpec
 from deploy_dialects.wire import Refused, Served
-from deploy_servers.embedded.batching import Batcher, Runnable, can_merge, merge, split
+from deploy_servers.embedded.batching import MAX_ROWS, Batcher, Runnable, can_merge, merge, split
 from deploy_servers.embedded.plane import ServedModels
 
 
@@ -207,13 +207,17 @@ class _Tokens:
         pass
 
 
-def test_only_equal_shapes_are_merged_and_batches_are_bounded() -> None:
+@pytest.mark.parametrize(
+    ("most", "asked"),
+    [(MAX_ROWS, [(3, 4), (1, 5), (201, 4), (100, 4)]), (2, [(1, 4), (2, 4), (1, 5), (1, 4), (200, 4), (100, 4)])],
+)
+def test_only_equal_shapes_are_merged_and_batches_are_bounded(most: int, asked: list[tuple[int, int]]) -> None:
     predictor = _Tokens()
     shapes = [(1, 4), (2, 4), (1, 5), (1, 4), (200, 4), (100, 4)]
 
     async def main() -> list[Any]:
         loop = asyncio.get_running_loop()
-        batcher = Batcher({("m", 1): Runnable(predictor)}, threads=1)
+        batcher = Batcher({("m", 1): Runnable(predictor, most_rows=most)}, threads=1)
         answers = [loop.create_future() for _ in shapes]
         for shape, answer in zip(shapes, answers, strict=True):
             batcher.submit(("m", 1), {"t": np.zeros(shape, dtype=np.int64)}, answer.set_result)
@@ -224,7 +228,7 @@ def test_only_equal_shapes_are_merged_and_batches_are_bounded() -> None:
 
     outputs = asyncio.run(main())
     assert [out["y"].tolist() for out in outputs] == [[n] * rows for rows, n in shapes]
-    assert predictor.shapes == [(3, 4), (1, 5), (201, 4), (100, 4)]
+    assert predictor.shapes == asked
 
 
 class _Together(_Tokens):

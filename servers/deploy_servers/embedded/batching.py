@@ -27,10 +27,11 @@ MAX_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class Runnable:
-    """A predictor, and how many of its predictions may run at the same time."""
+    """A predictor, how many of its predictions may run at the same time, and how many rows it may be asked at once."""
 
     predictor: Predictor
     parallel: int = 1
+    most_rows: int = MAX_ROWS
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class _Queue:
         return batch
 
     def _joins(self, item: _Item, first: _Item, rows: int, size: int) -> bool:
-        fits = rows + item.rows <= MAX_ROWS and size + item.size <= MAX_BYTES
+        fits = rows + item.rows <= self.runnable.most_rows and size + item.size <= MAX_BYTES
         return fits and first.kind is not None and item.kind == first.kind
 
 

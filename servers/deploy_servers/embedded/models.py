@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy_core.errors import UnavailableError
+from deploy_core.signature import BATCH
 from deploy_dialects.wire import Served
 from deploy_model_store import Store, Version
-from deploy_servers.embedded.batching import Runnable
+from deploy_servers.embedded.batching import MAX_ROWS, Runnable
 from deploy_servers.embedded.runtimes import choose, versions_of
 from deploy_servers.embedded.service import Model
 
@@ -23,7 +24,13 @@ def load(
     version.require_intact(artifact)
     predictor = load_artifact(artifact, threads=threads)
     served = Served(version.name, version.number, artifact.signature, runtime.platform, tuple(labels))
-    return Model(served, Runnable(predictor, parallel if runtime.parallel else 1))
+    return Model(served, Runnable(predictor, parallel if runtime.parallel else 1, _most_rows(version)))
+
+
+def _most_rows(version: Version) -> int:
+    """Give how many rows may be joined: beyond the range that was promised nothing is proved."""
+    _, most = version.agreement.get("promised", {}).get("ranges", {}).get(BATCH, (1, MAX_ROWS))
+    return min(int(most), MAX_ROWS)
 
 
 def load_all(
