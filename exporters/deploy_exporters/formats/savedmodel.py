@@ -55,7 +55,11 @@ def load(path: Path, signature: Signature | None = None, *, threads: int | None 
 
 
 def _signature(function: Any) -> Signature:
-    inputs = function.structured_input_signature[1]
+    from deploy_exporters.exact_names import argument_name
+
+    # TensorFlow calls the arguments by identifiers; the exact names of ours are the keywords that it takes.
+    exact = {argument_name(keyword): keyword for keyword in function._arg_keywords}
+    inputs = {exact.get(name, name): tensor for name, tensor in function.structured_input_signature[1].items()}
     return Signature(_specs(inputs), _specs(function.structured_outputs))
 
 
