@@ -109,6 +109,10 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
 
         return extend(request, stored, shelf, on_event)
     source = sources.find(request.source) if isinstance(request.source, str) else request.source
+    if request.signature and not (source.path and source.path.is_dir()):
+        raise UsageError(
+            f"--signature {request.signature} is for a SavedModel, which {source.location} is not", hint="leave it out"
+        )
     source = replace(source, trust=request.trust, static=request.static, signature=request.signature)
     name = request.name or _name_of(source)
     on_event(f"opening {source.location}")
