@@ -26,7 +26,7 @@ def format_of(path: Path) -> str:
         raise UsageError(f"there is no file {path}")
     if path.is_dir():
         return _folder(path)
-    if path.suffix in (".pt", ".pth", ".ts"):
+    if path.suffix in (".pt", ".pth", ".ts", ".jit"):
         return _torchscript(path)
     if path.suffix in _SUFFIXES:
         return _SUFFIXES[path.suffix]
