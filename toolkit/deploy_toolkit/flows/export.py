@@ -99,7 +99,7 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
     Raises UsageError, and ExportError whose exit code is 4 if a file disagrees and whose `report` says where.
     """
     _require_known(request.formats)
-    check_options(request.formats, request.options)
+    check_options(request.targets, request.options)
     # What does not fit together is told before the source is opened.
     require_calibration(request.targets, given=request.calibration is not None)
     degradation.check_limit(request.targets, request.max_degradation)
@@ -107,12 +107,10 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
     if stored := _stored(request.source, shelf):
         from deploy_toolkit.flows.extension import extend
 
+        _check_signature(request, str(stored), None)
         return extend(request, stored, shelf, on_event)
     source = sources.find(request.source) if isinstance(request.source, str) else request.source
-    if request.signature and not (source.path and source.path.is_dir()):
-        raise UsageError(
-            f"--signature {request.signature} is for a SavedModel, which {source.location} is not", hint="leave it out"
-        )
+    _check_signature(request, source.location, source.path)
     source = replace(source, trust=request.trust, static=request.static, signature=request.signature)
     name = request.name or _name_of(source)
     on_event(f"opening {source.location}")
@@ -174,6 +172,13 @@ def _require_known(formats: tuple[str, ...]) -> None:
         raise UsageError("no format is named", hint=f"--to takes {', '.join(PUBLIC)}")
     for name in formats:
         FORMATS[split(name)[0]]
+
+
+def _check_signature(request: Request, location: str, path: Path | None) -> None:
+    if request.signature and not (path and path.is_dir()):
+        raise UsageError(
+            f"--signature {request.signature} is for a SavedModel, which {location} is not", hint="leave it out"
+        )
 
 
 def _record(opened: OpenedSource, written: Export, report: Report) -> Record:
