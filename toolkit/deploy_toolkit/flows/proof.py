@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from deploy_agreement import Agreement, Noise, Promise, Report, Sized, batches_for, compare_sizes, failed
 from deploy_core.artifact import Artifact
-from deploy_core.errors import ExportError, UnavailableError
+from deploy_core.errors import ExportError, UnavailableError, UsageError
 from deploy_core.signature import BATCH
 from deploy_exporters.export import Export, OpenedSource
 from deploy_exporters.formats import hosted
@@ -63,7 +63,11 @@ def _row(workers: Workers, subject: str, artifact: Artifact, wanted: _Wanted) ->
     try:
         require_told(workers, artifact)
         predictor = hosted(workers, artifact)
-    except (UnavailableError, ExportError) as error:
+    except (
+        UnavailableError,
+        ExportError,
+        UsageError,
+    ) as error:  # what was just written and does not load is a failed file
         return failed(subject, error)
     try:
         row = degradation.compared(artifact, subject, predictor, golden, wanted.noise, wanted.batches)
