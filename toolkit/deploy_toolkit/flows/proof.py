@@ -63,11 +63,8 @@ def _row(workers: Workers, subject: str, artifact: Artifact, wanted: _Wanted) ->
     try:
         require_told(workers, artifact)
         predictor = hosted(workers, artifact)
-    except (
-        UnavailableError,
-        ExportError,
-        UsageError,
-    ) as error:  # what was just written and does not load is a failed file
+    except (UnavailableError, ExportError, UsageError) as error:
+        # A UsageError, too: what was just written and does not load is a failed file.
         return failed(subject, error)
     try:
         row = degradation.compared(artifact, subject, predictor, golden, wanted.noise, wanted.batches)
