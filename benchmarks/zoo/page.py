@@ -27,6 +27,7 @@ def summary(models: Sequence[Model], results: Results) -> str:
     better = [pair for pair, a, b in zip(counted, ours, public, strict=True) if b and b.good and not (a and a.good)]
     theirs = Counter(outcome.verdict for outcome in public if outcome)
     run = len(counted) - verdicts["not run"]
+    both = sum(a is not None and b is not None and b.verdict != "none" for a, b in zip(ours, public, strict=True))
     share, of_run = (100 * verdicts["verified"] / max(1, count) for count in (len(counted), run))
     wrong = ", ".join(f"{verdict} {theirs[verdict]}" for verdict in PUBLIC if theirs[verdict])
     return "\n".join(
@@ -34,11 +35,16 @@ def summary(models: Sequence[Model], results: Results) -> str:
             f"- {len(models)} models, {len(counted)} pairs: **{verdicts['verified']} verified ({share:.1f} %)**, "
             + ", ".join(f"{verdict} {verdicts[verdict]}" for verdict in (*OURS[1:], "not run") if verdicts[verdict])
             + (f"; of the {run} that were run {of_run:.1f} %" if run < len(counted) else ""),
-            "- Stored although wrong: 0, since what does not agree is not stored.",
+            f"- Files written that disagree with their model: {verdicts['disagrees']}; the proof finds them, none is stored.",
             f"- The public routes on the same pairs: {wrong or 'not run'}.",
-            f"- Pairs that a public route gets right and we do not: {len(better)}"
+            f"- Pairs that a public route gets right and we do not: {len(better)}, of {both} where both ran"
             + (f" ({', '.join(' → '.join(pair) for pair in better)})" if better else "")
             + ".",
+            *(
+                ["- The run is not finished, and its parts may come from different states of the code."]
+                if run < len(counted)
+                else []
+            ),
         ]
     )
 

@@ -73,7 +73,8 @@ def test_the_page_counts_pairs_that_only_the_public_route_gets_right() -> None:
     told = page.page([MLP], results, "torch 2")
     count = len(pairs.formats(MLP))
     assert f"1 models, {count} pairs: **1 verified ({100 / count:.1f} %)**, refused 1, not run {count - 2}" in told
-    assert "right and we do not: 1 (mlp → tflite)" in told
+    assert "right and we do not: 1, of 2 where both ran (mlp → tflite)" in told
+    assert "- The run is not finished" in told
     assert "| verified (2 s, 0.1 MB) / frozen |" in told
     assert "- mlp → tflite (ours) refused: `no operator / of its own`" in told
 
