@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmarks.zoo import children, page, pairs, registry
-from benchmarks.zoo.model import Model
+from benchmarks.zoo.model import ROOT, Model
 from benchmarks.zoo.results import Outcome, append, read
 
 _TOOLS = (
@@ -29,6 +31,7 @@ _TOOLS = (
     "openvino",
     "executorch",
 )
+_GIT = (("rev-parse", "--short=9", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,6 +56,17 @@ def tools() -> str:
     return ", ".join(f"{name} {known}" for name in _TOOLS if (known := _version(name)))
 
 
+@cache
+def commit() -> str:
+    """Give the commit of the code that runs, with a `+` where files differ from it; empty outside of a clone."""
+    try:
+        told = [subprocess.run(("git", *words), cwd=ROOT, capture_output=True, text=True, check=True) for words in _GIT]
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    head, changes = (each.stdout.strip() for each in told)
+    return head + "+" * bool(changes)
+
+
 def _run(model: Model, by: str, options: argparse.Namespace, place: str) -> None:
     done = read(options.results)
     left = [
@@ -69,8 +83,8 @@ def _run(model: Model, by: str, options: argparse.Namespace, place: str) -> None
     else:
         reason = f"{model.file.name} is not there: see --models-folder"
         found = [Outcome(model.name, name, by, "failed" if by == "ours" else "none", reason) for name in left]
-    today = datetime.now(UTC).date().isoformat()
-    append(options.results, [replace(outcome, version=model.version, date=today, tools=tools()) for outcome in found])
+    made = {"date": datetime.now(UTC).date().isoformat(), "tools": tools(), "commit": commit()}
+    append(options.results, [replace(outcome, version=model.version, **made) for outcome in found])
     told = " ".join(f"{outcome.format}:{outcome.verdict}" for outcome in found)
     print(f"{place} {model.name} {by} {time.perf_counter() - began:.0f} s  {told}", file=sys.stderr, flush=True)
 

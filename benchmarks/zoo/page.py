@@ -40,13 +40,17 @@ def summary(models: Sequence[Model], results: Results) -> str:
             f"- Pairs that a public route gets right and we do not: {len(better)}, of {both} where both ran"
             + (f" ({', '.join(' → '.join(pair) for pair in better)})" if better else "")
             + ".",
-            *(
-                ["- The run is not finished, and its parts may come from different states of the code."]
-                if run < len(counted)
-                else []
-            ),
+            _state(ours),
         ]
     )
+
+
+def _state(ours: Sequence[Outcome | None]) -> str:
+    """Say which code the results are of: figures of several states are no result of any."""
+    commits = Counter(outcome.commit or "unknown" for outcome in ours if outcome)
+    told = ", ".join(f"{name} ({count} pairs)" if len(commits) > 1 else name for name, count in commits.most_common())
+    unfinished = "" if None not in ours else "; the run is not finished"
+    return f"- Our side is of {'commit' if len(commits) < 2 else 'the commits'} {told or 'none yet'}{unfinished}."
 
 
 def page(models: Sequence[Model], results: Results, tools: str) -> str:

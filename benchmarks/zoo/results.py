@@ -14,7 +14,7 @@ PUBLIC = ("right", "wrong", "frozen", "failed", "none")
 
 @dataclass(frozen=True)
 class Outcome:
-    """One pair by one way: `by` is `ours` or `public`, `verdict` one of OURS or PUBLIC."""
+    """One pair by one way: `by` is `ours` or `public`, `verdict` one of OURS or PUBLIC; `commit` is our code's."""
 
     model: str
     format: str
@@ -27,6 +27,7 @@ class Outcome:
     version: str = ""
     date: str = ""
     tools: str = ""
+    commit: str = ""
 
     @property
     def key(self) -> tuple[str, str, str]:

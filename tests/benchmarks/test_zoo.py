@@ -64,9 +64,9 @@ def test_the_newest_outcome_counts_and_a_cut_line_does_not(tmp_path: Path) -> No
 
 def test_the_page_counts_pairs_that_only_the_public_route_gets_right() -> None:
     done = [
-        Outcome("mlp", "onnx", "ours", "verified", seconds=2.0, megabytes=0.1),
+        Outcome("mlp", "onnx", "ours", "verified", seconds=2.0, megabytes=0.1, commit="abc"),
         Outcome("mlp", "onnx", "public", "frozen", reason="no batch of 2"),
-        Outcome("mlp", "tflite", "ours", "refused", reason="no operator | of its own"),
+        Outcome("mlp", "tflite", "ours", "refused", reason="no operator | of its own", commit="abc"),
         Outcome("mlp", "tflite", "public", "right"),
     ]
     results = {outcome.key: outcome for outcome in done}
@@ -74,9 +74,15 @@ def test_the_page_counts_pairs_that_only_the_public_route_gets_right() -> None:
     count = len(pairs.formats(MLP))
     assert f"1 models, {count} pairs: **1 verified ({100 / count:.1f} %)**, refused 1, not run {count - 2}" in told
     assert "right and we do not: 1, of 2 where both ran (mlp → tflite)" in told
-    assert "- The run is not finished" in told
+    assert "- Our side is of commit abc; the run is not finished." in told
     assert "| verified (2 s, 0.1 MB) / frozen |" in told
     assert "- mlp → tflite (ours) refused: `no operator / of its own`" in told
+
+
+def test_figures_of_several_commits_are_told_as_such() -> None:
+    done = [Outcome("mlp", name, "ours", "failed", commit=made) for name, made in (("onnx", "abc"), ("mar", "def"))]
+    told = page.summary([MLP], {outcome.key: outcome for outcome in done})
+    assert "- Our side is of the commits abc (1 pairs), def (1 pairs); the run is not finished." in told
 
 
 def test_one_model_all_the_way_and_not_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,6 +90,7 @@ def test_one_model_all_the_way_and_not_twice(tmp_path: Path, capsys: pytest.Capt
     command = ["--only", "mlp", "--formats", "torchscript", "--no-public", "--results", str(results)]
     assert zoo.main(command) == 0
     outcome = read(results)["mlp", "torchscript", "ours"]
+    assert outcome.commit == zoo.commit()
     assert (outcome.verdict, outcome.how, outcome.version) == (
         "verified",
         "torchscript_from_torch (script)",
