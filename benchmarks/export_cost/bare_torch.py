@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.export_cost.model import net
-from deploy_exporters.formats.mar import HANDLER
+from deploy_exporters.safety.mar import HANDLER
 
 
 def main(folder: Path) -> None:

@@ -18,8 +18,9 @@ from safetensors.numpy import save as write_safetensors
 
 from deploy_core.signature import Signature
 from deploy_exporters.formats import mar
+from deploy_exporters.safety.mar import HANDLER
 from deploy_exporters.steps.job import Job
-from deploy_exporters.steps.mar import HANDLER, mar_from_torchscript
+from deploy_exporters.steps.mar import mar_from_torchscript
 
 # TorchServe's own Python side, without its Java side. It leaves files open, which our warnings would not let pass.
 TORCHSERVE = """

@@ -16,11 +16,13 @@ import pytest
 from safetensors.numpy import load as read_safetensors
 from safetensors.numpy import save as write_safetensors
 
-from deploy_core.errors import ExportError, UnavailableError, UsageError
+from deploy_core.errors import ExportError, UnavailableError, UnsafeError, UsageError
 from deploy_core.signature import Signature, TensorSpec
 from deploy_exporters.formats import mar
+from deploy_exporters.safety import require_safe
+from deploy_exporters.safety.mar import HANDLER
 from deploy_exporters.steps.job import Job
-from deploy_exporters.steps.mar import HANDLER, mar_from_onnx
+from deploy_exporters.steps.mar import mar_from_onnx
 
 SIGNATURE = Signature(
     (TensorSpec("in.put", "float32", ("batch", 3)), TensorSpec("index", "int64", ("batch",))),
@@ -229,13 +231,33 @@ def test_code_beside_our_handler_is_not_run_from_outside(onnx_file: Path, tmp_pa
     assert not marker.exists()
 
 
+def test_a_handler_of_another_name_is_not_ours(onnx_file: Path, tmp_path: Path) -> None:
+    written(onnx_file, tmp_path / "net.mar", {})
+    renamed = tmp_path / "renamed.mar"
+    with zipfile.ZipFile(tmp_path / "net.mar") as opened, zipfile.ZipFile(renamed, "w") as copy:
+        for name in opened.namelist():
+            body = opened.read(name)
+            if name == "MAR-INF/MANIFEST.json":
+                body = body.replace(HANDLER.name.encode(), b"labels.txt")
+            copy.writestr(name, body)
+        copy.writestr("labels.txt", "what TorchServe would import may lie in a folder of this name")
+    with pytest.raises(UsageError, match="a handler that is not ours"):
+        mar.load(renamed)
+    with pytest.raises(UnsafeError, match=r"not ours: labels\.txt"):
+        require_safe(renamed, "mar")
+
+
 def test_compiled_code_beside_our_handler_is_not_run(onnx_file: Path, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     source = tmp_path / "keyword.py"
     source.write_text(f"open({str(marker)!r}, 'w').close()\n")
     py_compile.compile(str(source), cfile=str(tmp_path / "keyword.pyc"))
     written(onnx_file, tmp_path / "net.mar", {"extra-files": str(tmp_path / "keyword.pyc")})
-    loaded = mar.load(tmp_path / "net.mar")
+    with pytest.raises(UsageError, match="a handler that is not ours"):
+        mar.load(tmp_path / "net.mar")
+    with pytest.raises(UnsafeError, match=r"not ours: keyword\.pyc"):
+        require_safe(tmp_path / "net.mar", "mar")
+    loaded = mar.load(tmp_path / "net.mar", trust=True)
     assert str(tmp_path) not in sys.path
     loaded.close()
     assert not marker.exists()

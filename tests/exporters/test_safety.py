@@ -566,7 +566,7 @@ def test_onnx_with_foreign_operators(tmp_path: Path) -> None:
 
 
 def test_a_mar_with_code_of_its_own(workers: Workers, tmp_path: Path) -> None:
-    from deploy_exporters.formats.mar import HANDLER
+    from deploy_exporters.safety.mar import HANDLER
 
     marker = tmp_path / "marker"
     program = tmp_path / "model.pt"

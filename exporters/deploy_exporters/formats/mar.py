@@ -17,6 +17,7 @@ from deploy_core.errors import InputError, UnavailableError, UsageError, reason
 from deploy_core.signature import Array, Signature, Tensors
 from deploy_core.table import require
 from deploy_exporters.safety import require_safe
+from deploy_exporters.safety.mar import HANDLER, foreign_code
 from deploy_exporters.torchserve_stand_in import Context, Handle, start
 
 FILE = "{name}.mar"
@@ -28,7 +29,6 @@ OPTIONS: Mapping[str, str] = {
     "unproved": "yes: keep it though a handler of your own does not start or answer here",
 }
 TRUST = True
-HANDLER = Path(__file__).parents[1] / "deploy_handler.py"
 SIGNATURE = "signature.json"
 _RUNTIMES = {".pt": ("torch", "torch"), ".onnx": ("onnxruntime", "onnx")}
 
@@ -98,17 +98,12 @@ def load(path: Path, signature: Signature | None = None, *, threads: int | None 
 def _unpack(path: Path, root: Path, *, vouched: bool) -> dict[str, Any]:
     with zipfile.ZipFile(path) as archive:
         manifest = _manifest(path, archive)
-        if not vouched and (manifest["model"]["handler"] != HANDLER.name or _foreign(archive)):
+        if not vouched and foreign_code(archive, str(manifest["model"]["handler"])):
             raise _not_ours(path)
         for name in archive.namelist():
             if Path(name).name == name:  # what the archive calls a file never becomes a path
                 (root / name).write_bytes(archive.read(name))
     return manifest
-
-
-def _foreign(archive: zipfile.ZipFile) -> bool:
-    code = [name for name in archive.namelist() if name.endswith(".py")]
-    return any(archive.read(name) != HANDLER.read_bytes() for name in code)
 
 
 def _manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:

@@ -11,12 +11,13 @@ from pathlib import Path
 from deploy_exporters.safety import archive, pickles, torchscript
 from deploy_exporters.safety.danger import Danger, some
 
-_OURS = Path(__file__).parents[1]
+HANDLER = Path(__file__).parents[1] / "deploy_handler.py"
+_CODE = (".py", ".pyc", ".pyd", ".so")  # what a handler can import of what lies beside it
 _HOW = "serve it with TorchServe and check the URL"
 
 
 def dangers(path: Path) -> Iterator[Danger]:
-    """Give what TorchServe, or our stand-in for it, would run of an archive: all but our own handlers, to the byte."""
+    """Give what TorchServe, or our stand-in for it, would run of an archive."""
     with zipfile.ZipFile(path) as opened:
         yield from archive.dangers(opened)
         model = json.loads(opened.read("MAR-INF/MANIFEST.json"))["model"]
@@ -25,12 +26,15 @@ def dangers(path: Path) -> Iterator[Danger]:
         yield from _serialized(str(model.get("serializedFile", "")), body)
 
 
+def foreign_code(opened: zipfile.ZipFile, handler: str) -> list[str]:
+    """Name the code in an archive that is not our own handler, to the byte; a handler of another name is not ours."""
+    code = [name for name in opened.namelist() if name.endswith(_CODE)]
+    foreign = [name for name in code if opened.read(name) != HANDLER.read_bytes()]
+    return foreign if handler in (HANDLER.name, *foreign) else [*foreign, handler]
+
+
 def _code(opened: zipfile.ZipFile, handler: str) -> Iterator[Danger]:
-    ours = {file.read_bytes() for file in _OURS.glob("*handler*.py")}
-    foreign = [name for name in opened.namelist() if name.endswith(".py") and opened.read(name) not in ours]
-    if handler not in opened.namelist():
-        foreign.append(handler)
-    if foreign:
+    if foreign := foreign_code(opened, handler):
         yield Danger(f"it carries a handler that is not ours: {some(foreign)}", _HOW)
     if "requirements.txt" in opened.namelist():
         yield Danger("its requirements.txt has TorchServe install packages", _HOW)

@@ -7,8 +7,9 @@ import zipfile
 from collections.abc import Mapping
 
 from deploy_core.errors import ExportError
-from deploy_exporters.formats.mar import HANDLER, SIGNATURE
+from deploy_exporters.formats.mar import SIGNATURE
 from deploy_exporters.plain_zip import entry
+from deploy_exporters.safety.mar import HANDLER
 from deploy_exporters.steps import mar_files
 from deploy_exporters.steps.job import Job, Written
 
