@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -32,6 +33,10 @@ def _nothing_left_behind(_own_world: None) -> Generator[None]:
     before = _left()
     yield
     left = _left() - before
+    end = time.monotonic() + 5  # what was killed with its parent takes a moment to be gone
+    while left and time.monotonic() < end:
+        time.sleep(0.05)
+        left = _left() - before
     assert not left, f"left behind: {sorted(left)}"
 
 
