@@ -26,17 +26,21 @@ REGISTERED = (
 _BY_NAME = "name the model as FILE.py:ATTRIBUTE, where its classes and functions are defined"
 
 
+class MissingCodeError(UsageError):
+    """A .keras file names a class or function that is neither in it nor registered."""
+
+
 def read(path: Path, *, trust: bool = False, code: Mapping[str, Any] | None = None) -> Any:
     """Read a .keras file; `code` holds classes by the name under which the file asks for them.
 
-    Raises UsageError if it needs code that is not in it, UnsafeError if it brings untrusted code.
+    Raises MissingCodeError if it needs code that is not in it, UnsafeError if it brings untrusted code, else UsageError.
     """
     try:
         return keras.models.load_model(path, custom_objects=code, compile=False, safe_mode=not trust)
     except Exception as error:
         told = str(error).strip()
         if unknown := _UNKNOWN.search(told):
-            raise UsageError(
+            raise MissingCodeError(
                 f"{path} needs the {unknown[1]} {unknown[2]}, which a .keras file does not contain", hint=_BY_NAME
             ) from error
         if "Python lambda" in told:

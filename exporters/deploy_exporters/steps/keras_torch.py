@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import torch
 
-from deploy_core.errors import DeployError, ExportError, UsageError, reason
+from deploy_core.errors import DeployError, ExportError, reason
 from deploy_exporters import jit, keras_torch_recurrent, pt2
 from deploy_exporters.deploy_handler import to_tensor
 from deploy_exporters.formats import torchscript
@@ -18,6 +18,8 @@ from deploy_exporters.sources.keras import KerasSource
 from deploy_exporters.sources.torch import TorchSource
 from deploy_exporters.steps.job import Job
 from deploy_exporters.torch_flat import flat
+
+_UNREADABLE = "Keras on its torch backend cannot read the model"
 
 
 class _Named(torch.nn.Module):
@@ -66,13 +68,15 @@ def _named(job: Job) -> _Named:
 def _load(job: Job) -> Any:
     try:
         return keras_file.read(job.read, trust=job.trust, code=_code(job))
-    except DeployError as error:
-        own = isinstance(error, UsageError) and "needs the" in str(error)
+    except keras_file.MissingCodeError as error:
         raise ExportError(
-            f"Keras on its torch backend cannot read the model: {error}{f'; {keras_file.REGISTERED}' if own else ''}",
-            hint="export it to onnx, savedmodel or tflite, or register the class"
-            if own
-            else "torch takes models of Keras' own layers and functions, their names without a dot",
+            f"{_UNREADABLE}: {error}; {keras_file.REGISTERED}",
+            hint="export it to onnx, savedmodel or tflite, or register the class",
+        ) from error
+    except DeployError as error:
+        raise ExportError(
+            f"{_UNREADABLE}: {error}",
+            hint="torch takes models of Keras' own layers and functions, their names without a dot",
         ) from error
 
 
