@@ -45,7 +45,9 @@ def test_a_format_module_has_the_fixed_names(name: str) -> None:
     module = import_module(FORMATS[name].module)
     assert isinstance(module.FILE, str)
     assert isinstance(module.LIBRARY, str)
-    assert all(isinstance(text, str) for pair in module.OPTIONS.items() for text in pair)
+    assert all(option.help for option in module.OPTIONS.values())
+    written = {step.writes for step in STEPS.values()}
+    assert {f"{name}-{option.only}" for option in module.OPTIONS.values() if option.only} <= written
     assert callable(module.load)
 
 
@@ -79,6 +81,37 @@ def test_unknown_format_route_and_option() -> None:
     assert "opset" in caught.value.hint
     with pytest.raises(UsageError, match="'mar', which is not among"):
         check_options(("onnx",), {"mar": {}})
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "hint"),
+    [
+        ("onnx.opset", "abc", "20 or 21"),
+        ("onnx.opset", "12", "13 or 14"),
+        ("onnx.opset", "24", "or 23"),
+        ("onnx.opset", "²", "or 23"),
+        ("onnx.opset", "", "or 23"),
+        ("onnx.external_data", "yes", "auto or always"),
+        ("torchscript.method", "hope", "script or trace or export"),
+        ("tflite.layout", "nchw", "it is nhwc, or left out"),
+        ("tflite.integers", "int16", "int32"),
+        ("tflite.io", "int4", "float or int8"),
+        ("mar.unproved", "no", "it is yes, or left out"),
+    ],
+)
+def test_a_wrong_value_is_told_with_those_that_it_may_have(option: str, value: str, hint: str) -> None:
+    name, _, key = option.partition(".")
+    with pytest.raises(UsageError) as caught:
+        check_options((name, f"{name}-int8"), {name: {key: value}})
+    assert str(caught.value) == f"{option} is {value!r}"
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["onnx", "torchscript", "tflite", "mar"])
+def test_every_value_that_is_told_is_taken(name: str) -> None:
+    for key, option in import_module(FORMATS[name].module).OPTIONS.items():
+        for value in option.values:
+            check_options((name, f"{name}-{option.only}"), {name: {key: value}})
 
 
 def test_a_missing_extra_is_one_sentence_and_a_row_of_the_matrix(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,9 @@
 A format is a module with
     FILE       where its file lies below the format's folder; `{name}` is the model's name
     LIBRARY    the import that makes its runtime, to find a worker that has it already
-    OPTIONS    option → one line of help
+    OPTIONS    option → Option: a line of help, and what it may be
     load(path, signature=None, *, threads=None) -> Predictor
-    ONLY       option → the one variant that it is for, where there is such an option
+    check(chosen)  raises UsageError for what `Option.values` cannot tell of the chosen options, if there is such a thing
     TRUST      True if `load` also takes `trust`: whether code that its files may hold is allowed to run
 It imports its runtime only in functions: the parent of the workers reads FILE and OPTIONS, too.
 """
@@ -22,6 +22,7 @@ from deploy_core.errors import DeployError, ExportError, UnsafeError, UsageError
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Signature
 from deploy_core.table import Row, Table
+from deploy_exporters.formats import option
 from deploy_exporters.formats.sniff import format_of
 from deploy_exporters.hosted import Hosted, HostedExact
 from deploy_exporters.safety import require_safe
@@ -126,22 +127,17 @@ def file_of(name: str, model: str) -> str:
 
 
 def check_options(formats: tuple[str, ...], options: Mapping[str, Mapping[str, str]]) -> None:
-    """Raise UsageError for an option of a format that is not exported, or that the format does not have.
+    """Raise UsageError for an option of a format that is not exported, that the format does not have, or of a wrong value.
 
-    An option holds for every variant of its format.
+    An option holds for every variant of its format. Nothing heavy is imported to find out.
     """
     for name, chosen in options.items():
         if name not in {split(each)[0] for each in formats}:
             raise UsageError(f"options are given for {name!r}, which is not among the formats to export")
         module = FORMATS.load(name)
-        known: Mapping[str, str] = module.OPTIONS
-        for option in chosen:
-            if option not in known:
-                hint = f"it has {', '.join(known)}" if known else "it has no options"
-                raise UsageError(f"format {name} has no option {option!r}", hint=hint)
-            only = f"{name}-{getattr(module, 'ONLY', {}).get(option, '')}"
-            if only not in (f"{name}-", *formats):
-                raise UsageError(f"option {name}.{option} is for {only}, which is not exported", hint="leave it out")
+        option.check(name, module.OPTIONS, chosen, formats)
+        if hasattr(module, "check"):
+            module.check(chosen)
 
 
 def _adapted(artifact: Artifact, predictor: Predictor) -> Predictor:

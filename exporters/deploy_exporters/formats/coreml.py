@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from deploy_core.errors import UnavailableError
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Signature
+from deploy_exporters.formats.option import Options
 
 FILE = "model.mlpackage"  # a folder, as Xcode wants it
 LIBRARY = "coremltools"
-OPTIONS: Mapping[str, str] = {}
+OPTIONS: Options = {}
 
 
 def load(path: Path, signature: Signature | None = None, *, threads: int | None = None) -> Predictor:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from deploy_core.errors import InputError, UsageError
 from deploy_core.signature import Signature, Tensors
+from deploy_exporters.formats.option import Options
 
 FILE = "model.pte"
 LIBRARY = "torch"  # its runtime speaks torch's tensors
-OPTIONS: Mapping[str, str] = {}
+OPTIONS: Options = {}
 SIGNATURE = "deploy_signature"  # the name of the method that tells it: the format itself keeps no names
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Signature
+from deploy_exporters.formats.option import Options
 from deploy_exporters.sources import examples
 
 FILE = "model.keras"
 LIBRARY = "tensorflow"
 TRUST = True
-OPTIONS: Mapping[str, str] = {}
+OPTIONS: Options = {}
 
 
 def load(

@@ -16,17 +16,19 @@ from deploy_core.dtypes import dtype_name
 from deploy_core.errors import InputError, UnavailableError, UsageError, reason
 from deploy_core.signature import Array, Signature, Tensors
 from deploy_core.table import require
+from deploy_exporters.formats.option import Option, Options
 from deploy_exporters.safety import require_safe
 from deploy_exporters.safety.mar import HANDLER, foreign_code
+from deploy_exporters.steps import mar_files
 from deploy_exporters.torchserve_stand_in import Context, Handle, start
 
 FILE = "{name}.mar"
 LIBRARY = "torch"
-OPTIONS: Mapping[str, str] = {
-    "handler": "FILE.py with a handler of your own in place of ours",
-    "extra-files": "FILE[,…] to lie beside the handler",
-    "requirements": "FILE.txt with packages for TorchServe to install (install_py_dep_per_model)",
-    "unproved": "yes: keep it though a handler of your own does not start or answer here",
+OPTIONS: Options = {
+    "handler": Option("FILE.py with a handler of your own in place of ours"),
+    "extra-files": Option("FILE[,…] to lie beside the handler"),
+    "requirements": Option("FILE.txt with packages for TorchServe to install (install_py_dep_per_model)"),
+    "unproved": Option("yes: keep it though a handler of your own does not start or answer here", ("yes",)),
 }
 TRUST = True
 SIGNATURE = "signature.json"
@@ -73,6 +75,11 @@ class Archive:
     def close(self) -> None:
         """Remove the unpacked files; may be called twice."""
         self._folder.cleanup()
+
+
+def check(chosen: Mapping[str, str]) -> None:
+    """Raise UsageError for a file that is not there, or cannot be what it is named for."""
+    mar_files.added(chosen, dict.fromkeys((HANDLER.name, SIGNATURE), b""))
 
 
 def load(path: Path, signature: Signature | None = None, *, threads: int | None = None, trust: bool = False) -> Archive:

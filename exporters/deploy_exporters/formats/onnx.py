@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,19 @@ import numpy as np
 
 from deploy_core.errors import InputError, UsageError
 from deploy_core.signature import BATCH, Array, Dim, Signature, Tensors, TensorSpec
+from deploy_exporters.formats.option import Option, Options
 
 FILE = "model.onnx"
 LIBRARY = "onnxruntime"
-OPTIONS: Mapping[str, str] = {
-    "opset": "version of the operator set: from torch 18 to 23 (20 without it), from Keras 13 to 18 (18)",
-    "external_data": "always: the weights in a file beside the graph, as they are above 2 GB; auto without it",
+FROM_TORCH, FROM_TENSORFLOW = range(18, 24), range(13, 19)  # the operator sets that their converters write
+OPTIONS: Options = {
+    "opset": Option(
+        "version of the operator set: from torch 18 to 23 (20 without it), from Keras 13 to 18 (18)",
+        tuple(map(str, range(FROM_TENSORFLOW[0], FROM_TORCH[-1] + 1))),
+    ),
+    "external_data": Option(
+        "always: the weights in a file beside the graph, as they are above 2 GB; auto without it", ("auto", "always")
+    ),
 }
 _DTYPES = {"float": "float32", "double": "float64"}
 

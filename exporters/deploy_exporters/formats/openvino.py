@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ import numpy as np
 
 from deploy_core.dtypes import dtype_name
 from deploy_core.signature import BATCH, Dim, Signature, Tensors, TensorSpec
+from deploy_exporters.formats.option import Options
 
 FILE = ""  # a folder: the graph, and its weights beside it
 GRAPH = "model.xml"
 LIBRARY = "openvino"
-OPTIONS: Mapping[str, str] = {}
+OPTIONS: Options = {}
 
 
 class Compiled:

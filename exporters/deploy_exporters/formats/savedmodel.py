@@ -11,10 +11,11 @@ import numpy as np
 
 from deploy_core.errors import UsageError
 from deploy_core.signature import BATCH, Signature, Tensors, TensorSpec
+from deploy_exporters.formats.option import Options
 
 FILE = ""
 LIBRARY = "tensorflow"
-OPTIONS: Mapping[str, str] = {}
+OPTIONS: Options = {}
 SIGNATURE = "serving_default"
 
 

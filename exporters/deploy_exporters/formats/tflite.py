@@ -12,15 +12,17 @@ import numpy as np
 from deploy_core.dtypes import dtype_name
 from deploy_core.errors import UsageError
 from deploy_core.signature import BATCH, Dim, Signature, Tensors, TensorSpec
+from deploy_exporters.formats.option import Option, Options
 
 FILE = "model.tflite"
 LIBRARY = "ai_edge_litert"
-OPTIONS: Mapping[str, str] = {
-    "io": "of tflite-int8: `float` or `int8` for its inputs and outputs (float)",
-    "layout": "nhwc: inputs and outputs of four dimensions in floats have their channels last (as in the source)",
-    "integers": "int32: int64 inputs and outputs are int32 (as in the source)",
+OPTIONS: Options = {
+    "io": Option("of tflite-int8: `float` or `int8` for its inputs and outputs (float)", ("float", "int8"), "int8"),
+    "layout": Option(
+        "nhwc: inputs and outputs of four dimensions in floats have their channels last (as in the source)", ("nhwc",)
+    ),
+    "integers": Option("int32: int64 inputs and outputs are int32 (as in the source)", ("int32",)),
 }
-ONLY: Mapping[str, str] = {"io": "int8"}
 
 
 class Interpreted:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from deploy_core.errors import UsageError
 from deploy_core.signature import Signature, Tensors
+from deploy_exporters.formats.option import Option, Options
 
 FILE = "model.pt"
 LIBRARY = "torch"
-OPTIONS: Mapping[str, str] = {"method": "script, trace or export; without it, the first of them that is proved right"}
+OPTIONS: Options = {
+    "method": Option(
+        "script, trace or export; without it, the first of them that is proved right", ("script", "trace", "export")
+    ),
+}
 
 
 class Script:

@@ -20,15 +20,11 @@ from deploy_exporters.formats.savedmodel import SIGNATURE
 from deploy_exporters.steps.job import Job
 
 _NHWC = (0, 2, 3, 1)
-_OPTIONS = {"layout": "nhwc", "integers": "int32"}
 _CHANNELS_LAST = ("keras",)
 
 
 def changes(job: Job) -> tuple[Change, ...]:
     """Give what the options `layout` and `integers` change of the model's tensors. Raises UsageError."""
-    for option, value in _OPTIONS.items():
-        if job.options.get(option, value) != value:
-            raise UsageError(f"tflite.{option} is {job.options[option]!r}", hint=f"it is {value}, or left out")
     if "layout" in job.options and job.kind in _CHANNELS_LAST:
         raise UsageError(f"tflite.layout=nhwc: a {job.kind} model has its channels last already", hint="leave it out")
     specs = (*job.signature.inputs, *job.signature.outputs)

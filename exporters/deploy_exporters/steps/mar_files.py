@@ -21,8 +21,6 @@ def added(options: Mapping[str, str], taken: Mapping[str, bytes]) -> dict[str, b
 
     Each lies in the archive under its own last name, beside those that are `taken`.
     """
-    if options.get("unproved", "yes") != "yes":
-        raise UsageError(f"mar.unproved is {options['unproved']!r}", hint="it is yes, or left out")
     files = dict(taken)
     for option, path, name in _named(options):
         if not path.is_file():

@@ -24,11 +24,18 @@ def is_large(weights: int) -> bool:
 
 
 def wants_external(options: Mapping[str, str]) -> bool:
-    """Tell whether the user wants the weights beside the graph. Raises UsageError."""
-    value = options.get("external_data", "auto")
-    if value not in ("auto", "always"):
-        raise UsageError(f"onnx.external_data is {value!r}", hint="it is auto or always")
-    return value == "always"
+    """Tell whether the user wants the weights beside the graph."""
+    return options.get("external_data") == "always"
+
+
+def opset_of(options: Mapping[str, str], known: range, default: int) -> int:
+    """Give the version of the operator set to write, of those that the converter knows. Raises UsageError."""
+    value = int(options.get("opset", default))
+    if value not in known:
+        raise UsageError(
+            f"onnx.opset is '{value}'", hint=f"from this source it is a number from {known[0]} to {known[-1]}"
+        )
+    return value
 
 
 def check_names(signature: Signature) -> None:

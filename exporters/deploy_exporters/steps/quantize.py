@@ -18,8 +18,6 @@ from deploy_exporters.steps.job import Job, Written
 from deploy_exporters.steps.tensorflow import converted, converter
 from deploy_exporters.steps.tflite_numbers import Numbers, numbers
 
-_IO = ("float", "int8")
-
 
 def tflite_float16_from_savedmodel(job: Job) -> Written:
     """Write a .tflite that holds its weights in float16; the runtime widens them, or computes in float16."""
@@ -47,10 +45,7 @@ def tflite_int8_from_savedmodel(job: Job) -> Written:
     rows = job.calibration
     if rows is None:
         raise UsageError("int8 needs calibration data", hint="give rows of real inputs: --calibration FILE.npz")
-    io = job.options.get("io", "float")
-    if io not in _IO:
-        raise UsageError(f"tflite.io is {io!r}", hint=f"it is {' or '.join(_IO)}")
-    found = _write_int8(job, io, dict(rows))
+    found = _write_int8(job, job.options.get("io", "float"), dict(rows))
     told = f"{len(found.computed) - len(found.left)} of {len(found.computed)} operators in integers"
     remarks = (*calibration.remarks(job.signature, rows), *_floats(found))
     return Written(f"{told}{_channels(found)}", border.joined(border.changes(job), _changes(job, found)), remarks)

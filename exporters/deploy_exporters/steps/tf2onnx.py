@@ -10,21 +10,18 @@ import tensorflow as tf
 import tf2onnx
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from deploy_core.errors import ExportError, UsageError
+from deploy_core.errors import ExportError
 from deploy_core.signature import Signature
 from deploy_exporters.exact_names import argument_name
+from deploy_exporters.formats.onnx import FROM_TENSORFLOW
 from deploy_exporters.formats.savedmodel import SIGNATURE
 from deploy_exporters.steps import onnx_file
 from deploy_exporters.steps.job import Job
 
-OPSETS = range(13, 19)
-
 
 def onnx_from_savedmodel(job: Job) -> str:
     """Write ONNX by tf2onnx."""
-    opset = job.options.get("opset", str(OPSETS[-1]))
-    if not opset.isdigit() or int(opset) not in OPSETS:
-        raise UsageError(f"onnx.opset is {opset!r}", hint=f"from Keras it is a number from {OPSETS[0]} to {OPSETS[-1]}")
+    opset = onnx_file.opset_of(job.options, FROM_TENSORFLOW, FROM_TENSORFLOW[-1])
     onnx_file.check_names(job.signature)
     loaded = tf.saved_model.load(str(job.read))
     # Loops stay whole: tf2onnx knows While, but not the pieces that it is lowered to.
@@ -37,14 +34,14 @@ def onnx_from_savedmodel(job: Job) -> str:
         frozen.graph.as_graph_def(),
         input_names=list(inputs.values()),
         output_names=list(outputs.values()),
-        opset=int(opset),
+        opset=opset,
         custom_op_handlers={"Erfc": (_erfc, [])},
     )
     _rename(model.graph, {tensor: name for name, tensor in (*inputs.items(), *outputs.items())})
     _order(model.graph.input, [spec.name for spec in job.signature.inputs])
     _order(model.graph.output, [spec.name for spec in job.signature.outputs])
     onnx.save(model, str(job.writes))
-    onnx_file.finish(job.writes, job.signature)
+    onnx_file.finish(job.writes, job.signature, external=onnx_file.wants_external(job.options))
     return ""
 
 

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from deploy_core.errors import UsageError
 from deploy_exporters import jit, pt2, torch_whole
 from deploy_exporters.formats import torchscript
+from deploy_exporters.formats.onnx import FROM_TORCH
 from deploy_exporters.sources.torch import TorchSource
 from deploy_exporters.steps import onnx_file
 from deploy_exporters.steps.job import Job
 from deploy_exporters.steps.ways import first_proved
 
-OPSETS = range(18, 24)
+OPSET = 20
 
 
 def torchscript_from_torch(source: TorchSource, job: Job) -> str:
     """Write TorchScript by script, else by trace, else by torch.export: the first that is proved to predict what the source does."""
     wanted = job.options.get("method", "")
-    if wanted not in ("", *_METHODS):
-        raise UsageError(f"torchscript.method is {wanted!r}", hint=f"it is one of {', '.join(_METHODS)}")
     ways = {name: partial(_save, method, source, job) for name, method in _METHODS.items() if wanted in ("", name)}
     return first_proved(
         ways,
@@ -35,7 +33,7 @@ def torchscript_from_torch(source: TorchSource, job: Job) -> str:
 
 def onnx_from_torch(source: TorchSource, job: Job) -> str:
     """Write ONNX by torch.export."""
-    opset = opset_of(job.options)
+    opset = onnx_file.opset_of(job.options, FROM_TORCH, OPSET)
     onnx_file.check_names(job.signature)
     # Attention in the form that ONNX gets: another one lays out its answer otherwise, and what views it would break.
     with torch_whole.kept_whole(source.flat), sdpa_kernel(SDPBackend.MATH):
@@ -60,14 +58,6 @@ def pt2_from_torch(source: TorchSource, job: Job) -> str:
     """Write a torch.export program."""
     pt2.save(pt2.program(source), job.writes, job.signature)
     return ""
-
-
-def opset_of(options: Mapping[str, str]) -> int:
-    """Give the version of the operator set to write. Raises UsageError."""
-    value = options.get("opset", "20")
-    if not value.isdigit() or int(value) not in OPSETS:
-        raise UsageError(f"onnx.opset is {value!r}", hint=f"it is a number from {OPSETS[0]} to {OPSETS[-1]}")
-    return int(value)
 
 
 def _save(method: Callable[[TorchSource], object], source: TorchSource, job: Job) -> None:

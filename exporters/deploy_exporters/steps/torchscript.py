@@ -11,7 +11,7 @@ from deploy_exporters.formats import torchscript
 from deploy_exporters.sources.torchscript import TorchScriptSource
 from deploy_exporters.steps import onnx_file
 from deploy_exporters.steps.job import Job
-from deploy_exporters.steps.torch import opset_of
+from deploy_exporters.steps.torch import OPSET
 from deploy_exporters.steps.ways import first_proved
 
 
@@ -24,7 +24,7 @@ def torchscript_from_torchscript(source: TorchScriptSource, job: Job) -> str:
 
 def onnx_from_torchscript(source: TorchScriptSource, job: Job) -> str:
     """Write ONNX: torch.export refuses ScriptModules, so by torch's private converter, else by the old exporter."""
-    opset = opset_of(job.options)
+    opset = onnx_file.opset_of(job.options, onnx_format.FROM_TORCH, OPSET)
     onnx_file.check_names(job.signature)
     ways = {"TS2EP": lambda: _by_program(source, job, opset), "legacy": lambda: _by_legacy(source, job, opset)}
 
