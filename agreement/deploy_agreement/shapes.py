@@ -13,7 +13,7 @@ from deploy_agreement.rounding import Noise, noise
 from deploy_agreement.rows import batch_symbol
 from deploy_core.errors import DeployError, UsageError
 from deploy_core.predictor import Predictor
-from deploy_core.ranges import Ranges, range_of
+from deploy_core.ranges import Ranges, range_of, require_known
 from deploy_core.signature import Signature, Tensors
 
 SIZES = (1, 2, 3, 13)
@@ -177,10 +177,7 @@ class _Asking:
         signature = self.source.signature
         self.own = signature.sizes(self.golden)
         self.symbols = tuple(s for s in signature.symbols if s != batch_symbol(signature.inputs))
-        unknown = sorted(self.ranges.keys() - set(signature.symbols))
-        if unknown:
-            known = ", ".join(signature.symbols) or "none"
-            raise UsageError(f"a range is given for {unknown[0]!r}", hint=f"the dynamic dimensions are {known}")
+        require_known(self.ranges, signature.symbols)
 
     def vary(self, symbol: str) -> None:
         """Ask for every size of one symbol; for multiples of its own, if hardly any is taken."""

@@ -28,10 +28,14 @@ class Row:
 
 
 class Table(Mapping[str, Row]):
-    """The members of one registry; other packages add rows by the entry-point group `deploy_toolkit.KINDs`."""
+    """The members of one registry; other packages add rows by the entry-point group `deploy_toolkit.KINDs`.
 
-    def __init__(self, kind: str, rows: Mapping[str, Row]) -> None:
+    Those that are `internal` are no answer to a user who asks what there is.
+    """
+
+    def __init__(self, kind: str, rows: Mapping[str, Row], *, internal: tuple[str, ...] = ()) -> None:
         self.kind = kind
+        self._internal = internal
         self._own = dict(rows)
 
     @cached_property
@@ -43,7 +47,8 @@ class Table(Mapping[str, Row]):
         try:
             return self._rows[name]
         except KeyError:
-            raise UsageError(f"unknown {self.kind} {name!r}", hint=f"known: {', '.join(sorted(self._rows))}") from None
+            known = ", ".join(sorted(self._rows.keys() - set(self._internal)))
+            raise UsageError(f"unknown {self.kind} {name!r}", hint=f"known: {known}") from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._rows

@@ -19,12 +19,24 @@ def checked(signature: Signature, given: Tensors) -> dict[str, Array]:
         arrays = signature.conform(given)
     except InputError as error:
         raise InputError(f"the calibration data do not fit: {error}", hint=error.hint) from error
-    if count(signature, arrays) == 0:
-        raise InputError("the calibration data have no rows", hint="give a hundred rows of real inputs")
-    for name, array in arrays.items():
+    require_values(arrays)
+    return arrays
+
+
+def require_values(given: Tensors) -> None:
+    """Raise InputError for what can calibrate no model at all: nothing, arrays without rows, NaN and infinity."""
+    if not given:
+        raise InputError("the calibration data hold no array", hint="give a hundred rows of real inputs by name")
+    for name, array in given.items():
+        if not isinstance(array, np.ndarray):
+            continue  # lists, which are arrays only when their dtype is known
+        if array.size == 0:
+            raise InputError(
+                f"the calibration data for {name!r} have no rows: their shape is {list(array.shape)}",
+                hint="give a hundred rows of real inputs",
+            )
         if is_float(dtype_name(array.dtype)) and not np.isfinite(array.astype(np.complex128)).all():
             raise InputError(f"the calibration data for {name!r} hold NaN or infinity", hint="give finite values")
-    return arrays
 
 
 def joined(batches: Iterable[object]) -> dict[str, Array]:

@@ -169,9 +169,19 @@ def route(kind: str, name: str) -> tuple[str, ...]:
     FORMATS[split(name)[0]]  # an unknown format is another mistake than a missing route
     if (kind, name) in ROUTES:
         return ROUTES[kind, name]
-    known = ", ".join(have for from_kind, have in ROUTES if from_kind == kind)
+    known = ", ".join(have for from_kind, have in ROUTES if from_kind == kind and split(have)[0] in PUBLIC)
     hint = REFUSED.get((kind, name), f"{kind} converts to {known}")
     raise UsageError(f"there is no route from {kind} to {name}", hint=hint)
+
+
+def require_target(name: str) -> None:
+    """Raise UsageError for a name that no kind of source is exported to."""
+    format_ = split(name)[0]
+    FORMATS[format_]  # an unknown format is another mistake than an unknown variant
+    targets = dict.fromkeys(target for _, target in ROUTES if split(target)[0] in PUBLIC)
+    if name not in targets:
+        known = ", ".join(target for target in targets if split(target)[0] == format_) or ", ".join(targets)
+        raise UsageError(f"nothing is exported to {name!r}", hint=f"there are {known}")
 
 
 def quantized(formats: Sequence[str], modes: Sequence[str]) -> tuple[str, ...]:

@@ -112,11 +112,13 @@ def test_a_bad_endpoint_is_refused(url: str) -> None:
 
 
 def test_a_table_tells_what_is_missing() -> None:
-    table = Table("format", {"here": Row("json"), "gone": Row("json", needs=("no_such_module_x",), extra="onnx")})
+    rows = {"here": Row("json"), "gone": Row("json", needs=("no_such_module_x",), extra="onnx"), "ours": Row("json")}
+    table = Table("format", rows, internal=("ours",))
+    assert table.load("ours").__name__ == "json"
     assert table.load("here").__name__ == "json"
     with pytest.raises(UsageError, match="unknown format 'nope'") as unknown:
         table.load("nope")
-    assert "gone, here" in unknown.value.hint
+    assert unknown.value.hint == "known: gone, here"
     with pytest.raises(UnavailableError, match="no_such_module_x") as missing:
         table.load("gone")
     assert missing.value.hint == "pip install 'deploy-toolkit[onnx]'"

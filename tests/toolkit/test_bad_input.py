@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ import pytest
 from command_line import Deploy
 
 from deploy_core.errors import UsageError
-from deploy_toolkit.commands import options
+from deploy_toolkit.commands import tensor_files
 
 SOURCES = Path(__file__).parent / "bad_sources.py"
 
@@ -75,6 +77,51 @@ def test_a_mistake_is_told(args: tuple[object, ...], code: int, said: str, deplo
     assert not list(tmp_path.glob("models/.staging/*~*"))
 
 
+_MAR = ("--handler", "h.py")
+_INT8 = ("--quantize", "int8", "--calibration")
+_INPUT = ("--input", "input:float32[batch,seq,6]")
+
+
+@pytest.mark.parametrize(
+    ("formats", "more", "said"),
+    [
+        ("onnx", ("--set", "onnx.opset=abc"), "onnx.opset is 'abc'"),
+        ("mar", ("--handler", "absent.py"), "mar.handler: there is no file absent.py"),
+        ("mar", ("--extra-files", "h.py,absent.txt"), "mar.extra-files: there is no file absent.txt"),
+        ("mar", ("--requirements", "absent.txt"), "mar.requirements: there is no file absent.txt"),
+        ("mar", _MAR, "mar.handler: h.py is no Python"),
+        ("tflite", (*_INT8, "absent.npz"), "absent.npz does not exist"),
+        ("tflite", (*_INPUT, *_INT8, "h.py"), "h.py holds no named tensors: it is a text file"),
+        ("tflite", (*_INT8, "nan.npz"), "the calibration data for 'input' hold NaN"),
+        ("tflite", (*_INT8, "none.npz"), "none.npz holds no named tensors: it is empty"),
+        ("tflite", (*_INPUT, *_INT8, "other.npz"), "wrong input names: missing input; unknown other"),
+        ("onnx", (*_INPUT, "--range", "sec=1..9"), "a range is given for 'sec'"),
+        ("onnx", ("--static", "--range", "batch=1..9"), "the dynamic dimensions are none"),
+        ("onyx", (), "known: coreml, executorch, mar, onnx, openvino, pt2, savedmodel, tflite, torchscript"),
+        ("keras", (), "nothing is exported to 'keras'"),
+        ("tflite-int4", (), "there are tflite, tflite-float16, tflite-dynamic-int8, tflite-int8"),
+    ],
+)
+def test_what_needs_no_model_is_told_before_one_is_opened(
+    formats: str, more: tuple[str, ...], said: str, deploy: Deploy, tmp_path: Path
+) -> None:
+    (tmp_path / "h.py").write_text("def handle(data, context) return data\n")
+    np.savez(tmp_path / "nan.npz", input=np.full((32, 6), np.nan, np.float32))
+    np.savez(tmp_path / "other.npz", other=np.ones((32, 5, 6), np.float32))
+    np.savez(tmp_path / "none.npz")
+    done = deploy(*_export(f"{SOURCES}:good", formats, *more))
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "opening" not in done.stderr
+
+
+def test_a_range_that_a_version_cannot_have_is_told_before_it_is_opened(deploy: Deploy, models: Path) -> None:
+    done = deploy("export", "simplenet", "--to", "executorch", "--range", "seq=1..9", "--store", models)
+    assert done.returncode == 2, done.stderr
+    assert "the dynamic dimensions are batch" in done.stderr
+    assert "opening" not in done.stderr
+
+
 def test_debug_shows_where_and_keeps_the_exit_code(deploy: Deploy) -> None:
     done = deploy("serve", "absent", "--debug")
     assert done.returncode == 2
@@ -117,21 +164,60 @@ _FLIPPED = bytearray(_NPZ.getvalue())
 _FLIPPED[200:260] = bytes(60)
 
 
+def _zip(**files: bytes) -> bytes:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for name, body in files.items():
+            archive.writestr(name, body)
+    return written.getvalue()
+
+
+def _saved(save: Callable[[io.BytesIO], None]) -> bytes:
+    written = io.BytesIO()
+    save(written)
+    return written.getvalue()
+
+
 @pytest.mark.parametrize(
-    "content", [b"", _NPZ.getvalue()[:200], bytes(_FLIPPED), b"no tensors"], ids=["empty", "cut off", "damaged", "text"]
+    ("name", "content", "said"),
+    [
+        ("x.npz", b"", "it is empty"),
+        ("x.npz", _NPZ.getvalue()[:200], "cut off or damaged"),
+        ("x.npz", bytes(_FLIPPED), ""),
+        ("x.npz", b"a;b\n1;2\n", "it is a text file"),
+        ("x.npz", pickle.dumps({"x": 1}), "it is a pickle"),
+        ("x.npz", b"\x89HDF\r\n\x1a\n\0", "it is an HDF5 file"),
+        ("x.npz", b"RIFF\0\0", "a file of another kind"),
+        ("x.npz", _saved(lambda file: np.save(file, np.ones(3))), r"a single array \(.npy\), which has no name"),
+        ("x.npz", _saved(lambda file: np.savez(file, x=np.array([{}]))), "'x' holds Python objects"),
+        ("x.npz", _saved(np.savez), "it is empty"),
+        ("x.npz", _zip(data=b"weights"), "archive of other files, such as data"),
+        ("x.json", ('{"input": ' + "[" * 100_000).encode(), ""),
+        ("x.json", b"[1, 2]", r"it holds a list, not \{name: nested list\}"),
+        ("x.json", b"{}", "it is empty"),
+        ("x.json", b"\xff", ""),
+    ],
+    ids=lambda value: "" if isinstance(value, bytes) else value,
 )
-def test_a_damaged_tensor_file_is_told(content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "x.npz"
+def test_what_is_no_file_of_tensors_is_told(name: str, content: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(UsageError, match=r"x\.npz holds no named tensors"):
-        options.tensors(path)
+    with pytest.raises(UsageError, match=f"{name} holds no named tensors: .*{said}") as raised:
+        tensor_files.read(path)
+    assert "allow_pickle" not in f"{raised.value} {raised.value.hint}"
 
 
-def test_json_nested_without_end_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "x.json"
-    path.write_text('{"input": ' + "[" * 100_000)
-    with pytest.raises(UsageError, match=r"x\.json holds no named tensors"):
-        options.tensors(path)
+def test_a_folder_of_tensors_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a folder"):
+        tensor_files.read(tmp_path)
+
+
+def test_tensors_are_read(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", ids=np.arange(3), text=np.array(["a", "b"]))
+    (tmp_path / "x.json").write_text('{"ids": [0, 1, 2]}')
+    read = tensor_files.read(tmp_path / "x.npz")
+    assert {name: array.tolist() for name, array in read.items()} == {"ids": [0, 1, 2], "text": ["a", "b"]}
+    assert tensor_files.read(tmp_path / "x.json") == {"ids": [0, 1, 2]}
 
 
 def test_a_missing_extra_is_told(deploy: Deploy, tmp_path: Path) -> None:

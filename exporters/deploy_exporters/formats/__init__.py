@@ -55,9 +55,9 @@ FORMATS = Table(
         "openvino": Row(f"{_HERE}.openvino", ("openvino",), "openvino"),
         "executorch": Row(f"{_HERE}.executorch", ("executorch", "torch"), "executorch"),
         "coreml": Row(f"{_HERE}.coreml", (), "coreml"),
-        # Only for references.
         "keras": Row(f"{_HERE}.keras", ("tensorflow",), "tensorflow"),
     },
+    internal=("keras",),  # only for references
 )
 PUBLIC = ("torchscript", "mar", "onnx", "savedmodel", "tflite", "pt2", "openvino", "executorch", "coreml")
 UNHEARD = ("coreml",)  # written only: no runtime here

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from deploy_toolkit.commands import options
+from deploy_toolkit.commands import tensor_files
 from deploy_toolkit.output import Output, common
 
 
@@ -51,7 +51,7 @@ def command(
         subjects=(*subjects, *endpoints),
         servers=servers,
         against=against,
-        inputs=options.tensors(inputs) if inputs else None,
+        inputs=tensor_files.read(inputs) if inputs else None,
         atol=atol,
         rtol=rtol,
         trust=trust,

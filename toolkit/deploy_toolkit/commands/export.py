@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from deploy_toolkit.commands import options
+from deploy_toolkit.commands import options, tensor_files
 from deploy_toolkit.output import Output, common
 
 
@@ -87,12 +87,12 @@ def command(
         source=source,
         formats=options.names(formats),
         name=name,
-        example=options.tensors(example) if example else None,
+        example=tensor_files.read(example) if example else None,
         inputs=tuple(TensorSpec.parse(text) for text in inputs),
         outputs=outputs,
         options=options.format_settings((*sets, *options.archive_settings(handler, extra_files, requirements))),
         quantize=options.names(quantize),
-        calibration=options.tensors(calibration) if calibration else None,
+        calibration=tensor_files.read(calibration) if calibration else None,
         max_degradation=options.share(max_degradation) if max_degradation else None,
         ranges=options.ranges(ranges),
         static=static,

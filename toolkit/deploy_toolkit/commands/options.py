@@ -1,15 +1,10 @@
-"""How option values are read: lists, `FORMAT.OPTION=V`, tensor files."""
+"""How option values are read: lists, `FORMAT.OPTION=V`, shares, ranges."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
 
 from deploy_core.errors import UsageError
-
-if TYPE_CHECKING:
-    from deploy_core.signature import Array
 
 
 def names(text: str | None) -> tuple[str, ...]:
@@ -69,37 +64,3 @@ def ranges(values: Iterable[str]) -> dict[str, tuple[int, int]]:
             )
         found[symbol] = (int(least), int(greatest))
     return found
-
-
-def tensors(path: Path) -> Mapping[str, Array]:
-    """Read named tensors from `.npz`, or from `.json` as `{name: nested list}`. Raises UsageError, UnsafeError."""
-    import json
-    import zipfile
-    import zlib
-
-    import numpy as np
-
-    from deploy_exporters.safety import require_safe
-
-    if not path.exists():
-        raise UsageError(f"{path} does not exist", hint="give an .npz file, or a .json file {name: nested list}")
-    try:
-        if path.suffix == ".json":
-            return dict(json.loads(path.read_text()))
-        if zipfile.is_zipfile(path):
-            require_safe(path, "npz")
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return dict(file)
-    except (
-        ValueError,
-        TypeError,
-        OSError,
-        EOFError,
-        RecursionError,
-        MemoryError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise UsageError(
-            f"{path} holds no named tensors: {error}", hint="write it with numpy.savez(path, name=array)"
-        ) from error

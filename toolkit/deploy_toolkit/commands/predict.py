@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from deploy_toolkit.commands import options
+from deploy_toolkit.commands import tensor_files
 from deploy_toolkit.output import Output, common
 
 
@@ -28,6 +28,6 @@ def command(output: Output, subject: str, inputs: Path, trust: bool) -> int:
     from deploy_toolkit.reports import terminal
 
     with output.progress() as on_event:
-        answer = flow.predict(subject, options.tensors(inputs), store=output.store, trust=trust, on_event=on_event)
+        answer = flow.predict(subject, tensor_files.read(inputs), store=output.store, trust=trust, on_event=on_event)
     output.show(flow.to_json(subject, answer), terminal.tensors(answer))
     return 0

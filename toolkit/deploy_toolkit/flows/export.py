@@ -16,12 +16,12 @@ from deploy_core.signature import BATCH, Tensors, TensorSpec
 from deploy_exporters import sources
 from deploy_exporters.export import Export, OpenedSource, open_source
 from deploy_exporters.export import export as write
-from deploy_exporters.formats import FORMATS, PUBLIC, check_options, split
-from deploy_exporters.routes import quantized, require_calibration
+from deploy_exporters.routes import quantized
 from deploy_exporters.worker import Workers
 from deploy_model_store import Golden, Record, Store, Version
 from deploy_toolkit.flows import degradation
 from deploy_toolkit.flows import golden as golden_data
+from deploy_toolkit.flows.beforehand import require_sound
 from deploy_toolkit.flows.proof import prove
 from deploy_toolkit.output import OnEvent, silent
 
@@ -98,11 +98,7 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
 
     Raises UsageError, and ExportError whose exit code is 4 if a file disagrees and whose `report` says where.
     """
-    _require_known(request.formats)
-    check_options(request.targets, request.options)
-    # What does not fit together is told before the source is opened.
-    require_calibration(request.targets, given=request.calibration is not None)
-    degradation.check_limit(request.targets, request.max_degradation)
+    require_sound(request)
     shelf = Store(store)
     if stored := _stored(request.source, shelf):
         from deploy_toolkit.flows.extension import extend
@@ -164,14 +160,6 @@ def _stored(source: str | sources.Source, shelf: Store) -> Version | None:
     if not isinstance(source, str) or ":" in source or Path(source).exists():
         return None
     return shelf.resolve(source) if source.partition("@")[0] in shelf.names() else None
-
-
-def _require_known(formats: tuple[str, ...]) -> None:
-    # Opening a source can mean training it: a typing error is told before.
-    if not formats:
-        raise UsageError("no format is named", hint=f"--to takes {', '.join(PUBLIC)}")
-    for name in formats:
-        FORMATS[split(name)[0]]
 
 
 def _check_signature(request: Request, location: str, path: Path | None) -> None:

@@ -15,6 +15,7 @@ from deploy_exporters.worker import Workers
 from deploy_model_store import Store, Version
 from deploy_toolkit.flows import export as flow
 from deploy_toolkit.flows import promised
+from deploy_toolkit.flows.beforehand import require_fitting
 from deploy_toolkit.flows.golden import noise_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def extend(request: flow.Request, version: Version, shelf: Store, on_event: OnEv
     Raises UsageError, TamperedError for a damaged version, ExportError as `export` does.
     """
     _require_plain(request, version)
+    require_fitting(request, version.signature.inputs)
     reference = _reference(version)
     on_event(f"opening the reference of {version}")
     with shelf.staging(version.name) as staged, request.workers() as workers:
@@ -56,6 +58,7 @@ def _require_plain(request: flow.Request, version: Version) -> None:
         "--output": request.outputs,
         "--example": request.example,
         "--signature": request.signature,
+        "--static": request.static and version.signature.symbols,
     }
     if wrong := [option for option, value in given.items() if value]:
         raise UsageError(f"{version} has its own inputs, outputs and name", hint=f"leave out {', '.join(wrong)}")
