@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from deploy_core import state
 from deploy_core.errors import UnavailableError
@@ -46,6 +47,10 @@ class Child:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout)
         return self.returncode
+
+    def note(self, **facts: Any) -> None:
+        """Add to the record of it what others are to know: that it is ready, where it answers."""
+        state.update_record(self._record, facts)
 
     def allow_cpu(self, seconds: float) -> None:
         """Let it use that many more CPU seconds from now; beyond, the kernel ends it by SIGXCPU. Linux only."""
@@ -103,17 +108,23 @@ def start(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     pass_fds: Sequence[int] = (),
+    facts: Mapping[str, Any] | None = None,
+    death_signal: signal.Signals = signal.SIGKILL,
 ) -> Child:
     """Start `command`; `env` is added to ours, and an empty value takes a variable away.
 
-    The record in the state folder is written before the start, because grandchildren survive even a SIGKILL of ours.
+    The record in the state folder is written before the start, because grandchildren survive even a SIGKILL of ours;
+    `facts` become part of it. `death_signal` is what the kernel sends it when we are gone.
     Raises UnavailableError if the program cannot be started.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    record = state.write_record(what, command, log)
+    record = state.write_record(what, command, log, facts or {})
     try:
         with log.open("ab") as output:
-            process = _starter().submit(_popen, command, output.fileno(), _merged(env), cwd, tuple(pass_fds)).result()
+            started = _starter().submit(
+                _popen, command, output.fileno(), _merged(env), cwd, tuple(pass_fds), int(death_signal)
+            )
+            process = started.result()
     except OSError as error:
         record.unlink()
         raise UnavailableError(f"{what} could not be started: {error}", hint=f"is {command[0]} installed?") from error
@@ -151,11 +162,16 @@ def _starter() -> ThreadPoolExecutor:
 
 
 def _popen(
-    command: Sequence[str], output: int, env: Mapping[str, str], cwd: Path | None, pass_fds: tuple[int, ...]
+    command: Sequence[str],
+    output: int,
+    env: Mapping[str, str],
+    cwd: Path | None,
+    pass_fds: tuple[int, ...],
+    death_signal: int,
 ) -> subprocess.Popen[bytes]:
     # The trampoline asks for PDEATHSIG and then becomes the command: preexec_fn is not safe beside threads.
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_TRAMPOLINE), str(os.getpid()), *command],
+        [sys.executable, "-I", "-S", str(_TRAMPOLINE), str(os.getpid()), str(death_signal), *command],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def logs() -> Path:
     return path
 
 
-def write_record(what: str, command: Sequence[str], log: Path) -> Path:
+def write_record(what: str, command: Sequence[str], log: Path, facts: Mapping[str, Any]) -> Path:
     """Say what is about to be started, and by whom; give the file that says so. Raises UnavailableError."""
     path = folder() / "runs" / f"{uuid.uuid4().hex}.json"
     ours = os.getpid()
@@ -39,6 +39,7 @@ def write_record(what: str, command: Sequence[str], log: Path) -> Path:
         "log": str(log),
         "parent": {"pid": ours, "start": start_time(ours)},
         "child": None,
+        "facts": dict(facts),
     }
     with _writing():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,6 +50,12 @@ def write_record(what: str, command: Sequence[str], log: Path) -> Path:
 def complete_record(path: Path, pid: int) -> None:
     """Add the started process, whose id is also that of its group."""
     _write(path, {**json.loads(path.read_text()), "child": {"pid": pid, "start": start_time(pid)}})
+
+
+def update_record(path: Path, facts: Mapping[str, Any]) -> None:
+    """Add facts to a record."""
+    record = json.loads(path.read_text())
+    _write(path, {**record, "facts": {**record["facts"], **facts}})
 
 
 def start_time(pid: int) -> int | None:

@@ -19,6 +19,22 @@ from deploy_model_store.version import Version
 _TRITON = {"onnx": "model.onnx", "torchscript": "model.pt", "savedmodel": "model.savedmodel"}
 
 
+def places(versions: Iterable[Version], layout: str, *, artifact: str | None = None) -> dict[str, Path]:
+    """Give what `view` would show, as relative place → stored file or folder; raises what it raises."""
+    if layout not in LAYOUTS:
+        raise UsageError(f"unknown layout {layout!r}", hint=f"the layouts are {', '.join(LAYOUTS)}")
+    default, place = LAYOUTS[layout]
+    found: dict[str, Path] = {}
+    for version in versions:
+        chosen = version.artifact(artifact or default)
+        version.require_intact(chosen)
+        where = place(version, chosen.format)
+        if where in found:
+            raise UsageError(f"two versions of {version.name} want the place {where}", hint="show one of them")
+        found[where] = chosen.path
+    return found
+
+
 def view(versions: Version | Iterable[Version], layout: str, folder: Path, *, artifact: str | None = None) -> Path:
     """Make `folder` show these versions in the layout of a server; give the folder.
 
@@ -26,30 +42,18 @@ def view(versions: Version | Iterable[Version], layout: str, folder: Path, *, ar
     replaced as a whole: show a running server's versions in a folder of its own. `artifact` is the name of the artifact to show, else the layout's own (`savedmodel`, `mar`,
     `onnx`). Raises UsageError for an unknown layout or artifact, TamperedError for a damaged file.
     """
-    if layout not in LAYOUTS:
-        raise UsageError(f"unknown layout {layout!r}", hint=f"the layouts are {', '.join(LAYOUTS)}")
-    default, place = LAYOUTS[layout]
-    shown = [versions] if isinstance(versions, Version) else list(versions)
+    shown = places([versions] if isinstance(versions, Version) else versions, layout, artifact=artifact)
     with writing(folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            for version in shown:
-                _show(version, artifact or default, draft, place)
+            for place, path in shown.items():
+                link_tree(path, draft / place)
             _take_place(draft, folder)
         except BaseException:
             shutil.rmtree(draft)
             raise
     return folder
-
-
-def _show(version: Version, name: str, draft: Path, place: Callable[[Version, str], str]) -> None:
-    chosen = version.artifact(name)
-    version.require_intact(chosen)
-    target = draft / place(version, chosen.format)
-    if target.exists():
-        raise UsageError(f"two versions of {version.name} want the place {target.name}", hint="show one of them")
-    link_tree(chosen.path, target)
 
 
 def _take_place(draft: Path, folder: Path) -> None:

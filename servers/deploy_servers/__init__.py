@@ -3,10 +3,14 @@
 A server is a module with
     OPTIONS                                                  option → one line of help, for `--set OPTION=VALUE`
     SERVES, SPEAKS                                           formats of which it serves one; dialects, each over REST and gRPC
-    PROGRAMS                                                 what must be on the PATH
+    PROGRAMS                                                 what must be on the PATH to run it as a process
     PORTS                                                    how many ports it needs besides HTTP and gRPC
     plan(versions: Sequence[Version], settings: Settings) -> Launch     what would be started; nothing happens
-and `deploy_servers.launch.running` is the one function that starts what a plan says.
+    swap(old: Sequence[Version], new: Sequence[Version], settings: Settings) -> Swap
+                                                             how it would come to serve others while it runs
+and `deploy_servers.launch.running` is the one function that starts what a plan says. With `settings.container` a plan
+is for a container (`deploy_servers.container.run_command`), else for a process; `settings.inside` is the run's folder as
+the server sees it, `settings.listen` the address that it is to listen on.
 """
 
 from deploy_core.table import Row, Table

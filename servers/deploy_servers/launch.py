@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from deploy_core import child, state
 from deploy_core.endpoint import Endpoint
@@ -29,7 +30,7 @@ _CLEAN = (0, 128 + signal.SIGTERM, -signal.SIGTERM)  # Java ends with 143 when i
 class Launch:
     """A server process to be: `files` (texts) and `links` (stored files) are put into `folder`, which is its own.
 
-    `ports` are all that it will listen on; `fatal` are texts in its log after which it will never be ready;
+    `engine` is empty unless `command` runs a container of that engine, which then has the name of `folder`. `ports` are all that it will listen on; `fatal` are texts in its log after which it will never be ready;
     `stop_grace` is how many seconds it gets to end after SIGTERM.
     """
 
@@ -45,6 +46,7 @@ class Launch:
     links: Mapping[str, Path] = field(default_factory=dict)
     fatal: tuple[str, ...] = ()
     stop_grace: float = 15.0
+    engine: str = ""
 
     def __str__(self) -> str:
         return f"{self.server} with {self.name}"
@@ -90,15 +92,39 @@ def running(
         _furnish(launch)
         on_event(f"starting {launch}")
         log = state.logs() / f"{launch.folder.name}.log"
-        process = child.start(str(launch), launch.command, log=log, env=launch.env, cwd=launch.folder)
+        # The client of a container engine passes SIGTERM on; SIGKILL would end the client alone.
+        last = signal.SIGTERM if launch.engine else signal.SIGKILL
+        process = child.start(
+            str(launch),
+            launch.command,
+            log=log,
+            env=launch.env,
+            cwd=launch.folder,
+            facts=_facts(launch),
+            death_signal=last,
+        )
         stack.push(partial(_end, launch, process))
         deadline = time.monotonic() + timeout
         wait_until_ready(process, launch.endpoints, accept, deadline=deadline, fatal=launch.fatal, on_event=on_event)
+        process.note(ready=True)
         yield Running(launch, process)
 
 
+def _facts(launch: Launch) -> Mapping[str, Any]:
+    """What the record of a server tells beyond that of any child: enough to show it, to stop it and to tidy up after it."""
+    return {
+        "server": launch.server,
+        "name": launch.name,
+        "endpoints": [str(endpoint) for endpoint in launch.endpoints],
+        "folder": str(launch.folder),
+        "engine": launch.engine,
+        "container": launch.folder.name if launch.engine else "",
+        "ready": False,
+    }
+
+
 def _furnish(launch: Launch) -> None:
-    launch.folder.mkdir(mode=0o700)
+    launch.folder.mkdir(mode=0o755 if launch.engine else 0o700)  # a container's user is another one
     for name, text in launch.files.items():
         path = launch.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

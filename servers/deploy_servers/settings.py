@@ -11,13 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deploy_core.device import CPU, Device
 from deploy_core.errors import UsageError
+from deploy_servers.container import ENGINES, INSIDE, Container
 from deploy_servers.ports import free_ports
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`folder` is the private one that the run will have; `java` is empty if there is none."""
+    """`folder` is the private one that the run will have; `java` is empty if there is none.
+
+    `container` is None for a process. `host` is where it answers, as clients see it.
+    """
 
     folder: Path
     store: Path
@@ -27,7 +32,19 @@ class Settings:
     host: str = "127.0.0.1"
     python: str = sys.executable
     java: str = ""
+    device: Device = CPU
+    container: Container | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def inside(self) -> Path:
+        """The folder of the run as the server itself sees it."""
+        return self.folder if self.container is None else INSIDE
+
+    @property
+    def listen(self) -> str:
+        """The address that the server itself listens on: a container's is reached only by what is published."""
+        return self.host if self.container is None else "0.0.0.0"
 
 
 def prepare(
@@ -38,6 +55,8 @@ def prepare(
     grpc_port: int | None = None,
     extra_ports: int = 0,
     host: str = "127.0.0.1",
+    device: Device = CPU,
+    container: Container | None = None,
     options: Mapping[str, str] | None = None,
 ) -> Settings:
     """Give the settings of a run on this machine; a port that is None comes from the system. Raises UsageError."""
@@ -54,8 +73,20 @@ def prepare(
         ports=tuple(found[2:]),
         host=host,
         java=find_program("java"),
+        device=device,
+        container=container,
         options=options or {},
     )
+
+
+def find_engine(engine: str = "", *, image: str = "", cpus: str = "", memory: str = "") -> Container:
+    """Give the container that a run would have; `engine` (docker, podman) is the first that is there if empty.
+
+    Its user is the caller's own, so that files of the caller's can be read; never root.
+    """
+    found = next((path for name in ((engine,) if engine else ENGINES) if (path := find_program(name))), "")
+    uid, gid = os.getuid(), os.getgid()
+    return Container(found, f"{uid}:{gid}" if uid else "65532:65532", image, cpus, memory)
 
 
 def find_program(name: str) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from deploy_core.artifact import Artifact
 from deploy_core.endpoint import TRANSPORTS, Endpoint
 from deploy_core.errors import UnavailableError, UsageError
 from deploy_model_store import Version
+from deploy_model_store.views import places
 from deploy_servers.launch import Launch
 from deploy_servers.settings import Settings, check_options, number_option
 
@@ -70,14 +70,15 @@ def plan(versions: Sequence[Version], settings: Settings) -> Launch:
         )
     _require_one_version_each(versions)
     _require_short(settings.folder)
-    archives = {version.name: _archive(version) for version in versions}
+    names = [version.name for version in versions]
+    archives = places(versions, "torchserve")
     return Launch(
         server="torchserve",
         name=", ".join(map(str, versions)),
-        command=(*_java(settings), *_arguments(settings, list(archives))),
+        command=(*_java(settings), *_arguments(settings, names)),
         folder=settings.folder,
         host=settings.host,
-        endpoints=tuple(endpoint for name in archives for endpoint in _endpoints(name, settings)),
+        endpoints=tuple(endpoint for name in names for endpoint in _endpoints(name, settings)),
         ports=(settings.http_port, settings.grpc_port, *settings.ports),
         env={
             "LOG_LOCATION": str(settings.folder / "logs"),
@@ -91,15 +92,9 @@ def plan(versions: Sequence[Version], settings: Settings) -> Launch:
             # Unix sockets of the workers, unpacked archives: of this run alone, or two servers would meet there.
             "tmp/README": "temporary files of one TorchServe\n",
         },
-        links={f"{_MODELS}/{name}.mar": artifact.path for name, artifact in archives.items()},
+        links={f"{_MODELS}/{place}": path for place, path in archives.items()},
         fatal=FATAL,
     )
-
-
-def _archive(version: Version) -> Artifact:
-    artifact = version.artifact("mar")
-    version.require_intact(artifact)
-    return artifact
 
 
 def _require_one_version_each(versions: Sequence[Version]) -> None:

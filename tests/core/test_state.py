@@ -29,4 +29,4 @@ def test_a_state_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypat
         state.logs()
     assert "DEPLOY_STATE" in caught.value.hint
     with pytest.raises(UnavailableError, match="the state folder cannot be written"):
-        state.write_record("it", ("true",), tmp_path / "log")
+        state.write_record("it", ("true",), tmp_path / "log", {})

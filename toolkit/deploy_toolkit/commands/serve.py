@@ -15,6 +15,13 @@ from deploy_toolkit.output import Output, common
 @click.option("--server", default="embedded", show_default=True, help="embedded or torchserve.")
 @click.option("--http-port", type=click.IntRange(0, 65535), default=0, help="For REST; 0: any free port.")
 @click.option("--grpc-port", type=click.IntRange(0, 65535), default=0, help="For gRPC; 0: any free port.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address that it answers at.")
+@click.option("--in", "where", type=click.Choice(("process", "container")), default="process", show_default=True)
+@click.option("--device", default="cpu", show_default=True, metavar="cpu|cuda[:N,…]", help="Where the model runs.")
+@click.option("--engine", default="", metavar="docker|podman", help="Runs the container.  [default: what is there]")
+@click.option("--image", default="", help="The container's image.  [default: the server's own]")
+@click.option("--cpus", default="", metavar="N", help="How many CPUs the container may use.")
+@click.option("--memory", default="", metavar="SIZE", help="How much memory the container may use, e.g. 2g.")
 @click.option("--set", "sets", multiple=True, metavar="OPTION=V", help="An option of the server.")
 @click.option("--dry-run", is_flag=True, help="Print what would be started, and start nothing.")
 @common
@@ -26,6 +33,7 @@ def command(
     grpc_port: int,
     sets: tuple[str, ...],
     dry_run: bool,
+    **more: str,
 ) -> int:
     """Serve stored models on 127.0.0.1 until Ctrl-C; without a NAME, the whole store.
 
@@ -39,7 +47,7 @@ def command(
     from deploy_toolkit.flows import serve as flow
     from deploy_toolkit.reports import terminal
 
-    request = flow.Request(names, server, http_port, grpc_port, options.settings(sets))
+    request = flow.Request(names, server, http_port, grpc_port, options=options.settings(sets), **more)
     if dry_run:
         launch = flow.plan(request, store=output.store)
         output.show(flow.launch_json(launch), terminal.launch(launch))

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from deploy_agreement import Noise, compare
+from deploy_core.device import Device
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import DeployError, UsageError
 from deploy_core.predictor import Predictor
 from deploy_model_store import Store, Version
 from deploy_servers import SERVERS
 from deploy_servers import launch as launching
+from deploy_servers.container import Container, require
 from deploy_servers.launch import Launch, Running
-from deploy_servers.settings import prepare
+from deploy_servers.settings import find_engine, prepare
 from deploy_toolkit.flows import degradation, promised
 from deploy_toolkit.flows.golden import noise_of
 from deploy_toolkit.output import OnEvent, silent
@@ -26,12 +28,22 @@ START_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Request:
-    """What to serve, by which server, on which ports (0: any free one)."""
+    """What to serve, by which server, on which ports (0: any free one); `where` is `process` or `container`.
+
+    `engine` (docker, podman), `image`, `cpus` and `memory` are a container's, empty for what is usual.
+    """
 
     names: tuple[str, ...] = ()
     server: str = "embedded"
     http_port: int = 0
     grpc_port: int = 0
+    host: str = "127.0.0.1"
+    where: str = "process"
+    device: str = "cpu"
+    engine: str = ""
+    image: str = ""
+    cpus: str = ""
+    memory: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -114,10 +126,23 @@ def _plan(request: Request, served: tuple[Version, ...], store: Path) -> Launch:
         http_port=request.http_port or None,
         grpc_port=request.grpc_port or None,
         extra_ports=module.PORTS,
+        host=request.host,
+        device=Device.parse(request.device),
+        container=_container(request),
         options=request.options,
     )
     launch: Launch = module.plan(served, settings)
     return launch
+
+
+def _container(request: Request) -> Container | None:
+    limits = {"image": request.image, "cpus": request.cpus, "memory": request.memory}
+    if request.where == "container":
+        return require(find_engine(request.engine, **limits))
+    given = [name for name, value in {"engine": request.engine, **limits}.items() if value]
+    if given:
+        raise UsageError(f"--{given[0]} is for containers", hint="add --in container")
+    return None
 
 
 class _Judge:

@@ -1,0 +1,82 @@
+"""A server's command inside a container, by the command line of Docker or Podman."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy_core.device import CPU, Device
+from deploy_core.errors import UnavailableError
+
+ENGINES = ("docker", "podman")
+INSIDE = Path("/deploy")  # where the run's own folder is seen, read-only
+
+
+@dataclass(frozen=True)
+class Container:
+    """What a container run may depend on: `engine` is the path of docker or podman, `user` is UID:GID.
+
+    `image` is empty where the server's own is meant; `cpus` and `memory` are limits as the engine reads them.
+    """
+
+    engine: str
+    user: str
+    image: str = ""
+    cpus: str = ""
+    memory: str = ""
+
+
+@dataclass(frozen=True)
+class Contained:
+    """What is to run inside: `writes` are folders in memory that it may write to, everything else is read-only."""
+
+    image: str
+    command: Sequence[str]
+    env: Mapping[str, str]
+    writes: Sequence[str] = ("/tmp",)
+    entrypoint: str | None = None
+
+
+def run_command(
+    container: Container,
+    what: Contained,
+    *,
+    folder: Path,
+    host: str,
+    ports: Sequence[int],
+    device: Device = CPU,
+) -> tuple[str, ...]:
+    """Give the engine's command line: in the foreground, published at `host`, named and labelled after `folder`.
+
+    Inside and outside the ports have the same numbers, so that what a server is told is what its clients use.
+    """
+    shown = f"[{host}]" if ":" in host else host
+    parts = [container.engine, "run", "--rm", "--init", f"--name={folder.name}"]
+    parts += ["--label=deploy-toolkit", f"--user={container.user}", "--read-only", "--cap-drop=ALL"]
+    parts += ["--security-opt=no-new-privileges", *(f"--tmpfs={path}" for path in what.writes)]
+    parts += [f"--volume={folder}:{INSIDE}:ro", *(f"--publish={shown}:{port}:{port}" for port in ports)]
+    parts += [f"--{name}={value}" for name, value in (("cpus", container.cpus), ("memory", container.memory)) if value]
+    parts += _gpus(container.engine, device)
+    parts += [f"--env={name}={value}" for name, value in what.env.items()]
+    parts += [] if what.entrypoint is None else [f"--entrypoint={what.entrypoint}"]
+    return (*parts, container.image or what.image, *what.command)
+
+
+def require(container: Container | None) -> Container:
+    """Give the container that a plan is to use. Raises UnavailableError where there is no engine."""
+    if container is None or not container.engine:
+        raise UnavailableError(
+            "there is neither Docker nor Podman", hint="install one of them, or serve with --in process"
+        )
+    return container
+
+
+def _gpus(engine: str, device: Device) -> list[str]:
+    if not device.on_gpu:
+        return []
+    indexes = ",".join(map(str, device.indexes))
+    if Path(engine).name == "podman":  # knows GPUs by CDI only
+        named = [f"nvidia.com/gpu={index}" for index in device.indexes] or ["nvidia.com/gpu=all"]
+        return [f"--device={name}" for name in named]
+    return [f'--gpus="device={indexes}"' if indexes else "--gpus=all"]

@@ -1,0 +1,39 @@
+"""How a running server comes to serve other versions without a request failing, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy_core.endpoint import Endpoint
+from deploy_servers.launch import Launch
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to a server's management address; it has been heard when the answer's status is below 300."""
+
+    method: str
+    url: str
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class Swap:
+    """First `links` and `files` go into the server's folder and `load` is called; then all of `endpoints` must answer right.
+
+    Only then `files_after` go there, `unload` is called, and `unlinks` are taken away. If an endpoint does not answer
+    right, `files_before` and `undo` bring back what was. `launch` is what a restart starts from then on.
+    """
+
+    launch: Launch
+    endpoints: tuple[Endpoint, ...]
+    links: Mapping[str, Path] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    load: tuple[Call, ...] = ()
+    files_after: Mapping[str, str] = field(default_factory=dict)
+    unload: tuple[Call, ...] = ()
+    unlinks: tuple[str, ...] = ()
+    files_before: Mapping[str, str] = field(default_factory=dict)
+    undo: tuple[Call, ...] = ()

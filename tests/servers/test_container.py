@@ -1,0 +1,62 @@
+"""The command line of a container engine, as plain data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deploy_core.device import Device
+from deploy_core.errors import UnavailableError, UsageError
+from deploy_servers.container import Contained, Container, require, run_command
+
+FOLDER = Path("/run/deploy-triton-1")
+WHAT = Contained("a/server:1", ("serve", "--port", "80"), {"A": "b c"}, writes=("/tmp", "/logs"), entrypoint="")
+
+
+def command(container: Container, device: str = "cpu", host: str = "127.0.0.1") -> list[str]:
+    return list(run_command(container, WHAT, folder=FOLDER, host=host, ports=(80, 81), device=Device.parse(device)))
+
+
+def test_everything_is_read_only_and_published_where_asked() -> None:
+    parts = command(Container("/usr/bin/docker", "1:2", cpus="2", memory="1g"))
+    assert parts[:2] == ["/usr/bin/docker", "run"]
+    wanted = "--rm --read-only --cap-drop=ALL --security-opt=no-new-privileges --user=1:2 --cpus=2 --memory=1g"
+    assert set(wanted.split()) <= set(parts)
+    assert {"--volume=/run/deploy-triton-1:/deploy:ro", "--name=deploy-triton-1", "--env=A=b c"} <= set(parts)
+    assert {"--publish=127.0.0.1:80:80", "--publish=127.0.0.1:81:81", "--tmpfs=/logs"} <= set(parts)
+    assert parts[-5:] == ["--entrypoint=", "a/server:1", "serve", "--port", "80"]
+    assert "--publish=[::1]:80:80" in command(Container("docker", "1:2"), host="::1")
+    assert command(Container("docker", "1:2", image="mine:2"))[-4] == "mine:2"
+
+
+@pytest.mark.parametrize(
+    ("engine", "device", "wanted"),
+    [
+        ("docker", "cpu", []),
+        ("docker", "cuda", ["--gpus=all"]),
+        ("docker", "cuda:0,2", ['--gpus="device=0,2"']),
+        ("podman", "cuda", ["--device=nvidia.com/gpu=all"]),
+        ("podman", "cuda:0,2", ["--device=nvidia.com/gpu=0", "--device=nvidia.com/gpu=2"]),
+    ],
+)
+def test_gpus(engine: str, device: str, wanted: list[str]) -> None:
+    assert [part for part in command(Container(engine, "1:2"), device) if "gpu" in part] == wanted
+
+
+def test_no_engine_is_one_sentence() -> None:
+    for none in (None, Container("", "1:2")):
+        with pytest.raises(UnavailableError, match="neither Docker nor Podman"):
+            require(none)
+
+
+@pytest.mark.parametrize("text", ["gpu", "cuda:", "cuda:a", "cuda:0,0", "cpu:0", ""])
+def test_what_is_no_device(text: str) -> None:
+    with pytest.raises(UsageError):
+        Device.parse(text)
+
+
+def test_a_process_sees_the_gpus_it_was_given() -> None:
+    shown = {text: Device.parse(text).env.get("CUDA_VISIBLE_DEVICES") for text in ("cpu", "cuda", "cuda:1,0")}
+    assert shown == {"cpu": "-1", "cuda": None, "cuda:1,0": "1,0"}
+    assert str(Device.parse("cuda:1,0")) == "cuda:1,0"
