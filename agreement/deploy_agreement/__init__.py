@@ -5,7 +5,7 @@ from deploy_agreement.degradation import COLLAPSED, DEGRADED, Degradation, Outpu
 from deploy_agreement.inputs import batches_like, enough_rows, golden_inputs, same_inputs
 from deploy_agreement.limits import ANY, Tolerance, tolerance
 from deploy_agreement.quantised import measured, tolerances, with_degradation
-from deploy_agreement.report import Agreement, OutputAgreement, Problem, Report, failed
+from deploy_agreement.report import Agreement, OutputAgreement, Problem, ProofError, Report, failed, unproved
 from deploy_agreement.rounding import Noise, noise, require_numbers
 from deploy_agreement.shapes import Promise, Refused, Sized, again, compare_sizes, promise
 
@@ -21,6 +21,7 @@ __all__ = [
     "OutputDegradation",
     "Problem",
     "Promise",
+    "ProofError",
     "Refused",
     "Report",
     "Sized",
@@ -40,5 +41,6 @@ __all__ = [
     "same_inputs",
     "tolerance",
     "tolerances",
+    "unproved",
     "with_degradation",
 ]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deploy_agreement.degradation import Degradation
 from deploy_agreement.limits import Tolerance
-from deploy_core.errors import DeployError, EndpointError, UnavailableError
+from deploy_core.errors import DeployError, EndpointError, ExportError, UnavailableError
 
 SCHEMA = "deploy/agreement/1"
 _UNREACHABLE = ("UNAVAILABLE", "DEADLINE_EXCEEDED")  # any other status is an answer, and a wrong one
@@ -78,7 +78,8 @@ class Agreement:
     """What one comparison found; `error` is set if the subject could not be asked at all.
 
     `sizes` are those of symbols other than the batch at which it agrees. `unavailable` says that this is no fault of the
-    subject: a library is not installed, nobody answers at the endpoint.
+    subject: a library is not installed, nobody answers at the endpoint. `unproved` says, too, that its version is stored
+    all the same, so that the others decide.
     """
 
     subject: str
@@ -89,6 +90,7 @@ class Agreement:
     sizes: tuple[Mapping[str, int], ...] = ()
     error: str = ""
     unavailable: bool = False
+    unproved: bool = False
     degradation: Degradation | None = None
 
     @property
@@ -125,6 +127,7 @@ class Agreement:
             "problems": [problem.to_json() for problem in self.problems],
             "error": self.error,
             "unavailable": self.unavailable,
+            "unproved": self.unproved,
             "degradation": self.degradation.to_json() if self.degradation else None,
         }
 
@@ -139,9 +142,14 @@ class Report:
     )
 
     @property
+    def bad(self) -> tuple[Agreement, ...]:
+        """The rows that do not agree, but for those that are stored unproved."""
+        return tuple(row for row in self.rows if not row.ok and not row.unproved)
+
+    @property
     def ok(self) -> bool:
-        """Whether there is a row, and every row agrees."""
-        return bool(self.rows) and all(row.ok for row in self.rows)
+        """Whether a row agrees, and none is bad."""
+        return any(row.ok for row in self.rows) and not self.bad
 
     @property
     def exit_code(self) -> int:
@@ -159,6 +167,22 @@ class Report:
             "rows": [row.to_json() for row in self.rows],
             "promised": dict(self.promised),
         }
+
+
+_NOTHING = Report(())
+
+
+class ProofError(ExportError):
+    """What was written does not answer as the source model does; `report` says where."""
+
+    def __init__(self, message: str, *, hint: str = "", report: Report = _NOTHING) -> None:
+        super().__init__(message, hint=hint)
+        self.report = report
+
+
+def unproved(row: Agreement) -> Agreement:
+    """Give the row of what is stored all the same if it is not available."""
+    return replace(row, unproved=row.unavailable)
 
 
 def failed(subject: str, error: DeployError, *, rows: int = 0) -> Agreement:

@@ -4,7 +4,8 @@
     ├── UsageError               2  unknown option, source, format, name or version
     │   └── InputError           2  tensors that do not fit a signature
     ├── ExportError              3  a conversion failed, hung or died; NaN; frozen dimension
-    │   └── UnsafeError          3  a file from outside would run code or touch other files
+    │   ├── UnsafeError          3  a file from outside would run code or touch other files
+    │   └── ProofError           3  or 4: a file that was written answers otherwise (`deploy_agreement`, with its report)
     ├── TamperedError            4  a stored file is not what was published
     ├── GateError                5  a latency or budget gate failed
     ├── UnavailableError         6  an extra, Java or an engine is missing; port taken; endpoint unreachable or never ready

@@ -78,9 +78,17 @@ def test_what_nothing_here_can_run_is_stored_and_said(deploy: Deploy, tmp_path: 
     assert "does not answer safetensors bodies" in rows["mar"]["error"]
     remarks = {artifact["name"]: artifact["remarks"] for artifact in document["artifacts"]}
     assert remarks["coreml"][0].startswith("written, not run")
+    assert document["agreement"]["ok"], "the others decide"
     checked = deploy("check", "net", "--store", "models")
-    assert checked.returncode == 6, "all that could be asked agrees"
-    assert "NOT ASKED" in checked.stdout
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stdout.count("NOT ASKED") == 2
+    assert "2 could not be asked" in checked.stdout
+    weights = next(path for path in (tmp_path / "models/net/1/coreml").rglob("*") if path.is_file())
+    weights.chmod(0o644)
+    weights.write_bytes(b"others")
+    checked = deploy("check", "net", "--store", "models")
+    assert checked.returncode == 4, "it was asked whether it is what was published"
+    assert checked.stdout.count("NOT ASKED") == 1
 
 
 def test_openvino_tells_nobody() -> None:

@@ -142,7 +142,7 @@ def test_a_frozen_sequence_is_found_in_every_format(workers: Workers, tmp_path: 
     )
     with pytest.raises(ExportError, match="nothing was stored") as caught:
         proof.prove(workers, opened, passed_off, golden, measured, promised, lambda event: None)
-    rows = {row.subject: row for row in caught.value.report.rows}  # type: ignore[attr-defined]
+    rows = {row.subject: row for row in caught.value.report.rows}
     assert caught.value.exit_code == 3
     assert "onnx: frozen dimension: it does not answer seq = 1" in str(caught.value)
     found = {name: {problem.kind for problem in row.problems} for name, row in rows.items() if row.problems}

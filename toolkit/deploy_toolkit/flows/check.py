@@ -25,6 +25,7 @@ from deploy_agreement import (
     failed,
     noise,
     same_inputs,
+    unproved,
 )
 from deploy_core import state
 from deploy_core.errors import DeployError, TamperedError, UsageError
@@ -92,7 +93,8 @@ def check(request: Request, *, store: Path, on_event: OnEvent = silent) -> Repor
 def _rows(todo: list[Subject], wanted: _Wanted, request: Request, on_event: OnEvent) -> Iterator[Agreement]:
     for subject in todo:
         on_event(f"checking {subject.name}")
-        yield _row(subject, wanted, request)
+        row = _row(subject, wanted, request)
+        yield unproved(row) if subject.unproved else row
 
 
 def _row(subject: Subject, wanted: _Wanted, request: Request) -> Agreement:

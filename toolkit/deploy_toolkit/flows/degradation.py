@@ -12,6 +12,7 @@ from deploy_agreement import (
     DEGRADED,
     Agreement,
     Noise,
+    ProofError,
     Report,
     Tolerance,
     compare,
@@ -20,7 +21,7 @@ from deploy_agreement import (
     with_degradation,
 )
 from deploy_core.artifact import Artifact, size_of
-from deploy_core.errors import ExportError, UsageError
+from deploy_core.errors import UsageError
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Tensors
 from deploy_exporters.formats import split
@@ -98,18 +99,17 @@ def check_limit(names: Iterable[str], limit: float | None) -> None:
 
 
 def require(report: Report, limit: float | None) -> None:
-    """Raise ExportError if a variant has collapsed or is further off than `limit`, a share; None is no limit."""
+    """Raise ProofError if a variant has collapsed or is further off than `limit`, a share; None is no limit."""
     if limit is None:
         return
     beyond = {row.subject: row.degradation.beyond(limit) for row in report.rows if row.degradation is not None}
     told = "; ".join(f"{subject}: {why}" for subject, why in beyond.items() if why)
     if told:
-        error = ExportError(
+        raise ProofError(
             f"nothing was stored, since a variant is degraded beyond {limit:.2%} ({told})",
             hint="leave the variant out, calibrate it with more rows of real inputs, or allow more",
+            report=report,
         )
-        error.report = report  # type: ignore[attr-defined]  # for notebooks
-        raise error
 
 
 def _with_size(row: Agreement, bytes_of: Mapping[str, int]) -> Agreement:

@@ -96,7 +96,8 @@ def artifact_json(artifact: Artifact) -> dict[str, Any]:
 def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Exported:
     """Write, prove and publish; nothing is published unless every file agrees with the source model.
 
-    Raises UsageError, and ExportError whose exit code is 4 if a file disagrees and whose `report` says where.
+    Raises UsageError, ExportError for a conversion that failed, ProofError, whose `report` says where, for a file that
+    does not answer as the source does; its exit code is 4 if it disagrees.
     """
     require_sound(request)
     shelf = Store(store)

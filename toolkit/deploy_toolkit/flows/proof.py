@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deploy_agreement import Agreement, Noise, Promise, Report, Sized, batches_for, compare_sizes, failed
+from deploy_agreement import (
+    Agreement,
+    Noise,
+    Promise,
+    ProofError,
+    Report,
+    Sized,
+    batches_for,
+    compare_sizes,
+    failed,
+    unproved,
+)
 from deploy_core.artifact import Artifact
 from deploy_core.errors import ExportError, UnavailableError, UsageError
 from deploy_core.signature import BATCH
@@ -29,7 +40,7 @@ def prove(
     promised: Promise,
     on_event: OnEvent,
 ) -> Report:
-    """Run every written file and the reference; raise ExportError unless each answers as the source model does.
+    """Run every written file and the reference; raise ProofError unless each answers as the source model does.
 
     Its exit code is 4 for another prediction, 3 for a file that cannot run or is frozen; its `report` says where.
     Each is asked for the golden inputs, and for every size that is promised. A file of a format that nothing here can run is not proved: its row says so.
@@ -38,11 +49,11 @@ def prove(
     batches = batches_for(opened.signature, promised.ranges.get(BATCH))
     for subject, artifact in _subjects(written):
         on_event(f"comparing {subject}")
-        rows.append(_row(workers, subject, artifact, _Wanted(golden, measured, batches, promised.sized)))
+        rows.append(unproved(_row(workers, subject, artifact, _Wanted(golden, measured, batches, promised.sized))))
     report = Report(tuple(rows), promised.to_json())
     for warning in degradation.warnings(report):
         on_event(f"warning: {warning}")
-    if not all(row.ok or row.unavailable for row in rows):
+    if report.bad:
         raise _disagreement(report)
     _require_asked(written, report)
     return report
@@ -82,29 +93,27 @@ def _subjects(written: Export) -> list[tuple[str, Artifact]]:
 
 
 def _require_asked(written: Export, report: Report) -> None:
-    """Raise ExportError for a handler of the user's own that could not be asked, unless they said that it may be so.
+    """Raise ProofError for a handler of the user's own that could not be asked, unless they said that it may be so.
 
     What fails here may work in TorchServe, and may as well be broken: that is not told from outside.
     """
     for row, (subject, artifact) in zip(report.rows, _subjects(written), strict=True):
         if row.unavailable and artifact.options.get("handler") and artifact.options.get("unproved") != "yes":
-            error = ExportError(
+            raise ProofError(
                 f"nothing was stored, since {subject} could not be asked: {row.error}",
                 hint="--set mar.unproved=yes stores an archive whose handler only TorchServe can run",
+                report=report,
             )
-            error.report = report  # type: ignore[attr-defined]  # for notebooks
-            raise error
 
 
-def _disagreement(report: Report) -> ExportError:
-    bad = [row for row in report.rows if not row.ok and not row.unavailable]
-    told = "; ".join(f"{row.subject}: {row.why}" for row in bad)
-    error = ExportError(
+def _disagreement(report: Report) -> ProofError:
+    told = "; ".join(f"{row.subject}: {row.why}" for row in report.bad)
+    error = ProofError(
         f"nothing was stored, since not every file predicts what the source does ({told})",
         hint="the routes that wrote them are in `deploy formats`; leave such a format out, or tell us",
+        report=report,
     )
-    error.exit_code = 3 if all(_not_converted(row) for row in bad) else report.exit_code
-    error.report = report  # type: ignore[attr-defined]  # for notebooks
+    error.exit_code = 3 if all(_not_converted(row) for row in report.bad) else report.exit_code
     return error
 
 

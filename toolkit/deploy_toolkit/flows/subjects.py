@@ -22,7 +22,7 @@ Named = Version | Path | Endpoint
 class Subject:
     """One thing to ask; `damage` says how its file differs from what was published.
 
-    `artifact` is the one of `version` that is asked.
+    `artifact` is the one of `version` that is asked; `unproved` says that nothing could ask it when that was stored.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Subject:
     damage: str = ""
     version: Version | None = None
     artifact: Artifact | None = None
+    unproved: bool = False
 
 
 def find(text: str, shelf: Store) -> Named:
@@ -68,11 +69,14 @@ def _of_version(version: Version, workers: Workers) -> Iterator[Subject]:
     artifacts = {artifact.path: (artifact.name, artifact) for artifact in version.artifacts}
     if version.reference is not None and version.reference.path not in artifacts:
         artifacts[version.reference.path] = ("reference", version.reference)
+    unproved = {row["subject"] for row in version.agreement.get("rows", ()) if row.get("unavailable")}
     for name, artifact in artifacts.values():
         damage = _damage(version, artifact, damages)
         # A damaged file is a stranger: nothing that the manifest says vouches for it, least of all for code in it.
         opener = partial(_open_stranger, workers, artifact.path) if damage else partial(hosted, workers, artifact)
-        yield Subject(f"{version.name}@{version.number}/{name}", opener, damage, version, artifact)
+        yield Subject(
+            f"{version.name}@{version.number}/{name}", opener, damage, version, artifact, unproved=name in unproved
+        )
 
 
 def _open_stranger(workers: Workers, path: Path, *, trust: bool = False) -> Predictor:
