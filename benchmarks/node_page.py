@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
+from textwrap import wrap
 from typing import Any
 
 from benchmarks.node_runs import CONSTANT, PASS, TFLITE
 
 _PACKAGES = ("onnx", "tensorflow", "ai-edge-litert", "numpy")
 _LONGEST_REASON = 110
+_WIDTH = 120
+_KINDS = (  # of what is told of a case: a pattern, the kind that it is, and what of it is worth saying
+    (r"no translation of (.+)", "no translation", r"\1"),
+    (r"cannot be translated to TensorFlow: (.+)", "no translation", r"\1"),
+    (r"TFLite has no operators of its own for (.+)", "no file, as TFLite has no such operator", r"\1"),
+    (r"(\w+) location mismatch", "another answer", r"\1 in other places"),
+    (r"Mismatched elements: (\d+) / (\d+)", "another answer", r"\1 of \2 elements"),
+    (r"\S+ is \w+\[.*wanted is .*", "another shape or dtype", r"\g<0>"),
+)
 
 
 def versions() -> dict[str, str]:
@@ -39,9 +50,14 @@ def _lines(document: dict[str, Any], summary: Sequence[str]) -> Iterator[str]:
     yield "exporters write them as constants. TFLite *refuses* what it has no operator for, most of all float64 and the"
     yield "rarer integers: then no file is written."
     yield ""
-    yield "| operator | cases | SavedModel | TFLite | what does not pass, and why |"
-    yield "| --- | ---: | ---: | ---: | --- |"
+    yield "| operator | cases | SavedModel | TFLite |"
+    yield "| --- | ---: | ---: | ---: |"
     yield from _rows(document)
+    yield ""
+    yield "## What does not pass, and why"
+    yield ""
+    yield "TFLite's lists leave out what does not pass through SavedModel either."
+    yield from _problems(document)
 
 
 def _rows(document: dict[str, Any]) -> Iterator[str]:
@@ -50,21 +66,31 @@ def _rows(document: dict[str, Any]) -> Iterator[str]:
         by_operator[case["operator"]].append(case)
     for operator, cases in sorted(by_operator.items()):
         passed = [sum(case[way]["state"] == PASS for case in cases) for way in (CONSTANT, TFLITE)]
-        yield f"| {operator} | {len(cases)} | {passed[0]} | {passed[1]} | {'; '.join(_problems(cases))} |"
+        yield f"| {operator} | {len(cases)} | {passed[0]} | {passed[1]} |"
 
 
-def _problems(cases: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Say each reason once, with the cases that have it."""
-    names: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for case in cases:
-        for way in (CONSTANT, TFLITE):
-            if case[way]["state"] != PASS and not (way == TFLITE and case[CONSTANT]["state"] != PASS):
-                names[way, _short(case[way]["reason"])].append(case["name"].removeprefix("test_"))
-    for (way, reason), having in names.items():
-        title = "SavedModel" if way == CONSTANT else "TFLite"
-        yield f"{title}: {reason} ({having[0] if len(having) == 1 else f'{having[0]} and {len(having) - 1} more'})"
+def _problems(document: dict[str, Any]) -> Iterator[str]:
+    """List the cases by the kind of their reason, then by the reason."""
+    names: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for way, title in ((CONSTANT, "SavedModel"), (TFLITE, "TFLite")):
+        for case in document["cases"]:
+            if case[way]["state"] != PASS and (way == CONSTANT or case[CONSTANT]["state"] == PASS):
+                kind, reason = _reason(case[way]["reason"])
+                names[f"{title}: {kind}"][reason].append(case["name"].removeprefix("test_"))
+    for title, by_reason in names.items():
+        yield from ("", f"### {title} ({sum(map(len, by_reason.values()))})", "")
+        for reason, having in sorted(by_reason.items(), key=lambda row: row[1]):
+            yield from wrap(f"- {reason}: {', '.join(having)}", _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
-def _short(reason: str) -> str:
-    clean = reason.replace("|", "/").replace("`", "'").replace("<", "‹").replace(">", "›").replace("*", "·")
+def _reason(told: str) -> tuple[str, str]:
+    for pattern, kind, words in _KINDS:
+        if found := re.search(pattern, told):
+            return kind, _plain(found.expand(words))
+    return "an error", _plain(told)
+
+
+def _plain(text: str) -> str:
+    """Say it in one short piece of text that Markdown takes as it is."""
+    clean = text.replace("`", "'").replace("<", "‹").replace(">", "›").replace("*", "·")
     return clean if len(clean) <= _LONGEST_REASON else f"{clean[: _LONGEST_REASON - 1]}…"

@@ -35,12 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         node_cases.LIST.write_text(node_cases.written_list())
         print(f"{node_cases.LIST.name}: {len(node_cases.listed())} cases")
         return 0
-    cases = _chosen(list(node_cases.load().values()), options)
-    document = measured(cases, options.workers)
+    document = json.loads(options.read.read_text()) if options.read else _measured(options)
     for line in summary(document):
         print(line)
     _write(options, document)
     return 0
+
+
+def _measured(options: argparse.Namespace) -> dict[str, Any]:
+    return measured(_chosen(list(node_cases.load().values()), options), options.workers)
 
 
 def _write(options: argparse.Namespace, document: dict[str, Any]) -> None:
@@ -62,7 +65,8 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2, help="processes at a time (default: 2)")
     parser.add_argument("--failures", action="store_true", help="print every case that does not pass, and why")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every outcome as JSON")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the table per operator as Markdown")
+    parser.add_argument("--read", type=Path, metavar="FILE", help="take the outcomes from such a file, and run nothing")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the page as Markdown")
     return parser.parse_args(arguments)
 
 
