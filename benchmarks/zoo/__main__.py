@@ -83,8 +83,9 @@ def _run(model: Model, by: str, options: argparse.Namespace, place: str) -> None
     else:
         reason = f"{model.file.name} is not there: see --models-folder"
         found = [Outcome(model.name, name, by, "failed" if by == "ours" else "none", reason) for name in left]
-    made = {"date": datetime.now(UTC).date().isoformat(), "tools": tools(), "commit": commit()}
-    append(options.results, [replace(outcome, version=model.version, **made) for outcome in found])
+    date, used, at = datetime.now(UTC).date().isoformat(), tools(), commit()
+    made = [replace(outcome, version=model.version, date=date, tools=used, commit=at) for outcome in found]
+    append(options.results, made)
     told = " ".join(f"{outcome.format}:{outcome.verdict}" for outcome in found)
     print(f"{place} {model.name} {by} {time.perf_counter() - began:.0f} s  {told}", file=sys.stderr, flush=True)
 

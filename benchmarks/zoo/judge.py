@@ -25,6 +25,7 @@ from deploy_core.predictor import Predictor
 from deploy_core.signature import BATCH, Array, Signature, Tensors, TensorSpec
 from deploy_exporters import sources
 from deploy_exporters.formats import load_file
+from deploy_exporters.sources import Given
 from deploy_exporters.sources.opening import open_source
 
 _FROZEN = {"frozen-batch", "frozen-dimension"}
@@ -111,7 +112,7 @@ class InPlace:
 def opened(model: Model) -> Judge:
     """Open a model here as the flow does in its worker, and ask what the flow asks."""
     specs = tuple(map(TensorSpec.parse, model.inputs))
-    source: Any = open_source(sources.find(model.location), None, specs, ())
+    source: Any = open_source(sources.find(model.location), Given(inputs=specs))
     inputs = golden_inputs(source.signature, source.example)
     measured = noise(source, *batches_like(source.signature, inputs))
     bounds = {symbol: (least, greatest) for symbol, least, greatest in model.ranges}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from benchmarks.zoo import __main__ as zoo
-from benchmarks.zoo import children, page, pairs, registry
+from benchmarks.zoo import children, judge, page, pairs, registry
 from benchmarks.zoo.judge import InPlace
 from benchmarks.zoo.model import Model
 from benchmarks.zoo.models import images, sequences
@@ -101,6 +101,13 @@ def test_one_model_all_the_way_and_not_twice(tmp_path: Path, capsys: pytest.Capt
     assert zoo.main([*command, "--write", str(tmp_path / "zoo.md")]) == 0
     assert results.read_text() == before
     assert "| mlp |" in (tmp_path / "zoo.md").read_text()
+
+
+def test_the_judge_opens_a_model_and_agrees_with_it() -> None:
+    opened = judge.opened(MLP)
+    assert [spec.name for spec in opened.source.signature.inputs] == [*opened.inputs]
+    np.testing.assert_array_equal(opened.source.predict(opened.inputs)["output"], opened.outputs["output"])
+    assert 0 < opened.noise.values["output"] < 1e-5
 
 
 def test_a_model_that_takes_too_long_has_failed() -> None:

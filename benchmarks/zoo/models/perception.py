@@ -171,7 +171,7 @@ def whisper_encoder() -> object:
         eos_token_id=2,
         decoder_start_token_id=1,
     )
-    model = settled(transformers.WhisperModel(config)).get_encoder()
+    model = settled(transformers.WhisperModel(config)).get_encoder()  # type: ignore[operator]
     return model, {"input_features": floats(2, 16, 48)}
 
 

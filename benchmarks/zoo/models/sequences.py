@@ -60,7 +60,7 @@ class WaveNet(nn.Module):
             left, right = both.chunk(2, dim=1)
             out = mix(torch.tanh(left) * torch.sigmoid(right))
             x, skips = x + out, skips + out
-        return self.head(torch.relu(skips))
+        return self.head(torch.relu(skips))  # type: ignore[arg-type]
 
 
 class MaskedAttention(nn.Module):
