@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,27 @@ class OpenedSource(HostedExact):
 
 
 @dataclass(frozen=True)
+class Order:
+    """What to write: the formats below `folder`, each under the model's `name`.
+
+    A format may be named with its variant: `tflite-int8`; `calibration` holds rows of real inputs for those. `options`
+    are by format, `ranges` the least and the greatest size of a symbol. `proofs` are inputs with the source's own
+    answers, at other sizes than the example's: what tells one way of writing a file from another beside 2 and 3 rows of
+    the example. What is `known` of the same model is read instead of being written again, and so is its `reference`.
+    """
+
+    formats: Sequence[str]
+    folder: Path
+    name: str
+    options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    calibration: Tensors | None = None
+    ranges: Ranges = field(default_factory=dict)
+    proofs: Sequence[Proof] = ()
+    reference: Artifact | None = None
+    known: Sequence[Artifact] = ()
+
+
+@dataclass(frozen=True)
 class Export:
     """What an export wrote; `reference` answers for the source model later on."""
 
@@ -68,13 +89,8 @@ class _Run:
 
     workers: Workers
     opened: OpenedSource
-    folder: Path
-    name: str
-    options: Mapping[str, Mapping[str, str]]
+    order: Order
     on_step: Callable[[str], None]
-    calibration: Tensors | None = None
-    ranges: Ranges = field(default_factory=dict)
-    proofs: tuple[Proof, ...] = ()
     files: dict[str, Path] = field(default_factory=dict)
     written: dict[str, Written] = field(default_factory=dict)
     routes: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -99,43 +115,35 @@ def open_source(
 def export(
     workers: Workers,
     opened: OpenedSource,
-    formats: Sequence[str],
+    order: Order,
     *,
-    folder: Path,
-    name: str,
-    options: Mapping[str, Mapping[str, str]] | None = None,
-    calibration: Tensors | None = None,
-    ranges: Ranges | None = None,
-    reference: Artifact | None = None,
-    known: Sequence[Artifact] = (),
-    proofs: Sequence[Proof] = (),
     on_step: Callable[[str], None] = lambda step: None,
 ) -> Export:
-    """Write the formats and the reference below `folder`; `on_step` hears the name of each step before it runs.
-
-    No reference is written if there is one; what is `known` of the same model is read instead of being written again.
-
-    A format may be named with its variant: `tflite-int8`; `calibration` holds rows of real inputs for those.
-    `ranges` are the least and the greatest size of a symbol. `proofs` are inputs with the source's own answers, at other
-    sizes than the example's: what tells one way of writing a file from another beside 2 and 3 rows of the example.
+    """Write the formats and the reference; `on_step` hears the name of each step before it runs.
 
     Raises UsageError and UnavailableError before anything is written, ExportError for a conversion that failed.
     """
-    wanted = tuple(dict.fromkeys(formats))
-    check(opened.kind, wanted, options or {})
-    require_calibration(wanted, given=calibration is not None)
-    rows = None if calibration is None else representative.checked(opened.signature, calibration)
-    folder.mkdir(parents=True, exist_ok=True)
-    run = _Run(workers, opened, folder.absolute(), name, options or {}, on_step, rows, ranges or {})
-    run.proofs = (*_proofs(opened), *proofs)
-    _know(run, (artifact for artifact in known if artifact.name not in wanted))
+    run = _Run(workers, opened, _checked(opened, order), on_step)
+    wanted = run.order.formats
+    run.order.folder.mkdir(parents=True, exist_ok=True)
+    _know(run, (artifact for artifact in order.known if artifact.name not in wanted))
     _prepare(run, wanted)
     for each in wanted:
         _follow(run, each)
-    reference = reference or _reference(run)
+    reference = order.reference or _reference(run)
     artifacts = tuple(_artifact(run, each, _whole(run.files[each])) for each in wanted)
     _discard(run, wanted)
     return Export(artifacts, reference)
+
+
+def _checked(opened: OpenedSource, order: Order) -> Order:
+    """Give the order as the steps need it: each format once, the rows as the signature wants them, all proofs."""
+    wanted = tuple(dict.fromkeys(order.formats))
+    check(opened.kind, wanted, order.options)
+    require_calibration(wanted, given=order.calibration is not None)
+    rows = None if order.calibration is None else representative.checked(opened.signature, order.calibration)
+    proofs = (*_proofs(opened), *order.proofs)
+    return replace(order, formats=wanted, folder=order.folder.absolute(), calibration=rows, proofs=proofs)
 
 
 def _proofs(opened: OpenedSource) -> Iterator[Proof]:
@@ -155,7 +163,7 @@ def check(kind: str, formats: Iterable[str], options: Mapping[str, Mapping[str, 
 
 def _know(run: _Run, artifacts: Iterable[Artifact]) -> None:
     for artifact in artifacts:
-        file = artifact.path / file_of(artifact.name, run.name)  # in a folder, if something lies beside it
+        file = artifact.path / file_of(artifact.name, run.order.name)  # in a folder, if something lies beside it
         run.files[artifact.name] = file if artifact.path.is_dir() and file.is_file() else artifact.path
         run.routes[artifact.name] = artifact.route
         run.tools[artifact.name] = artifact.tools
@@ -180,19 +188,20 @@ def _follow(run: _Run, name: str) -> None:
 def _run_step(run: _Run, name: str) -> None:
     step = STEPS[name]
     run.on_step(name)
-    writes = run.folder / step.writes / file_of(step.writes, run.name)
+    order = run.order
+    writes = order.folder / step.writes / file_of(step.writes, order.name)
     writes.parent.mkdir(parents=True, exist_ok=True)
     reads = run.files[step.reads] if step.reads else None
     job = Job(
         reads,
         writes,
         run.opened.signature,
-        run.proofs,
-        run.name,
-        options=run.options.get(split(step.writes)[0], {}),
-        calibration=run.calibration,
+        tuple(order.proofs),
+        order.name,
+        options=order.options.get(split(step.writes)[0], {}),
+        calibration=order.calibration,
         source=run.opened.source,
-        ranges=run.ranges,
+        ranges=order.ranges,
         kind=run.opened.kind,
     )
     number = None if step.reads else run.opened.number
@@ -225,7 +234,7 @@ def _reference(run: _Run) -> Artifact:
             failures.append(error)
             continue
         whole = _whole(run.files[name])
-        path = run.folder / "reference" / whole.name
+        path = run.order.folder / "reference" / whole.name
         path.parent.mkdir(exist_ok=True)
         _link(whole, path)
         return _artifact(run, name, path)
@@ -254,7 +263,7 @@ def _artifact(run: _Run, name: str, path: Path) -> Artifact:
         signature=run.opened.signature,
         variant=variant,
         route=run.routes[name],
-        options=dict(run.options.get(format_, {})),
+        options=dict(run.order.options.get(format_, {})),
         tools=run.tools[name],
         digest=digest_of(path),
         changes=run.written[name].changes,
@@ -264,5 +273,5 @@ def _artifact(run: _Run, name: str, path: Path) -> Artifact:
 
 def _discard(run: _Run, wanted: Sequence[str]) -> None:
     for name, path in run.files.items():
-        if name not in wanted and path.is_relative_to(run.folder):
-            shutil.rmtree(run.folder / name)
+        if name not in wanted and path.is_relative_to(run.order.folder):
+            shutil.rmtree(run.order.folder / name)

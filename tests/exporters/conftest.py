@@ -15,7 +15,7 @@ from deploy_core.artifact import Artifact
 from deploy_core.errors import UsageError
 from deploy_core.signature import Tensors, TensorSpec
 from deploy_exporters import sources
-from deploy_exporters.export import OpenedSource, export, open_source
+from deploy_exporters.export import OpenedSource, Order, export, open_source
 from deploy_exporters.worker import Workers
 
 
@@ -78,7 +78,7 @@ def _export(model: str, folder: Path, file: Path | None) -> None:
         source = file or _source(workers, MODELS[model], folder)
         inputs = tuple(map(TensorSpec.parse, MODELS[model].inputs))
         opened = open_source(workers, sources.find(str(source)), inputs=inputs)
-        written = export(workers, opened, formats_of(model), folder=folder / "files", name="net", on_step=steps.append)
+        written = export(workers, opened, Order(formats_of(model), folder / "files", "net"), on_step=steps.append)
         answers = {}
         for rows in BATCHES:
             inputs = random_inputs(opened.signature.inputs, rows)

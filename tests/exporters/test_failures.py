@@ -13,7 +13,7 @@ import pytest
 from deploy_core.errors import ExportError
 from deploy_core.signature import Signature, TensorSpec
 from deploy_exporters import routes, sources
-from deploy_exporters.export import OpenedSource, export, open_source
+from deploy_exporters.export import OpenedSource, Order, export, open_source
 from deploy_exporters.worker import Workers
 
 HERE = Path(__file__).parent
@@ -56,7 +56,7 @@ def test_a_converter_that_fails(
     limits = {"burns": (1, 120), "waits": (60, 2)}.get(how, (60, 120))
     monkeypatch.setattr(opened.worker, "_limits", limits)
     with pytest.raises(ExportError, match=words) as caught:
-        export(workers, opened, ["onnx"], folder=tmp_path / "files", name="net")
+        export(workers, opened, Order(["onnx"], tmp_path / "files", "net"))
     assert caught.value.exit_code == 3
     assert str(tmp_path / "logs") in caught.value.hint
     assert not (tmp_path / "files" / "onnx" / "model.onnx").exists()

@@ -16,7 +16,7 @@ import pytest
 from deploy_core.errors import DeployError, ExportError
 from deploy_core.signature import TensorSpec
 from deploy_exporters import sources
-from deploy_exporters.export import export, open_source
+from deploy_exporters.export import Order, export, open_source
 from deploy_exporters.formats import hosted
 from deploy_exporters.worker import Workers
 
@@ -36,7 +36,7 @@ def test_a_model_with_code_of_its_own_keeps_a_reference_that_needs_none(
 ) -> None:
     source = open_source(opener, sources.find(f"{KERAS}:own_code"))
     assert source.description["own_code"] == ["Twice", "lambda"]
-    written = export(opener, source, ["onnx"], folder=tmp_path, name="net")
+    written = export(opener, source, Order(["onnx"], tmp_path, "net"))
     assert written.reference.format == "savedmodel"
     inputs = {"x": np.random.default_rng(0).standard_normal((3, 6)).astype(np.float32)}
     for artifact in (*written.artifacts, written.reference):
@@ -44,7 +44,7 @@ def test_a_model_with_code_of_its_own_keeps_a_reference_that_needs_none(
         np.testing.assert_allclose(predictor.predict(inputs)["y"], source.predict(inputs)["y"], rtol=1e-5)
         predictor.close()
     with pytest.raises(ExportError, match=r"on its torch backend cannot read the model: .* needs the class Twice"):
-        export(opener, source, ["torchscript"], folder=tmp_path / "torch", name="net")
+        export(opener, source, Order(["torchscript"], tmp_path / "torch", "net"))
 
 
 X = np.linspace(-1, 1, 18, dtype=np.float32).reshape(3, 6)
@@ -90,7 +90,7 @@ def test_a_registered_class_reaches_torch(opener: Workers, workers: Workers, tmp
     source = open_source(opener, sources.find(f"{KERAS}:registered"))
     assert [str(spec) for spec in source.signature.inputs] == ["inputs:float32[batch,6]"]
     assert source.predict_float64(source.example)["output"].dtype == np.float64
-    written = export(opener, source, ["torchscript"], folder=tmp_path, name="net")
+    written = export(opener, source, Order(["torchscript"], tmp_path, "net"))
     predictor = hosted(workers, written.artifacts[0])
     for rows in (1, 2, 7):
         inputs = {"inputs": np.random.default_rng(rows).standard_normal((rows, 6)).astype(np.float32)}
@@ -111,7 +111,7 @@ def test_classes_that_only_the_example_builds(
     opener: Workers, workers: Workers, tmp_path: Path, model: str, options: dict[str, Any]
 ) -> None:
     source = open_source(opener, sources.find(f"{KERAS}:{model}"), **options)
-    written = export(opener, source, ["savedmodel"], folder=tmp_path, name="net")
+    written = export(opener, source, Order(["savedmodel"], tmp_path, "net"))
     predictor = hosted(workers, written.artifacts[0])
     inputs = {
         spec.name: np.random.default_rng(1).standard_normal((5, spec.shape[1])).astype(np.float32)
@@ -138,7 +138,7 @@ def test_what_torch_cannot_have(
 ) -> None:
     source = open_source(opener, sources.find(f"{KERAS}:{model}"), **options)
     with pytest.raises(ExportError, match=words) as caught:
-        export(opener, source, ["torchscript"], folder=tmp_path, name="net")
+        export(opener, source, Order(["torchscript"], tmp_path, "net"))
     assert caught.value.hint
 
 

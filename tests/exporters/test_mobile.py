@@ -13,7 +13,7 @@ import pytest
 
 from deploy_core.errors import InputError, UnavailableError
 from deploy_exporters import bounds, sources
-from deploy_exporters.export import export, open_source
+from deploy_exporters.export import Order, export, open_source
 from deploy_exporters.formats import adopt, hosted, load_file
 from deploy_exporters.worker import Workers
 
@@ -36,12 +36,7 @@ def mobile(shared: Callable[[str, Callable[[Path], None]], Path]) -> dict[str, A
             opened = open_source(workers, sources.find(f"{HERE / 'torch_models.py'}:heads_with_example"))
             for number in ("first", "second"):
                 found = export(
-                    workers,
-                    opened,
-                    ["executorch", "coreml"],
-                    folder=folder / number,
-                    name="net",
-                    ranges={"batch": (1, 5)},
+                    workers, opened, Order(["executorch", "coreml"], folder / number, "net", ranges={"batch": (1, 5)})
                 )
                 made.update({f"{number}-{artifact.name}": artifact for artifact in found.artifacts})
 
@@ -78,7 +73,7 @@ def test_executorch_takes_more_rows_than_the_example_of_a_convolution(tmp_path: 
     rows = np.random.default_rng(0).normal(size=(64, 3, 16, 16)).astype(np.float32)
     with Workers(tmp_path / "logs") as own:
         opened = open_source(own, sources.find(f"{HERE / 'torch_models.py'}:cnn_with_example"))
-        (artifact,) = export(own, opened, ["executorch"], folder=tmp_path, name="net").artifacts
+        (artifact,) = export(own, opened, Order(["executorch"], tmp_path, "net")).artifacts
         predictor = hosted(own, artifact)
         want = opened.predict({"image": rows})
         for name, got in predictor.predict({"image": rows}).items():

@@ -10,7 +10,7 @@ import pytest
 
 from deploy_core.errors import ExportError, UsageError
 from deploy_exporters import sources
-from deploy_exporters.export import export, open_source
+from deploy_exporters.export import Order, export, open_source
 from deploy_exporters.sources import handover
 from deploy_exporters.worker import Workers
 from deploy_exporters.worker_process import _told
@@ -41,10 +41,10 @@ def test_outputs_that_cannot_be_named(opener: Workers, model: str, words: str) -
 def test_an_output_with_the_name_of_an_input(opener: Workers, tmp_path: Path) -> None:
     source = open_source(opener, sources.find(f"{TORCH}:name_of_input"))
     with pytest.raises(ExportError, match="x is the name of an input and of an output") as caught:
-        export(opener, source, ["onnx"], folder=tmp_path / "same", name="net")
+        export(opener, source, Order(["onnx"], tmp_path / "same", "net"))
     assert "--output" in caught.value.hint
     renamed = open_source(opener, sources.find(f"{TORCH}:name_of_input"), outputs=("y",))
-    assert export(opener, renamed, ["onnx"], folder=tmp_path / "other", name="net").artifacts
+    assert export(opener, renamed, Order(["onnx"], tmp_path / "other", "net")).artifacts
 
 
 def test_what_is_told_of_an_error_has_no_colours_and_says_what_it_announces() -> None:

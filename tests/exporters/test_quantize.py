@@ -15,7 +15,7 @@ from deploy_core.artifact import Artifact, size_of
 from deploy_core.errors import InputError, UsageError
 from deploy_core.signature import Signature, TensorSpec
 from deploy_exporters import calibration, sources
-from deploy_exporters.export import export, open_source
+from deploy_exporters.export import Order, export, open_source
 from deploy_exporters.formats import adopt, check_options, hosted, load_file
 from deploy_exporters.routes import ROUTES, STEPS, quantized, require_calibration, route
 from deploy_exporters.worker import Workers
@@ -61,11 +61,7 @@ def _make(model: str, folder: Path) -> None:
             written = export(
                 workers,
                 opened,
-                names,
-                folder=folder / name,
-                name="net",
-                options={"tflite": options},
-                calibration=calibration,
+                Order(names, folder / name, "net", options={"tflite": options}, calibration=calibration),
             )
             return {artifact.name: artifact for artifact in written.artifacts}
 

@@ -15,7 +15,7 @@ from deploy_core.artifact import digest_of
 from deploy_core.errors import DeployError, ExportError, UsageError
 from deploy_core.signature import TensorSpec
 from deploy_exporters import sources
-from deploy_exporters.export import OpenedSource, export, open_source
+from deploy_exporters.export import OpenedSource, Order, export, open_source
 from deploy_exporters.formats import hosted
 from deploy_exporters.routes import REFUSED, route
 from deploy_exporters.sources import handover
@@ -68,11 +68,11 @@ def assert_answers(workers: Workers, artifact: Any, source: OpenedSource, *, rto
 
 def test_a_branch_goes_to_onnx_by_the_old_exporter(opener: Workers, tmp_path: Path) -> None:
     source = opened(opener, write(opener, "scripted", tmp_path), inputs=X)
-    written = export(opener, source, ["onnx"], folder=tmp_path / "onnx", name="net")
+    written = export(opener, source, Order(["onnx"], tmp_path / "onnx", "net"))
     assert written.artifacts[0].route == ("onnx_from_torchscript (legacy)",)
     assert_answers(opener, written.artifacts[0], source)
     with pytest.raises(ExportError, match="no way to pt2 works: TS2EP"):
-        export(opener, source, ["pt2"], folder=tmp_path / "pt2", name="net")
+        export(opener, source, Order(["pt2"], tmp_path / "pt2", "net"))
 
 
 def test_frozen_weights_have_float64_and_an_identity(opener: Workers, exported: Any) -> None:
@@ -114,7 +114,7 @@ def test_a_signature_of_a_savedmodel_is_written_alone(opener: Workers, tmp_path:
     path = write(opener, "signatures", tmp_path)
     source = opened(opener, path, signature="heads", outputs=("mean", "chances"))
     assert [str(spec) for spec in source.signature.outputs] == ["mean:float32[batch,5]", "chances:float32[batch,4]"]
-    written = export(opener, source, ["savedmodel", "onnx"], folder=tmp_path / "out", name="net")
+    written = export(opener, source, Order(["savedmodel", "onnx"], tmp_path / "out", "net"))
     assert written.artifacts[0].route == ("savedmodel_from_savedmodel (signature heads)",)
     for artifact in written.artifacts:
         assert_answers(opener, artifact, source)
@@ -124,7 +124,7 @@ def test_strings_stay_where_a_format_has_them(opener: Workers, tmp_path: Path) -
     loud = opened(opener, write(opener, "signatures", tmp_path / "tf"), signature="upper")
     joined = opened(opener, write(opener, "text", tmp_path / "onnx"))
     for source, name in ((loud, "savedmodel"), (joined, "onnx")):
-        written = export(opener, source, [name], folder=tmp_path / name, name="net")
+        written = export(opener, source, Order([name], tmp_path / name, "net"))
         assert_answers(opener, written.artifacts[0], source)
     assert joined.predict({"first": _text("a"), "second": _text("b")})["joined"].tolist() == [b"ab"]
 
@@ -137,7 +137,7 @@ def test_onnx_with_its_weights_beside_it(opener: Workers, tmp_path: Path) -> Non
     path = write(opener, "external", tmp_path / "file")
     source = opened(opener, path)
     assert list(source.description["external_data"]) == ["weights.bin"]
-    written = export(opener, source, ["onnx", "savedmodel"], folder=tmp_path / "out", name="net")
+    written = export(opener, source, Order(["onnx", "savedmodel"], tmp_path / "out", "net"))
     folder = written.artifacts[0].path
     assert sorted(each.name for each in folder.iterdir()) == ["model.onnx", "weights.bin"]
     assert (folder / "weights.bin").read_bytes() == (path.parent / "weights.bin").read_bytes()
@@ -150,7 +150,7 @@ def test_onnx_with_its_weights_beside_it(opener: Workers, tmp_path: Path) -> Non
 def test_weights_of_torch_go_beside_the_graph_when_they_are_large(opener: Workers, tmp_path: Path) -> None:
     source = open_source(opener, sources.find(f"{HERE}/torch_models.py:cnn_with_example"))
     options = {"onnx": {"external_data": "always"}}
-    written = export(opener, source, ["onnx", "tflite"], folder=tmp_path / "asked", name="net", options=options)
+    written = export(opener, source, Order(["onnx", "tflite"], tmp_path / "asked", "net", options=options))
     folder = written.artifacts[0].path
     assert sorted(each.name for each in folder.iterdir()) == ["model.onnx", "model.onnx.data"]
     assert (folder / "model.onnx.data").stat().st_size > 4000
@@ -158,7 +158,7 @@ def test_weights_of_torch_go_beside_the_graph_when_they_are_large(opener: Worker
         "source", "builtins:exec", "from deploy_exporters.steps import onnx_file; onnx_file.INLINE_BYTES = 1000"
     )
     try:
-        large = export(opener, source, ["onnx"], folder=tmp_path / "large", name="net")
+        large = export(opener, source, Order(["onnx"], tmp_path / "large", "net"))
     finally:
         back = "from deploy_exporters.steps import onnx_file; onnx_file.INLINE_BYTES = 1_900_000_000"
         opener.call("source", "builtins:exec", back)
@@ -166,19 +166,17 @@ def test_weights_of_torch_go_beside_the_graph_when_they_are_large(opener: Worker
         assert_answers(opener, artifact, source)
     assert large.artifacts[0].path.is_dir()
     with pytest.raises(UsageError, match=r"onnx\.external_data is 'never'"):
-        export(
-            opener, source, ["onnx"], folder=tmp_path / "no", name="net", options={"onnx": {"external_data": "never"}}
-        )
+        export(opener, source, Order(["onnx"], tmp_path / "no", "net", options={"onnx": {"external_data": "never"}}))
 
 
 @pytest.mark.parametrize("name", ["tflite", "mar"])
 def test_adopted_files_are_kept_to_the_byte(opener: Workers, exported: Any, tmp_path: Path, name: str) -> None:
     path = exported("torch-cnn").artifacts[name].path
     source = opened(opener, path)
-    written = export(opener, source, [name], folder=tmp_path, name="net")
+    written = export(opener, source, Order([name], tmp_path, "net"))
     assert written.artifacts[0].digest == written.reference.digest == digest_of(path)
     with pytest.raises(UsageError, match=f"no route from {name} to onnx") as caught:
-        export(opener, source, ["onnx"], folder=tmp_path / "onnx", name="net")
+        export(opener, source, Order(["onnx"], tmp_path / "onnx", "net"))
     assert "kept as it is" in caught.value.hint
 
 
@@ -193,7 +191,7 @@ def test_torchscript_from_a_graph_is_refused_with_what_to_do(kind: str) -> None:
 @pytest.mark.parametrize("function", ["of_bools", "of_halves", "tuples", "lightning"])
 def test_dtypes_structures_and_lightning(opener: Workers, tmp_path: Path, function: str) -> None:
     source = open_source(opener, sources.find(f"{HERE}/torch_models.py:{function}"))
-    written = export(opener, source, ["torchscript", "onnx", "savedmodel"], folder=tmp_path, name="net")
+    written = export(opener, source, Order(["torchscript", "onnx", "savedmodel"], tmp_path, "net"))
     for artifact in written.artifacts:
         assert_answers(opener, artifact, source, rtol=5e-3 if function == "of_halves" else 1e-5)
 

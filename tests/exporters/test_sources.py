@@ -16,7 +16,7 @@ import pytest
 from deploy_core.errors import DeployError, ExportError, UnsafeError, UsageError
 from deploy_core.signature import TensorSpec
 from deploy_exporters import sources
-from deploy_exporters.export import OpenedSource, export, open_source
+from deploy_exporters.export import OpenedSource, Order, export, open_source
 from deploy_exporters.formats import hosted
 from deploy_exporters.sources import handover
 from deploy_exporters.worker import Workers
@@ -140,17 +140,17 @@ def test_named_tuples_name_outputs(opener: Workers) -> None:
 
 def test_a_branch_is_kept_by_script_and_lost_by_trace(opener: Workers, tmp_path: Path) -> None:
     source = opened(opener, f"{TORCH}:branches")
-    written = export(opener, source, ["torchscript"], folder=tmp_path / "script", name="net")
+    written = export(opener, source, Order(["torchscript"], tmp_path / "script", "net"))
     assert written.artifacts[0].route == ("torchscript_from_torch (script)",)
     options = {"torchscript": {"method": "trace"}}
     with pytest.raises(ExportError, match="trace: ExportError: the file by trace predicts another 'output'"):
-        export(opener, source, ["torchscript"], folder=tmp_path / "trace", name="net", options=options)
+        export(opener, source, Order(["torchscript"], tmp_path / "trace", "net", options=options))
 
 
 def test_a_pt2_is_the_reference_where_torchscript_fails(opener: Workers, tmp_path: Path) -> None:
     source = opened(opener, f"{TORCH}:cond")
     heard: list[str] = []
-    written = export(opener, source, ["onnx"], folder=tmp_path, name="net", on_step=heard.append)
+    written = export(opener, source, Order(["onnx"], tmp_path, "net"), on_step=heard.append)
     assert written.reference.format == "pt2"
     assert any("no way to TorchScript works" in step for step in heard)
     for artifact in (written.reference, *written.artifacts):
@@ -179,7 +179,7 @@ def test_symbols_beside_the_batch_keep_their_names(opener: Workers, tmp_path: Pa
     specs = (TensorSpec.parse("x:float32[batch,steps,6]"),)
     source = opened(opener, f"{TORCH}:simple", inputs=specs)
     assert [str(spec) for spec in source.signature.outputs] == ["output:float32[batch,steps,1]"]
-    written = export(opener, source, ["torchscript", "onnx"], folder=tmp_path, name="net")
+    written = export(opener, source, Order(["torchscript", "onnx"], tmp_path, "net"))
     for artifact in written.artifacts:
         predictor = hosted(opener, artifact)
         for rows, steps in ((1, 1), (2, 8), (5, 13)):
@@ -193,7 +193,7 @@ def test_wrong_option_values(opener: Workers, tmp_path: Path) -> None:
     source = opened(opener, f"{TORCH}:simple_with_example")
     for format_, option, value in (("onnx", "opset", "7"), ("torchscript", "method", "hope")):
         with pytest.raises(UsageError, match=f"{format_}.{option} is '{value}'"):
-            export(opener, source, [format_], folder=tmp_path, name="net", options={format_: {option: value}})
+            export(opener, source, Order([format_], tmp_path, "net", options={format_: {option: value}}))
 
 
 def test_a_keras_model_handed_over(opener: Workers, tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_torch_models_are_handed_over(opener: Workers, tmp_path: Path) -> None:
     want = model.eval()(torch.from_numpy(rows)).detach().numpy()
     np.testing.assert_allclose(found.predict({"input": rows})["output"], want, rtol=1e-6)
     assert found.predict_float64({"input": rows})["output"].dtype == np.float64
-    written = export(opener, found, ["torchscript", "onnx"], folder=tmp_path / "files", name="net")
+    written = export(opener, found, Order(["torchscript", "onnx"], tmp_path / "files", "net"))
     for artifact in written.artifacts:
         predictor = hosted(opener, artifact)
         np.testing.assert_allclose(predictor.predict({"input": rows})["output"], want, rtol=1e-5, atol=1e-6)

@@ -20,7 +20,7 @@ from deploy_clients import connect
 from deploy_core.errors import ExportError
 from deploy_core.signature import Signature, TensorSpec
 from deploy_exporters import sources, telling
-from deploy_exporters.export import Export, open_source
+from deploy_exporters.export import Export, Order, open_source
 from deploy_exporters.export import export as write
 from deploy_exporters.worker import Workers
 from deploy_model_store import Golden, Store
@@ -129,7 +129,7 @@ def test_a_frozen_sequence_is_found_in_every_format(workers: Workers, tmp_path: 
     """Files whose sequence is a number, passed off as files of the model whose sequence is free."""
     source = sources.find(f"{MODELS}:words")
     frozen = tuple(TensorSpec.parse(text) for text in ("ids:int64[batch,16]", "mask:float32[batch,16]"))
-    written = write(workers, open_source(workers, source, inputs=frozen), FILES, folder=tmp_path, name="words")
+    written = write(workers, open_source(workers, source, inputs=frozen), Order(FILES, tmp_path, "words"))
     free = tuple(TensorSpec.parse(WORDS[at]) for at in (1, 3))
     opened = open_source(workers, source, inputs=free)
     inputs = golden_inputs(opened.signature, opened.example)

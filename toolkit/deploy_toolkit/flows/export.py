@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from deploy_core.errors import UsageError
 from deploy_core.ranges import Ranges
 from deploy_core.signature import BATCH, Tensors, TensorSpec
 from deploy_exporters import sources
-from deploy_exporters.export import Export, OpenedSource, open_source
+from deploy_exporters.export import Export, OpenedSource, Order, open_source
 from deploy_exporters.export import export as write
 from deploy_exporters.routes import quantized
 from deploy_exporters.worker import Workers
@@ -60,6 +60,10 @@ class Request:
         """Give the workers of this export, which hold every step to its limits."""
         memory = None if self.step_memory is None else self.step_memory * 2**30
         return Workers(state.logs(), cpu_seconds=self.step_seconds, memory=memory)
+
+    def order(self, folder: Path, name: str) -> Order:
+        """Give what is to be written below `folder`, for a model of that name."""
+        return Order(self.targets, folder, name, self.options, self.calibration, self.ranges)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -115,44 +119,24 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
         opened = open_source(workers, source, example=request.example, inputs=request.inputs, outputs=request.outputs)
         on_event("asking the source model")
         golden = golden_data.asked(opened, request.ranges.get(BATCH))
-        written, report = make(request, workers, opened, staged, golden, on_event, name=name)
+        order = request.order(staged, name)
+        written, report = make(workers, opened, order, golden, on_event, limit=request.max_degradation)
         version = shelf.publish(staged, name, _record(opened, written, report), golden)
     on_event(f"stored {version.name}@{version.number}")
     return Exported(version, report, request.targets)
 
 
 def make(
-    request: Request,
-    workers: Workers,
-    opened: OpenedSource,
-    staged: Path,
-    golden: Golden,
-    on_event: OnEvent,
-    *,
-    name: str,
-    reference: Artifact | None = None,
-    known: Sequence[Artifact] = (),
+    workers: Workers, opened: OpenedSource, order: Order, golden: Golden, on_event: OnEvent, *, limit: float | None
 ) -> tuple[Export, Report]:
-    """Write what is asked for to a staged folder, and prove it; `reference` and `known` are what there is already."""
+    """Write what is ordered, prove it at every size that the source takes, and hold variants to a limit, if there is one."""
     measured = golden_data.noise_of(golden)
-    promised = promise(opened, golden.inputs, measured, ranges=request.ranges)
-    written = write(
-        workers,
-        opened,
-        request.targets,
-        folder=staged,
-        name=name,
-        options=request.options,
-        calibration=request.calibration,
-        ranges=request.ranges,
-        reference=reference,
-        known=known,
-        proofs=[(one.inputs, one.outputs) for one in promised.sized],
-        on_step=lambda step: on_event(f"writing {step}"),
-    )
+    promised = promise(opened, golden.inputs, measured, ranges=order.ranges)
+    order = replace(order, proofs=[(one.inputs, one.outputs) for one in promised.sized])
+    written = write(workers, opened, order, on_step=lambda step: on_event(f"writing {step}"))
     report = prove(workers, opened, written, golden, measured, promised, on_event)
-    report = degradation.with_sizes(report, (*known, *written.artifacts))
-    degradation.require(report, request.max_degradation)
+    report = degradation.with_sizes(report, (*order.known, *written.artifacts))
+    degradation.require(report, limit)
     return written, report
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,17 +35,8 @@ def extend(request: flow.Request, version: Version, shelf: Store, on_event: OnEv
     with shelf.staging(version.name) as staged, request.workers() as workers:
         opened = _opened(workers, version, reference, trust=request.trust)
         _require_same(opened, version)
-        written, report = flow.make(
-            request,
-            workers,
-            opened,
-            staged,
-            version.golden,
-            on_event,
-            name=version.name,
-            reference=reference,
-            known=version.artifacts,
-        )
+        order = replace(request.order(staged, version.name), reference=reference, known=version.artifacts)
+        written, report = flow.make(workers, opened, order, version.golden, on_event, limit=request.max_degradation)
         agreement = _joined(version.agreement, report, (artifact.name for artifact in written.artifacts))
         grown = shelf.extend(staged, version, written.artifacts, agreement=agreement)
     on_event(f"stored {grown} with {', '.join(request.targets)} added to {version}")
