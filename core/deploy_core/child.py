@@ -8,26 +8,34 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Event
+from time import monotonic
 from typing import Any
 
 from deploy_core import state
 from deploy_core.errors import UnavailableError
 
 _TRAMPOLINE = Path(__file__).with_name("trampoline.py")
+_HURRY = 0.2  # seconds between looks at whether patience has ended
 
 
 class Child:
     """A started process that leads a group of its own; everything it prints is in `log`."""
 
-    def __init__(self, what: str, process: subprocess.Popen[bytes], log: Path, record: Path) -> None:
+    def __init__(
+        self, what: str, process: subprocess.Popen[bytes], log: Path, record: Path | None, *, keeps: bool = False
+    ) -> None:
         self.what = what
         self.log = log
         self._process = process
         self._record = record
+        self._keeps = keeps  # the record is its caller's, and tells of more than this process
+        self._buried = False
 
     @property
     def pid(self) -> int:
@@ -50,7 +58,8 @@ class Child:
 
     def note(self, **facts: Any) -> None:
         """Add to the record of it what others are to know: that it is ready, where it answers."""
-        state.update_record(self._record, facts)
+        if self._record is not None:
+            state.update_record(self._record, facts)
 
     def allow_cpu(self, seconds: float) -> None:
         """Let it use that many more CPU seconds from now; beyond, the kernel ends it by SIGXCPU. Linux only."""
@@ -60,12 +69,18 @@ class Child:
             with suppress(ProcessLookupError):
                 resource.prlimit(self.pid, resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
 
-    def stop(self, grace: float = 5.0) -> int:
-        """End the whole group: SIGTERM, after `grace` seconds SIGKILL; what the leader leaves behind is killed, too."""
+    def stop(self, grace: float = 5.0, *, hurry: Event | None = None) -> int:
+        """End the whole group: SIGTERM, after `grace` seconds SIGKILL; what the leader leaves behind is killed, too.
+
+        SIGKILL comes at once when `hurry` is set meanwhile.
+        """
         if self.returncode is None:
             self._signal(signal.SIGTERM)
-            if self.wait(grace) is None:
-                self._signal(signal.SIGKILL)
+            end = monotonic() + grace
+            while self.wait(min(_HURRY, max(0.0, end - monotonic()))) is None:
+                if monotonic() >= end or (hurry is not None and hurry.is_set()):
+                    self._signal(signal.SIGKILL)
+                    break
         code = self._process.wait()
         self._bury()
         return code
@@ -94,10 +109,12 @@ class Child:
             os.killpg(self.pid, number)
 
     def _bury(self) -> None:
-        # The record goes with the last of the group, so that a second call does nothing to a reused group id.
-        if self._record.exists():
+        # Once, so that a second call does nothing to a reused group id.
+        if not self._buried:
+            self._buried = True
             self._signal(signal.SIGKILL)
-            self._record.unlink(missing_ok=True)
+            if self._record is not None and not self._keeps:
+                self._record.unlink(missing_ok=True)
 
 
 def start(
@@ -109,30 +126,72 @@ def start(
     cwd: Path | None = None,
     pass_fds: Sequence[int] = (),
     facts: Mapping[str, Any] | None = None,
+    record: Path | None = None,
     death_signal: signal.Signals = signal.SIGKILL,
+    guarded: bool = False,
 ) -> Child:
     """Start `command`; `env` is added to ours, and an empty value takes a variable away.
 
     The record in the state folder is written before the start, because grandchildren survive even a SIGKILL of ours;
-    `facts` become part of it. `death_signal` is what the kernel sends it when we are gone.
-    Raises UnavailableError if the program cannot be started.
+    `facts` become part of it. A `record` that is given is the caller's: it gets the process and stays. `death_signal` is
+    what the kernel sends it when we are gone. With `guarded`, a small process beside it ends what it leaves behind of its
+    group, also when we are gone. Raises UnavailableError if the program cannot be started.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    record = state.write_record(what, command, log, facts or {})
+    own = record or state.write_record(what, command, log, facts or {})
     try:
-        with log.open("ab") as output:
-            started = _starter().submit(
-                _popen, command, output.fileno(), _merged(env), cwd, tuple(pass_fds), int(death_signal)
-            )
-            process = started.result()
-    except OSError as error:
-        record.unlink()
-        raise UnavailableError(f"{what} could not be started: {error}", hint=f"is {command[0]} installed?") from error
+        process = _started(what, _Start(command, log, env, cwd, tuple(pass_fds), death_signal, guarded))
+        state.complete_record(own, process.pid)
     except BaseException:
-        record.unlink()
+        if record is None:
+            own.unlink(missing_ok=True)
         raise
-    state.complete_record(record, process.pid)
-    return Child(what, process, log, record)
+    return Child(what, process, log, own, keeps=record is not None)
+
+
+def detach(
+    what: str,
+    command: Sequence[str],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
+) -> Child:
+    """Start a command that goes on when we are gone, and so keeps records itself. Raises UnavailableError."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    return Child(what, _started(what, _Start(command, log, env, None, tuple(pass_fds), None)), log, None)
+
+
+@dataclass(frozen=True)
+class _Start:
+    command: Sequence[str]
+    log: Path
+    env: Mapping[str, str] | None
+    cwd: Path | None
+    pass_fds: tuple[int, ...]
+    death_signal: signal.Signals | None
+    guarded: bool = False
+
+
+def _started(what: str, start: _Start) -> subprocess.Popen[bytes]:
+    future = _starter().submit(_popen, start)
+    try:
+        return future.result()
+    except OSError as error:
+        raise UnavailableError(
+            f"{what} could not be started: {error}", hint=f"is {start.command[0]} installed?"
+        ) from error
+    except BaseException:
+        future.add_done_callback(_abandon)  # we were interrupted, the thread that starts it was not
+        raise
+
+
+def _abandon(future: Future[subprocess.Popen[bytes]]) -> None:
+    if future.cancelled() or future.exception() is not None:
+        return
+    with suppress(ProcessLookupError):
+        os.killpg(future.result().pid, signal.SIGKILL)
+    future.result().wait()
 
 
 def cpu_seconds(pid: int) -> float:
@@ -161,25 +220,20 @@ def _starter() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="deploy-child-starter")
 
 
-def _popen(
-    command: Sequence[str],
-    output: int,
-    env: Mapping[str, str],
-    cwd: Path | None,
-    pass_fds: tuple[int, ...],
-    death_signal: int,
-) -> subprocess.Popen[bytes]:
+def _popen(start: _Start) -> subprocess.Popen[bytes]:
     # The trampoline asks for PDEATHSIG and then becomes the command: preexec_fn is not safe beside threads.
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_TRAMPOLINE), str(os.getpid()), str(death_signal), *command],
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        env=env,
-        cwd=cwd,
-        pass_fds=pass_fds,
-        start_new_session=True,
-    )
+    told = (os.getpid(), int(start.death_signal or 0), int(start.guarded))
+    with start.log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_TRAMPOLINE), *map(str, told), *start.command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=_merged(start.env),
+            cwd=start.cwd,
+            pass_fds=start.pass_fds,
+            start_new_session=True,
+        )
 
 
 def _merged(env: Mapping[str, str] | None) -> dict[str, str]:

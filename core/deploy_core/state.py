@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,12 +30,19 @@ def logs() -> Path:
     return path
 
 
+def records() -> Path:
+    """Give the folder of records, which may not be there yet."""
+    return folder() / "runs"
+
+
 def write_record(what: str, command: Sequence[str], log: Path, facts: Mapping[str, Any]) -> Path:
     """Say what is about to be started, and by whom; give the file that says so. Raises UnavailableError."""
-    path = folder() / "runs" / f"{uuid.uuid4().hex}.json"
+    path = records() / f"{uuid.uuid4().hex}.json"
     ours = os.getpid()
     record = {
         "what": what,
+        "boot": boot(),
+        "created": time.time(),
         "command": list(command),
         "log": str(log),
         "parent": {"pid": ours, "start": start_time(ours)},
@@ -65,6 +73,12 @@ def start_time(pid: int) -> int | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return None if fields[0] == "Z" else int(fields[19])
+
+
+def boot() -> str:
+    """Give what tells this start of the machine from all others: process ids and start times mean nothing beyond it."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if path.exists() else ""
 
 
 @contextmanager
