@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event
 from time import monotonic
 from typing import Any
@@ -163,6 +164,43 @@ def detach(
 
 
 @dataclass(frozen=True)
+class Said:
+    """How a short command ended: exit code (minus the signal's number if one ended it), and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def last(self) -> str:
+        """The last line that it printed, on stderr if anything is there: where tools say what is wrong."""
+        lines = (self.err.strip() or self.out.strip()).splitlines()
+        return lines[-1].strip() if lines else f"exit code {self.code}"
+
+
+def output(command: Sequence[str], *, seconds: float, env: Mapping[str, str] | None = None) -> Said:
+    """Run a short command to its end, `env` as for `start`; it and its children go when the time is over, or we are.
+
+    Raises UnavailableError if it cannot be started or takes longer than `seconds`.
+    """
+    shown = " ".join(command[:3])
+    with TemporaryDirectory(prefix="deploy-") as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        process = _started(shown, _Start(command, out, env, None, (), signal.SIGKILL, errors=err))
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            raise UnavailableError(
+                f"`{shown}` has not ended within {seconds:g} s", hint="run it yourself to see what it waits for"
+            ) from error
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        return Said(code, out.read_text(errors="replace"), err.read_text(errors="replace"))
+
+
+@dataclass(frozen=True)
 class _Start:
     command: Sequence[str]
     log: Path
@@ -171,6 +209,7 @@ class _Start:
     pass_fds: tuple[int, ...]
     death_signal: signal.Signals | None
     guarded: bool = False
+    errors: Path | None = None  # where stderr goes if not into the log
 
 
 def _started(what: str, start: _Start) -> subprocess.Popen[bytes]:
@@ -223,12 +262,12 @@ def _starter() -> ThreadPoolExecutor:
 def _popen(start: _Start) -> subprocess.Popen[bytes]:
     # The trampoline asks for PDEATHSIG and then becomes the command: preexec_fn is not safe beside threads.
     told = (os.getpid(), int(start.death_signal or 0), int(start.guarded))
-    with start.log.open("ab") as output:
+    with start.log.open("ab") as out, (start.errors or start.log).open("ab") as err:
         return subprocess.Popen(
             [sys.executable, "-I", "-S", str(_TRAMPOLINE), *map(str, told), *start.command],
             stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
+            stdout=out,
+            stderr=err,
             env=_merged(start.env),
             cwd=start.cwd,
             pass_fds=start.pass_fds,

@@ -113,3 +113,27 @@ def _first_number(started: child.Child) -> int:
     while started.returncode is None and not started.log_tail():
         os.sched_yield()
     return int(started.log_tail().split()[0])
+
+
+def test_a_short_command_says_what_it_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAID", "before")
+    said = child.output(
+        _python("import os, sys; print(os.environ['SAID']); print('a\\nb', file=sys.stderr); sys.exit(3)"),
+        seconds=20,
+        env={"SAID": "now"},
+    )
+    assert (said.code, said.out, said.err, said.last) == (3, "now\n", "a\nb\n", "b")
+    assert child.output(["true"], seconds=20).last == "exit code 0"
+
+
+def test_a_short_command_that_takes_too_long_goes_with_its_children(tmp_path: Path) -> None:
+    code = f"""
+        import pathlib, subprocess, sys, time
+        grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        pathlib.Path({str(tmp_path / "pid")!r}).write_text(str(grandchild.pid))
+        time.sleep(60)
+    """
+    with pytest.raises(UnavailableError, match=r"has not ended within 2 s") as raised:
+        child.output(_python(code), seconds=2)
+    assert raised.value.exit_code == 6
+    assert wait_until_gone(int((tmp_path / "pid").read_text()), 10)
