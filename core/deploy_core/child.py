@@ -29,11 +29,19 @@ class Child:
     """A started process that leads a group of its own; everything it prints is in `log`."""
 
     def __init__(
-        self, what: str, process: subprocess.Popen[bytes], log: Path, record: Path | None, *, keeps: bool = False
+        self,
+        what: str,
+        process: subprocess.Popen[bytes],
+        log: Path,
+        record: Path | None,
+        *,
+        keeps: bool = False,
+        before: int = 0,
     ) -> None:
         self.what = what
         self.log = log
         self._process = process
+        self._before = before
         self._record = record
         self._keeps = keeps  # the record is its caller's, and tells of more than this process
         self._buried = False
@@ -97,12 +105,17 @@ class Child:
             return "used up its CPU time and was ended by SIGXCPU"
         return f"was killed by {signal.Signals(-code).name}"
 
-    def log_tail(self, lines: int = 20) -> str:
-        """Give the last lines of the log, none if it has been removed."""
+    @property
+    def log_size(self) -> int:
+        """How many bytes the log has now; 0 if it has been removed."""
+        return self.log.stat().st_size if self.log.exists() else 0
+
+    def log_tail(self, lines: int = 20, *, since: int = 0) -> str:
+        """Give the last lines of what it said, after `since` bytes of the log; none if that has been removed."""
         if not self.log.exists():
             return ""
         with self.log.open("rb") as file:
-            file.seek(max(0, self.log.stat().st_size - 400 * lines))
+            file.seek(max(self._before, since, self.log_size - 400 * lines))
             return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
 
     def _signal(self, number: signal.Signals) -> None:
@@ -139,6 +152,7 @@ def start(
     group, also when we are gone. Raises UnavailableError if the program cannot be started.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    before = log.stat().st_size if log.exists() else 0
     own = record or state.write_record(what, command, log, facts or {})
     try:
         process = _started(what, _Start(command, log, env, cwd, tuple(pass_fds), death_signal, guarded))
@@ -147,7 +161,7 @@ def start(
         if record is None:
             own.unlink(missing_ok=True)
         raise
-    return Child(what, process, log, own, keeps=record is not None)
+    return Child(what, process, log, own, keeps=record is not None, before=before)
 
 
 def detach(

@@ -8,14 +8,14 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from deploy_core import child, state
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import UnavailableError
-from deploy_model_store.disk import link_tree
+from deploy_core.signals import postponed
+from deploy_servers.furnishing import put_files, put_links
 from deploy_servers.ports import free_ports, require_free
 from deploy_servers.readiness import Accept, OnEvent, failure, wait_until_ready
 from deploy_servers.settings import Settings, prepare
@@ -28,10 +28,10 @@ _CLEAN = (0, 128 + signal.SIGTERM, -signal.SIGTERM)  # Java ends with 143 when i
 
 @dataclass(frozen=True)
 class Launch:
-    """A server process to be: `files` (texts) and `links` (stored files) are put into `folder`, which is its own.
+    """A server process to be: `files` (texts, or bytes) and `links` (stored files) are put into `folder`, which is its own.
 
     `engine` is empty unless `command` runs a container of that engine, which then has the name of `folder`. `ports` are all that it will listen on; `fatal` are texts in its log after which it will never be ready;
-    `stop_grace` is how many seconds it gets to end after SIGTERM.
+    `stop_grace` is how many seconds it gets to end after SIGTERM; `notes` is what its user should know.
     """
 
     server: str
@@ -42,22 +42,25 @@ class Launch:
     endpoints: tuple[Endpoint, ...]
     ports: tuple[int, ...]
     env: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
     links: Mapping[str, Path] = field(default_factory=dict)
     fatal: tuple[str, ...] = ()
     stop_grace: float = 15.0
     engine: str = ""
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.server} with {self.name}"
 
 
-@dataclass(frozen=True)
 class Running:
-    """A started server that has answered as it should."""
+    """A started server; `launch` is what it would be started from again, `accept` says what is wrong with its answers."""
 
-    launch: Launch
-    process: child.Child
+    def __init__(self, launch: Launch, accept: Accept, record: Path, on_event: OnEvent) -> None:
+        self.launch = launch
+        self.accept = accept
+        self._record = record
+        self._on_event = on_event
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -74,40 +77,97 @@ class Running:
         if self.process.returncode is not None:
             raise failure(self.process, f"{self.process.death()} while serving")
 
+    def start(self) -> None:
+        """Fill its folder, which must not be there, and start it. Raises UnavailableError if a port is taken."""
+        for port in self.launch.ports:
+            require_free(self.launch.host, port)
+        with postponed():
+            _furnish(self.launch)
+            self.process = child.start(
+                str(self.launch),
+                self.launch.command,
+                log=state.logs() / f"{self.launch.folder.name}.log",
+                env=self.launch.env,
+                cwd=self.launch.folder,
+                record=self._record,
+                # The client of a container engine passes SIGTERM on; SIGKILL would end the client alone.
+                death_signal=signal.SIGTERM if self.launch.engine else signal.SIGKILL,
+                guarded=True,
+            )
+
+    def require_ready(self, timeout: float) -> None:
+        """Wait until every endpoint answers right. Raises UnavailableError, naming the stage that failed."""
+        deadline, launch = time.monotonic() + timeout, self.launch
+        wait_until_ready(
+            self.process, launch.endpoints, self.accept, deadline=deadline, fatal=launch.fatal, on_event=self._on_event
+        )
+        self.process.note(ready=True)
+
+    def revive(self, timeout: float) -> None:
+        """Start it again at the same place after its end, and judge it again. Raises UnavailableError."""
+        state.update_record(self._record, {"ready": False})
+        self.process.stop(0)
+        shutil.rmtree(self.launch.folder, ignore_errors=True)
+        self.start()
+        self.require_ready(timeout)
+
+    def become(self, launch: Launch) -> None:
+        """Take note that it serves something else from now on."""
+        self.launch = launch
+        self.process.note(**_facts(launch), ready=True)
+
+    def end(self, error: BaseException | None) -> None:
+        """Stop it; its log is kept if it failed or cut requests."""
+        failed = self.process.returncode is not None or isinstance(error, UnavailableError)
+        state.update_record(self._record, {"stopping": True})
+        with postponed() as hurry:  # a second Ctrl-C: the user has no more patience, and all must still go
+            clean = self.process.stop(self.launch.stop_grace, hurry=hurry) in _CLEAN
+            if clean and not failed:
+                self.process.log.unlink(missing_ok=True)
+
 
 @contextmanager
 def running(
-    launch: Launch, *, accept: Accept, timeout: float, on_event: OnEvent = lambda event: None
+    launch: Launch,
+    *,
+    accept: Accept,
+    timeout: float,
+    on_event: OnEvent = lambda event: None,
+    facts: Mapping[str, Any] | None = None,
 ) -> Generator[Running]:
     """Start a server, wait until each endpoint connects and `accept` finds nothing wrong with it, stop it at the end.
 
     `accept` says what is wrong with a predictor's answers, or None. Whatever happens, the process and its folder are
-    gone afterwards; the log is kept if the server failed or cut requests. Raises UnavailableError when `timeout` seconds are over, and
-    at once if a port is taken, the server dies or its answers are wrong.
+    gone afterwards; the log is kept if the server failed or cut requests. `facts` become part of the run's record.
+    Raises UnavailableError when `timeout` seconds are over, and at once if a port is taken, the server dies or its
+    answers are wrong.
     """
     for port in launch.ports:
         require_free(launch.host, port)
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, launch.folder, ignore_errors=True)
-        _furnish(launch)
-        on_event(f"starting {launch}")
-        log = state.logs() / f"{launch.folder.name}.log"
-        # The client of a container engine passes SIGTERM on; SIGKILL would end the client alone.
-        last = signal.SIGTERM if launch.engine else signal.SIGKILL
-        process = child.start(
-            str(launch),
-            launch.command,
-            log=log,
-            env=launch.env,
-            cwd=launch.folder,
-            facts=_facts(launch),
-            death_signal=last,
-        )
-        stack.push(partial(_end, launch, process))
-        deadline = time.monotonic() + timeout
-        wait_until_ready(process, launch.endpoints, accept, deadline=deadline, fatal=launch.fatal, on_event=on_event)
-        process.note(ready=True)
-        yield Running(launch, process)
+        with postponed():
+            # The record comes first and goes last: whenever we are killed, it tells what there is to tidy up.
+            record = _record(launch, facts or {})
+            stack.callback(_forget, launch.folder, record)
+        for event in (f"starting {launch}", *launch.notes):
+            on_event(event)
+        server = Running(launch, accept, record, on_event)
+        with postponed():
+            server.start()
+            stack.push(lambda kind, error, trace: server.end(error))
+        server.require_ready(timeout)
+        yield server
+
+
+def _record(launch: Launch, facts: Mapping[str, Any]) -> Path:
+    log = state.logs() / f"{launch.folder.name}.log"
+    return state.write_record(str(launch), launch.command, log, {**_facts(launch), "ready": False, **facts})
+
+
+def _forget(folder: Path, record: Path) -> None:
+    with postponed():
+        shutil.rmtree(folder, ignore_errors=True)
+        record.unlink(missing_ok=True)
 
 
 def _facts(launch: Launch) -> Mapping[str, Any]:
@@ -119,27 +179,10 @@ def _facts(launch: Launch) -> Mapping[str, Any]:
         "folder": str(launch.folder),
         "engine": launch.engine,
         "container": launch.folder.name if launch.engine else "",
-        "ready": False,
     }
 
 
 def _furnish(launch: Launch) -> None:
     launch.folder.mkdir(mode=0o755 if launch.engine else 0o700)  # a container's user is another one
-    for name, text in launch.files.items():
-        path = launch.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    for name, source in launch.links.items():
-        link_tree(source, launch.folder / name)
-
-
-def _end(launch: Launch, process: child.Child, kind: object, error: BaseException | None, trace: object) -> None:
-    failed = process.returncode is not None or isinstance(error, UnavailableError)
-    try:
-        clean = process.stop(launch.stop_grace) in _CLEAN
-    except BaseException:
-        # A second Ctrl-C: the user has no more patience, and the process must still go.
-        process.stop(0)
-        raise
-    if clean and not failed:
-        process.log.unlink(missing_ok=True)
+    put_files(launch.folder, launch.files)
+    put_links(launch.folder, launch.links)

@@ -31,12 +31,16 @@ def wait_until_ready(
     *,
     deadline: float,
     fatal: Sequence[str] = (),
+    since: int = 0,
     on_event: OnEvent,
 ) -> None:
-    """Return when every endpoint answers right. Raises UnavailableError, naming the stage that failed."""
+    """Return when every endpoint answers right. Raises UnavailableError, naming the stage that failed.
+
+    `fatal` texts count where they come after `since` bytes of the log.
+    """
     for endpoint in endpoints:
         on_event(f"waiting for {endpoint}")
-        _Attempts(process, endpoint, accept, deadline, fatal).until_ready()
+        _Attempts(process, endpoint, accept, deadline, fatal, since).until_ready()
     on_event(f"{process.what} is ready")
 
 
@@ -55,13 +59,20 @@ class _Attempts:
     """Tries one endpoint until it answers right, or never will."""
 
     def __init__(
-        self, process: Child, endpoint: Endpoint, accept: Accept, deadline: float, fatal: Sequence[str]
+        self,
+        process: Child,
+        endpoint: Endpoint,
+        accept: Accept,
+        deadline: float,
+        fatal: Sequence[str],
+        since: int,
     ) -> None:
         self._process = process
         self._endpoint = endpoint
         self._accept = accept
         self._deadline = deadline
         self._fatal = fatal
+        self._since = since
         self._stage = "listen"
         self._last: UnavailableError | None = None
 
@@ -110,7 +121,7 @@ class _Attempts:
 
     def _said(self) -> str:
         """Give what the log says if that is the end of all hope."""
-        for line in self._process.log_tail(_SEARCHED).splitlines():
+        for line in self._process.log_tail(_SEARCHED, since=self._since).splitlines():
             for text in self._fatal:
                 if text in line:
                     return line[line.index(text) :]

@@ -1,0 +1,60 @@
+"""What is put into the folder of a run: texts and stored files, each in one step, since a server may be watching."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from deploy_model_store.disk import link_tree, replace_text
+
+
+def put_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write texts, each as a whole."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_text(path, text)
+
+
+def put_links(folder: Path, links: Mapping[str, Path]) -> tuple[str, ...]:
+    """Put stored files and folders there, each as a whole; give the places that were empty before.
+
+    A file takes the place of another one; a folder that is there stays, since a place belongs to one version for ever.
+    """
+    new = tuple(name for name in links if not (folder / name).exists())
+    for name, source in links.items():
+        if name in new or not (folder / name).is_dir():
+            _put_link(source, folder, folder / name)
+    return new
+
+
+def take_away(folder: Path, places: Iterable[str]) -> None:
+    """Remove files and folders that were put there."""
+    for place in places:
+        path = folder / place
+        if path.is_dir():
+            # Out of sight first: a server that looks meanwhile finds all of it or nothing.
+            path = path.rename(folder / _draft())
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _put_link(source: Path, folder: Path, target: Path) -> None:
+    draft = folder / _draft()
+    try:
+        link_tree(source, draft)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft.replace(target)
+    finally:
+        # Two names of one file are not renamed but both kept, says POSIX.
+        if draft.is_dir():
+            shutil.rmtree(draft)
+        else:
+            draft.unlink(missing_ok=True)
+
+
+def _draft() -> str:
+    return f".draft-{uuid.uuid4().hex[:8]}"
