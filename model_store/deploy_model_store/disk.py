@@ -67,12 +67,12 @@ def flush_tree(folder: Path) -> None:
         flush(Path(here))
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write a small file in one step: its readers see the old text or the new."""
+def replace_text(path: Path, text: str | bytes) -> None:
+    """Write a small file in one step: its readers see the old text or the new; bytes are written as they are."""
     descriptor, draft = mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.encode() if isinstance(text, str) else text)
             file.flush()
             os.fsync(file.fileno())
         Path(draft).chmod(0o644)

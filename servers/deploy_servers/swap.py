@@ -30,10 +30,10 @@ class Swap:
     launch: Launch
     endpoints: tuple[Endpoint, ...]
     links: Mapping[str, Path] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
     load: tuple[Call, ...] = ()
-    files_after: Mapping[str, str] = field(default_factory=dict)
+    files_after: Mapping[str, str | bytes] = field(default_factory=dict)
     unload: tuple[Call, ...] = ()
     unlinks: tuple[str, ...] = ()
-    files_before: Mapping[str, str] = field(default_factory=dict)
+    files_before: Mapping[str, str | bytes] = field(default_factory=dict)
     undo: tuple[Call, ...] = ()

@@ -102,9 +102,15 @@ def launch_json(launch: Launch) -> dict[str, Any]:
         "server": launch.server,
         "command": list(launch.command),
         "env": dict(launch.env),
-        "files": dict(launch.files),
+        "files": {name: shown(data) for name, data in launch.files.items()},
+        "notes": list(launch.notes),
         "endpoints": [str(endpoint) for endpoint in launch.endpoints],
     }
+
+
+def shown(data: str | bytes) -> str:
+    """Give what a file will hold as text; of other bytes only how many there are."""
+    return data if isinstance(data, str) else f"({len(data):,} bytes)"
 
 
 def running_json(running: Running) -> dict[str, Any]:

@@ -82,11 +82,13 @@ def launch(planned: Launch) -> RenderableType:
     """Give what would be started, as one would type it."""
     import shlex
 
+    from deploy_toolkit.flows.serve import shown
+
     lines = [f"{name}={shlex.quote(value)}" for name, value in planned.env.items()]
     lines += [shlex.join(planned.command)]
-    for path, text in planned.files.items():
-        lines += ["", f"# {path}", text.rstrip()]
-    lines += ["", *(f"# {endpoint}" for endpoint in planned.endpoints)]
+    for path, data in planned.files.items():
+        lines += ["", f"# {path}", shown(data).rstrip()]
+    lines += ["", *(f"# {line}" for line in (*planned.endpoints, *planned.notes))]
     return Text("\n".join(lines))
 
 
