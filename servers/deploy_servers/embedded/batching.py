@@ -71,6 +71,7 @@ class Batcher:
 
     def __init__(self, runnables: Mapping[Key, Runnable], *, threads: int) -> None:
         self._queues = {key: _Queue(runnable) for key, runnable in runnables.items()}
+        self._leaving: list[_Queue] = []
         self._loop = asyncio.get_running_loop()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="predict")
         self._scheduled = False
@@ -78,7 +79,18 @@ class Batcher:
     @property
     def busy(self) -> int:
         """How many runs have not come back."""
-        return sum(queue.running for queue in self._queues.values())
+        return sum(queue.running for queue in (*self._queues.values(), *self._leaving))
+
+    def add(self, key: Key, runnable: Runnable) -> None:
+        """Take predictions for this model from now on."""
+        self._queues[key] = _Queue(runnable)
+
+    def remove(self, key: Key) -> None:
+        """Take no more for a model; what has been asked is still answered, then its predictor is closed."""
+        queue = self._queues.pop(key)
+        self._leaving.append(queue)
+        self._start(queue)
+        self._close_if_done(queue)
 
     def submit(self, key: Key, inputs: Tensors, done: Done) -> None:
         """Run `inputs`, which conform to the model's signature, and call `done` with the outputs or the error."""
@@ -113,6 +125,12 @@ class Batcher:
         for item, outcome in zip(batch, future.result(), strict=True):
             item.done(outcome)
         self._start(queue)
+        self._close_if_done(queue)
+
+    def _close_if_done(self, queue: _Queue) -> None:
+        if queue in self._leaving and not queue.running:
+            self._leaving.remove(queue)
+            self._loop.run_in_executor(self._pool, queue.runnable.predictor.close)
 
 
 def can_merge(signature: Signature) -> bool:

@@ -8,12 +8,23 @@ from deploy_dialects.wire import Refused, Served
 
 
 class ServedModels:
-    """A fixed set of versions; the newest of a name answers when no version is asked for. Implements `wire.Plane`."""
+    """Some versions; the newest of a name answers when no version is asked for. Implements `wire.Plane`."""
 
     def __init__(self, served: Iterable[Served]) -> None:
         self._models: dict[str, dict[int, Served]] = {}
-        for one in sorted(served, key=lambda s: (s.name, s.version)):
-            self._models.setdefault(one.name, {})[one.version] = one
+        for one in served:
+            self.put(one)
+
+    def put(self, served: Served) -> None:
+        """Have a version answer from now on, in the place of what had its name and number."""
+        versions = {**self._models.get(served.name, {}), served.version: served}
+        self._models = dict(sorted({**self._models, served.name: dict(sorted(versions.items()))}.items()))
+
+    def drop(self, name: str, version: int) -> None:
+        """Have a version answer no more."""
+        del self._models[name][version]
+        if not self._models[name]:
+            del self._models[name]
 
     def served(self) -> Iterable[Served]:
         """Give every version, by name and then from the oldest on."""

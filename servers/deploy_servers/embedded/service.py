@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from deploy_core.errors import UnavailableError
@@ -25,6 +25,32 @@ class Model:
 
     served: Served
     runnable: Runnable
+
+
+class Fleet:
+    """What is served now: models come and go while requests run. For the thread of the running loop."""
+
+    def __init__(self, models: Iterable[Model], *, threads: int) -> None:
+        self.plane = ServedModels(())
+        self.batcher = Batcher({}, threads=threads)
+        for model in models:
+            self.add(model)
+
+    def add(self, model: Model) -> None:
+        """Have a version answer from now on."""
+        self.batcher.add((model.served.name, model.served.version), model.runnable)
+        self.plane.put(model.served)
+
+    def remove(self, name: str, version: int) -> None:
+        """Have a version answer no more; requests that have come are still answered."""
+        self.plane.drop(name, version)
+        self.batcher.remove((name, version))
+
+    def label(self, name: str, labels: Mapping[str, int]) -> None:
+        """Have these labels, and no others, stand for versions of a model."""
+        for served in [one for one in self.plane.served() if one.name == name]:
+            own = tuple(label for label, version in labels.items() if version == served.version)
+            self.plane.put(replace(served, labels=own))
 
 
 @dataclass(frozen=True)
@@ -56,17 +82,27 @@ async def serve(
     stop: asyncio.Event,
 ) -> bool:
     """Serve until `stop`; call `ready(http port, gRPC port)` when both listen; tell whether all requests were answered."""
-    runnables = {(model.served.name, model.served.version): model.runnable for model in models}
-    batcher = Batcher(runnables, threads=settings.threads)
-    desk = Desk(ServedModels(model.served for model in models), batcher)
+    return await serve_fleet(Fleet(models, threads=settings.threads), tables, settings, ready=ready, stop=stop)
+
+
+async def serve_fleet(
+    fleet: Fleet,
+    tables: Tables,
+    settings: ServeOptions,
+    *,
+    ready: Callable[[int, int], None],
+    stop: asyncio.Event,
+) -> bool:
+    """Serve as `serve` does, by a fleet that its owner may change meanwhile."""
+    desk = Desk(fleet.plane, fleet.batcher)
     http = HttpListener(RestService(desk, tables.rest), host=settings.host, limits=settings.limits)
     try:
         http_port, calls, grpc_port = await _listen(http, desk, tables, settings)
         ready(http_port, grpc_port)
         await stop.wait()
-        return await _drain(http, calls, batcher, settings.grace)
+        return await _drain(http, calls, fleet.batcher, settings.grace)
     finally:
-        batcher.close()
+        fleet.batcher.close()
 
 
 def stop_on_signals(stop: asyncio.Event, announce: Callable[[str], None]) -> None:
