@@ -7,11 +7,35 @@ import re
 # The first that is found in the end of the log is told.
 CAUSES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
+        re.compile(r"could not select device driver|unresolvable CDI devices|nvidia\.com/gpu"),
+        "this engine cannot give a container a GPU: install the NVIDIA Container Toolkit and restart the engine, or serve with --device cpu",
+    ),
+    (
+        re.compile(r"unsatisfied condition: cuda|driver/library version mismatch|driver version is insufficient"),
+        "the GPU's driver is older than what the image's CUDA needs: bring the driver up to date, or take an older image",
+    ),
+    (
+        re.compile(r"docker-init.*not found|catatonit.*not found"),
+        "this engine has no init program for containers: install docker-init (Debian: tini) or catatonit (podman)",
+    ),
+    (
+        re.compile(r"permission denied while trying to connect|[Cc]annot connect to the Docker daemon|docker\.sock"),
+        "Docker does not answer: start its service, and let your user use it (group docker)",
+    ),
+    (
+        re.compile(r"port is already allocated|rootlessport listen"),
+        "another container has taken the port: try again, or choose another",
+    ),
+    (
+        re.compile(r"needs (?P<modules>[\w., ]+) to be served"),
+        "{modules} is missing where the server runs: install it there (an image gets it by PACKAGES, docs/containers.md), or export onnx",
+    ),
+    (
         re.compile(r"Address already in use|BindException|Failed to bind|cannot listen on"),
         "another process has taken the port in the meantime: try again, or choose another",
     ),
     (
-        re.compile(r"OutOfMemoryError|Cannot allocate memory|MemoryError|bad_alloc|SIGKILL"),
+        re.compile(r"OutOfMemoryError|Cannot allocate memory|MemoryError|bad_alloc|SIGKILL|exit code 137"),
         "it ran out of memory: serve fewer models or workers, or give it more",
     ),
     (

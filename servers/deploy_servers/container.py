@@ -63,6 +63,29 @@ def run_command(
     return (*parts, container.image or what.image, *what.command)
 
 
+def image_of(command: Sequence[str]) -> str:
+    """Give the image that a command of `run_command` runs."""
+    return next(part for part in command[2:] if not part.startswith("-"))
+
+
+def contained_of(command: Sequence[str]) -> Contained:
+    """Give what a command of `run_command` runs inside."""
+    at = next(index for index, part in enumerate(command) if index > 1 and not part.startswith("-"))
+    options = [part.removeprefix("--").partition("=") for part in command[2:at]]
+    return Contained(
+        image=command[at],
+        command=tuple(command[at + 1 :]),
+        env=dict(_pair(value) for name, _, value in options if name == "env"),
+        writes=tuple(value for name, _, value in options if name == "tmpfs"),
+        entrypoint=next((value for name, _, value in options if name == "entrypoint"), None),
+    )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name, value
+
+
 def require(container: Container | None) -> Container:
     """Give the container that a plan is to use. Raises UnavailableError where there is no engine."""
     if container is None or not container.engine:

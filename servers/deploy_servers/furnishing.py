@@ -30,6 +30,15 @@ def put_links(folder: Path, links: Mapping[str, Path]) -> tuple[str, ...]:
     return new
 
 
+def open_to_all(folder: Path) -> None:
+    """Let every user read what lies there, whatever our umask is: in a container, the server is another one."""
+    for path in (folder, *folder.rglob("*")):
+        wanted = 0o555 if path.is_dir() else 0o444
+        mode = path.stat().st_mode & 0o777
+        if mode & wanted != wanted:  # a hard link is the store's own file, which everybody can read
+            path.chmod(mode | wanted)
+
+
 def take_away(folder: Path, places: Iterable[str]) -> None:
     """Remove files and folders that were put there."""
     for place in places:

@@ -15,7 +15,9 @@ from deploy_core import child, state
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import UnavailableError
 from deploy_core.signals import postponed
-from deploy_servers.furnishing import put_files, put_links
+from deploy_servers import engines
+from deploy_servers.container import image_of
+from deploy_servers.furnishing import open_to_all, put_files, put_links
 from deploy_servers.ports import free_ports, require_free
 from deploy_servers.readiness import Accept, OnEvent, failure, wait_until_ready
 from deploy_servers.settings import Settings, prepare
@@ -107,6 +109,7 @@ class Running:
         """Start it again at the same place after its end, and judge it again. Raises UnavailableError."""
         state.update_record(self._record, {"ready": False})
         self.process.stop(0)
+        _remove_container(self.launch)
         shutil.rmtree(self.launch.folder, ignore_errors=True)
         self.start()
         self.require_ready(timeout)
@@ -122,6 +125,7 @@ class Running:
         state.update_record(self._record, {"stopping": True})
         with postponed() as hurry:  # a second Ctrl-C: the user has no more patience, and all must still go
             clean = self.process.stop(self.launch.stop_grace, hurry=hurry) in _CLEAN
+            _remove_container(self.launch)
             if clean and not failed:
                 self.process.log.unlink(missing_ok=True)
 
@@ -144,6 +148,8 @@ def running(
     """
     for port in launch.ports:
         require_free(launch.host, port)
+    if launch.engine:
+        engines.require_image(launch.engine, image_of(launch.command), on_event)
     with ExitStack() as stack:
         with postponed():
             # The record comes first and goes last: whenever we are killed, it tells what there is to tidy up.
@@ -186,3 +192,11 @@ def _furnish(launch: Launch) -> None:
     launch.folder.mkdir(mode=0o755 if launch.engine else 0o700)  # a container's user is another one
     put_files(launch.folder, launch.files)
     put_links(launch.folder, launch.links)
+    if launch.engine:
+        open_to_all(launch.folder)
+
+
+def _remove_container(launch: Launch) -> None:
+    # Usually it has gone with its client; one that was killed, or told to end before it ran, leaves it behind.
+    if launch.engine:
+        engines.remove(launch.engine, launch.folder.name)
