@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
-from deploy_core.errors import DeployError, ExportError
+from deploy_core.errors import DeployError, ExportError, UsageError
 from deploy_core.signature import TensorSpec
 from deploy_exporters import sources
 from deploy_exporters.export import Order, export, open_source
@@ -45,6 +46,18 @@ def test_a_model_with_code_of_its_own_keeps_a_reference_that_needs_none(
         predictor.close()
     with pytest.raises(ExportError, match=r"on its torch backend cannot read the model: .* needs the class Twice"):
         export(opener, source, Order(["torchscript"], tmp_path / "torch", "net"))
+
+
+def test_the_options_of_onnx_hold_from_keras_too(opener: Workers, tmp_path: Path) -> None:
+    source = open_source(opener, sources.find(f"{KERAS}:heads"))
+    options = {"opset": "14", "external_data": "always"}
+    (artifact,) = export(opener, source, Order(["onnx"], tmp_path, "net", {"onnx": options})).artifacts
+    assert sorted(each.name for each in artifact.path.iterdir()) == ["model.onnx", "model.onnx.data"]
+    written = onnx.load(artifact.path / "model.onnx", load_external_data=False)
+    assert [each.version for each in written.opset_import if not each.domain] == [14]
+    with pytest.raises(UsageError, match=r"onnx\.opset is '20'") as caught:
+        export(opener, source, Order(["onnx"], tmp_path / "later", "net", {"onnx": {"opset": "20"}}))
+    assert "from 13 to 18" in caught.value.hint
 
 
 X = np.linspace(-1, 1, 18, dtype=np.float32).reshape(3, 6)
