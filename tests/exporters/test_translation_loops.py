@@ -7,18 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
-from onnx import parser
+from onnx_files import assert_same_answers, parsed, signature_of
 
-from deploy_core.dtypes import dtype_name
-from deploy_core.signature import Array, Signature, TensorSpec
-from deploy_exporters.formats import savedmodel, tflite
-from deploy_exporters.steps.job import Job
-from deploy_exporters.steps.tensorflow import tflite_from_savedmodel
+from deploy_core.errors import ExportError
+from deploy_core.signature import Array
 from deploy_exporters.translation import savedmodel_from_onnx
 
-HEAD = '<ir_version: 9, opset_import: ["" : 18]>\n'
 MODELS = {
     "a loop that grows a sequence": """
     g (float[n,3] x) => (float[m,3] y) {
@@ -55,6 +50,51 @@ MODELS = {
         out = Mul (t, t)
       }> (start, x)
     }""",
+    "loops that may end before their limit, or never begin": """
+    g (float[n,3] x) => (float[m,3] early, float[n,3] maybe, float[k,3] open) {
+      many = Constant <value = int64 {9}> ()
+      on = Constant <value = bool {1}> ()
+      rows = Shape <end = 1> (x)
+      size = Squeeze (rows)
+      two = Constant <value = int64 {2}> ()
+      one = Constant <value = float {1}> ()
+      few = Less (size, two)
+      first = Constant <value_ints = [0]> ()
+      line = Gather <axis = 0> (x, first)
+      flat = Squeeze (line, first)
+      last, early = Loop (many, on, flat) <body = ending (int64 i, bool go, float[3] h) => (bool again, float[3] h1, float[3] out) {
+        again = Less (i, size)
+        h1 = Add (h, one)
+        out = Mul (h1, h1)
+      }>
+      maybe = Loop (two, few, x) <body = begun (int64 i2, bool go2, float[n,3] g) => (bool again2, float[n,3] g1) {
+        again2 = Identity (go2)
+        g1 = Add (g, one)
+      }>
+      end, open = Loop (, on, flat) <body = endless (int64 i3, bool go3, float[3] e) => (bool again3, float[3] e1, float[3] out3) {
+        again3 = Less (i3, size)
+        e1 = Add (e, one)
+        out3 = Add (e1, e1)
+      }>
+    }""",
+    "a scan of known length backwards on other axes": """
+    g (float[n,4,3] x) => (float[n,3] last, float[n,3,4] sums) {
+      one = Constant <value_ints = [1]> ()
+      start = ReduceMax <keepdims = 0> (x, one)
+      last, sums = Scan <num_scan_inputs = 1, scan_input_axes = [1], scan_input_directions = [1], scan_output_axes = [-1], scan_output_directions = [1], body = step (float[n,3] s, float[n,3] part) => (float[n,3] t, float[n,3] out) {
+        t = Sub (part, s)
+        out = Mul (t, part)
+      }> (start, x)
+    }""",
+    "a scan of unknown length backwards on other axes": """
+    g (float[2,n,3] x) => (float[2,3] last, float[2,n,3] sums) {
+      one = Constant <value_ints = [1]> ()
+      start = ReduceMax <keepdims = 0> (x, one)
+      last, sums = Scan <num_scan_inputs = 1, scan_input_axes = [1], scan_input_directions = [1], scan_output_axes = [1], scan_output_directions = [0], body = step (float[2,3] s, float[2,3] part) => (float[2,3] t, float[2,3] out) {
+        t = Sub (part, s)
+        out = Mul (t, part)
+      }> (start, x)
+    }""",
     "exact GELU spelled out beside another half of x": """
     g (float[n,3] x) => (float[n,3] y, float[n,3] half_x, float[n,3] e) {
       root = Constant <value = float {1.4142135381698608}> ()
@@ -74,10 +114,22 @@ MODELS = {
       least = Constant <value = float[1] {0.3}> ()
       y = NonMaxSuppression (boxes, scores, most, overlap, least)
     }""",
+    "boxes by their centres, as many as there are": """
+    g (float[n,4,4] boxes, float[n,2,4] scores) => (int64[k,3] y) {
+      most = Constant <value = int64[1] {9}> ()
+      y = NonMaxSuppression <center_point_box = 1> (boxes, scores, most)
+    }""",
     "pooling of volumes": """
     g (float[n,2,d,6,5] x) => (float[n,2,a,b,c] y, float[n,2,e,f,h] z) {
       y = MaxPool <kernel_shape = [2, 3, 2], strides = [2, 2, 1], pads = [1, 1, 0, 0, 1, 1]> (x)
       z = AveragePool <kernel_shape = [3, 2, 2], pads = [1, 0, 1, 1, 1, 0]> (x)
+    }""",
+    "pooling of volumes with gaps, wide borders and windows that are partly outside": """
+    g (float[n,2,d,6,5] x) => (float[n,2,a,b,c] y, float[n,2,e,f,h] z, float[n,2,i,j,k] v, float[n,2,l,m,o] w) {
+      y = MaxPool <kernel_shape = [2, 2, 2], dilations = [2, 1, 2], strides = [2, 1, 1], pads = [1, 0, 1, 0, 1, 1]> (x)
+      z = MaxPool <kernel_shape = [3, 3, 3], pads = [2, 0, 2, 2, 2, 0]> (x)
+      v = AveragePool <kernel_shape = [2, 3, 3], strides = [2, 2, 3], pads = [1, 1, 1, 1, 1, 1], ceil_mode = 1> (x)
+      w = AveragePool <kernel_shape = [2, 3, 3], strides = [1, 2, 3], pads = [1, 1, 1, 1, 1, 1], ceil_mode = 1, count_include_pad = 1> (x)
     }""",
     "cubic pictures of any size": """
     g (float[n,1,h,w] x) => (float[n,1,a,b] y) {
@@ -103,36 +155,57 @@ def boxes(random: np.random.Generator, n: int) -> dict[str, Array]:
     return {"boxes": np.concatenate([corners, sides], -1), "scores": random.random((n, 2, 4), np.float32)}
 
 
+def volumes(random: np.random.Generator, n: int) -> dict[str, Array]:
+    return {"x": random.standard_normal((n, 2, n + 4, 6, 5), np.float32)}
+
+
 INPUTS: dict[str, Callable[[np.random.Generator, int], dict[str, Array]]] = {
     "boxes of any number of pictures": boxes,
-    "pooling of volumes": lambda r, n: {"x": r.standard_normal((n, 2, n + 4, 6, 5), np.float32)},
+    "boxes by their centres, as many as there are": boxes,
+    "a scan of known length backwards on other axes": lambda r, n: {"x": r.standard_normal((n, 4, 3), np.float32)},
+    "a scan of unknown length backwards on other axes": lambda r, n: {"x": r.standard_normal((2, n, 3), np.float32)},
+    "pooling of volumes": volumes,
+    "pooling of volumes with gaps, wide borders and windows that are partly outside": volumes,
     "cubic pictures of any size": lambda r, n: {"x": r.standard_normal((n, 1, n + 3, 4), np.float32)},
     "whole numbers of 64 bits": lambda r, n: {"x": r.integers(-(2**40), 2**40, (n, 3))},
 }
 
 
-def spec(value: onnx.ValueInfoProto) -> TensorSpec:
-    kind = value.type.tensor_type
-    shape = tuple(dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in kind.shape.dim)
-    return TensorSpec(value.name, dtype_name(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)), shape)
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_files_answer_as_onnx_runtime_at_every_size(tmp_path: Path, name: str) -> None:
-    model = parser.parse_model(HEAD + MODELS[name])
+    make = INPUTS.get(name, lambda random, n: {"x": random.standard_normal((n, 3), np.float32)})
+    assert_same_answers(MODELS[name], tmp_path, make)
+
+
+@pytest.mark.parametrize(
+    ("start", "step", "words"),
+    [
+        (
+            "one = SequenceConstruct (x)",
+            "after = SequenceInsert (before, row)",
+            "a sequence that is not empty enters it",
+        ),
+        (
+            "one = SequenceEmpty ()",
+            "more = SequenceInsert (before, row)\n        after = SequenceInsert (more, row)",
+            "each round adds 2 tensors to a sequence",
+        ),
+    ],
+)
+def test_sequences_that_no_tensor_can_hold_are_refused(tmp_path: Path, start: str, step: str, words: str) -> None:
+    text = f"""
+    g (float[n,3] x) => (float[m,3] y) {{
+      rounds = Size (x)
+      on = Constant <value = bool {{1}}> ()
+      {start}
+      grown = Loop (rounds, on, one) <body = round (int64 i, bool go, seq(float[n,3]) before) => (bool again, seq(float[n,3]) after) {{
+        again = Identity (go)
+        row = Identity (x)
+        {step}
+      }}>
+      y = ConcatFromSequence <axis = 0> (grown)
+    }}"""
+    model = parsed(text)
     onnx.save(model, tmp_path / "model.onnx")
-    signature = Signature(tuple(map(spec, model.graph.input)), tuple(map(spec, model.graph.output)))
-    savedmodel_from_onnx(tmp_path / "model.onnx", tmp_path / "savedmodel", signature)
-    tflite_from_savedmodel(Job(tmp_path / "savedmodel", tmp_path / "model.tflite", signature, (), "model"))
-    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
-    loaded = savedmodel.load(tmp_path / "savedmodel", signature), tflite.load(tmp_path / "model.tflite", signature)
-    random = np.random.default_rng(3)
-    for n in (2, 1, 5):
-        make = INPUTS.get(name, lambda r, n: {"x": r.standard_normal((n, 3), np.float32)})
-        inputs = make(random, n)
-        wanted = session.run(None, inputs)
-        for predictor in loaded:
-            got = predictor.predict(inputs)
-            for output, want in zip(signature.outputs, wanted, strict=True):
-                assert (got[output.name].dtype, got[output.name].shape) == (want.dtype, want.shape), (output.name, n)
-                np.testing.assert_allclose(got[output.name], want, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ExportError, match=words):
+        savedmodel_from_onnx(tmp_path / "model.onnx", tmp_path / "savedmodel", signature_of(model))

@@ -103,13 +103,14 @@ class _Body:
 class _Column:
     """What one output yields round by round, as one tensor, because TFLite has no tensor lists.
 
-    It has room for all rounds from the start where their number has a bound, else it grows.
+    It has room for all rounds from the start where their number has a bound, else it grows from a row that does not
+    count, because LiteRT takes no tensor without elements into a loop.
     """
 
     def __init__(self, row: Any, room: Any) -> None:
         self._grows = room is None
         sizes = vector(dims(row), tf.int32)
-        self.start = tf.zeros(tf.concat([[0 if room is None else room], sizes], 0), row.dtype)
+        self.start = tf.zeros(tf.concat([[1 if room is None else room], sizes], 0), row.dtype)
         self.shape = tf.TensorShape([None, *row.shape])
 
     def written(self, kept: Any, i: Any, row: Any) -> Any:
@@ -118,7 +119,7 @@ class _Column:
         return tf.tensor_scatter_nd_update(kept, tf.reshape(tf.cast(i, tf.int32), [1, 1]), row[tf.newaxis])
 
     def finished(self, kept: Any, count: Any) -> Any:
-        return kept if self._grows else kept[: tf.cast(count, tf.int32)]
+        return kept[1:] if self._grows else kept[: tf.cast(count, tf.int32)]
 
 
 def scan(node: Node, *inputs: Value) -> tuple[Value, ...]:

@@ -117,10 +117,12 @@ def _step(node: Node, direction: int, directions: int, weights: Sequence[Value])
         raise node.error(f"activations {', '.join(names)}", hint=f"known are {', '.join(sorted(_ACTIVATIONS))}")
     act = [_ACTIVATIONS[name.lower()] for name in names[direction * per : (direction + 1) * per]]
     limit = node.get("clip", 0.0)
-    clipped = [partial(_clipped, function, limit) for function in act] if limit else act
+    # An LSTM's own state is not clipped before its last activation: ONNX Runtime clips the gates alone.
+    gates: list[Callable[[Any], Any]] = [partial(_clipped, function, limit) for function in act[:2]]
+    act = [*gates, *act[2:]] if limit else act
     bias = np.zeros(2 * hidden * _GATES[node.op], np.float32) if b is None else b
     cell = {"LSTM": _lstm, "GRU": _gru, "RNN": _rnn}[node.op]
-    return cell(node, _Cell(_turned(w), _turned(r), bias, peephole, hidden, clipped))
+    return cell(node, _Cell(_turned(w), _turned(r), bias, peephole, hidden, act))
 
 
 def _clipped(function: Callable[[Any], Any], limit: float, value: Any) -> Any:
