@@ -45,7 +45,8 @@ def export(
     arrays by input name; the first axis is the batch. `inputs`: one or several `NAME:DTYPE[DIM,…]` that name further
     dynamic dimensions, e.g. `ids:int64[batch,seq]`. `calibration`: rows of real inputs by name, or an iterable of
     such batches. The other options are those of `deploy export`.
-    Raises ExportError if a file cannot be written or disagrees; nothing is stored then.
+    Raises ExportError if a file cannot be written, ProofError, whose `report` says where, if one disagrees; nothing is
+    stored then.
     """
     from deploy_core.signature import TensorSpec
     from deploy_exporters.sources.handover import hand_over
