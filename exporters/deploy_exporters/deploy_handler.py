@@ -1,7 +1,7 @@
 """A TorchServe handler that answers by tensor names; it stands alone: numpy, the standard library, and one runtime.
 
 The runtime is the one of the archive's model file: torch for TorchScript, onnxruntime for ONNX.
-One request carries one batch, as one of
+A request carries one batch, as one of these; requests that TorchServe brings together are run as one where that can be.
     JSON         {"inputs": {NAME: nested list}}   → {"outputs": {NAME: nested list}}
     safetensors  the inputs by name, as bytes      → the outputs, as bytes (over gRPC under the key `body`)
     JSON         {"describe": true}                → {"signature": …, "version": …}
@@ -15,6 +15,7 @@ import re
 import struct
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ Run = Callable[[Mapping[str, Tensor]], Sequence[Tensor]]
 
 
 class DeployHandler:
-    """Loads the model of its archive and answers every request of a batch apart."""
+    """Loads the model of its archive and answers every request of a batch."""
 
     def initialize(self, context: Any) -> None:
         """Load the model where TorchServe says, onto its GPU if it names one."""
@@ -42,17 +43,26 @@ class DeployHandler:
         self.signature = json.loads((folder / "signature.json").read_text())
         path = folder / manifest["serializedFile"]
         start = run_onnx if path.suffix == ".onnx" else run_torchscript
-        names = [spec["name"] for spec in self.signature["outputs"]]
-        self.run: Run = start(path, context.system_properties.get("gpu_id"), names)
+        self.names = [spec["name"] for spec in self.signature["outputs"]]
+        self.run: Run = start(path, context.system_properties.get("gpu_id"), self.names)
+        shapes = [spec["shape"] for kind in ("inputs", "outputs") for spec in self.signature[kind]]
+        self.joins = all(shape[:1] == ["batch"] and "batch" not in shape[1:] for shape in shapes)
 
     def handle(self, data: list[Mapping[str, Any]], context: Any) -> list[Any]:
-        """Give one answer for each request; a request that cannot be answered gets status 400 and {"error"}."""
-        return [self._answer(index, request, context) for index, request in enumerate(data)]
+        """Give one answer for each request; one that cannot be answered gets status 400 and {"error"}, it alone."""
+        answers = [self._guarded(index, context, self._asked, request) for index, request in enumerate(data)]
+        asked = {index: answer for index, answer in enumerate(answers) if isinstance(answer, tuple)}
+        known = self._joined([inputs for inputs, _ in asked.values()])
+        for (index, given), outputs in zip(asked.items(), known, strict=True):
+            answers[index] = self._guarded(index, context, self._answer, (*given, outputs))
+            if isinstance(answers[index], bytes):
+                context.set_response_content_type(index, "application/octet-stream")
+        return answers
 
-    def _answer(self, index: int, request: Mapping[str, Any], context: Any) -> Any:
+    def _guarded(self, index: int, context: Any, step: Callable[[Any], Any], given: Any) -> Any:
         context.set_response_content_type(index, "application/json")
         try:
-            return self._respond(index, request.get("body", request.get("data")), context)
+            return step(given)
         except (ValueError, RuntimeError) as error:
             if type(error).__name__ == "OutOfMemoryError":
                 raise  # torch's; TorchServe has a status for it
@@ -60,33 +70,44 @@ class DeployHandler:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             return {"error": lines[-1]}  # TorchScript says what happened in the last line
 
-    def _respond(self, index: int, body: Any, context: Any) -> Any:
+    def _asked(self, request: Mapping[str, Any]) -> Any:
+        """Give the inputs of a request, and whether they came as bytes; or what it asked for instead."""
+        body = request.get("body", request.get("data"))
         document = _document(body)
-        if document is None:
-            outputs = self._predict(read_safetensors(bytes(body)))
-            context.set_response_content_type(index, "application/octet-stream")
-            return write_safetensors(outputs)
-        if document.get("describe") is True:
+        if document is not None and document.get("describe") is True:
             return {"signature": self.signature, "version": self.version}
-        values = document.get("inputs")
+        values = read_safetensors(bytes(body)) if document is None else document.get("inputs")
         if not isinstance(values, dict):
             raise ValueError('the body has no "inputs": send {"inputs": {NAME: nested list}} or safetensors bytes')
-        self._check_names(values)
-        inputs = {spec["name"]: _tensor(spec, values[spec["name"]]) for spec in self.signature["inputs"]}
-        return {"outputs": {name: _listed(tensor) for name, tensor in self._predict(inputs).items()}}
+        specs, sizes = {spec["name"]: spec for spec in self.signature["inputs"]}, dict[str, int]()
+        if set(specs) != set(values):
+            raise ValueError(f"the inputs are {', '.join(specs)}, not {', '.join(map(str, values)) or 'none'}")
+        inputs = {name: values[name] if document is None else _tensor(specs[name], values[name]) for name in specs}
+        for name, (dtype, array) in inputs.items():
+            _check(specs[name], dtype, array, sizes)
+        return inputs, document is None
+
+    def _answer(self, given: tuple[dict[str, Tensor], bool, dict[str, Tensor] | None]) -> Any:
+        inputs, binary, outputs = given
+        outputs = outputs or self._predict(inputs)
+        return write_safetensors(outputs) if binary else {"outputs": {name: _listed(outputs[name]) for name in outputs}}
+
+    def _joined(self, many: Sequence[dict[str, Tensor]]) -> list[dict[str, Tensor] | None]:
+        """Answer all at once if they differ in the number of rows only; else None for each, which runs alone then."""
+        kinds = {tuple((name, dtype, a.shape[1:]) for name, (dtype, a) in sorted(each.items())) for each in many}
+        # Whose fault an error is shows when each runs alone; the others must not pay for it.
+        with suppress(ValueError, RuntimeError):
+            if self.joins and len(many) > 1 == len(kinds):
+                first, ends = many[0], np.cumsum([len(next(iter(each.values()))[1]) for each in many])
+                merged = {name: (first[name][0], np.concatenate([each[name][1] for each in many])) for name in first}
+                outputs = self._predict(merged).items()
+                if all(len(array) == ends[-1] for _, (_, array) in outputs):
+                    cut = {name: (dtype, np.split(array, ends)) for name, (dtype, array) in outputs}
+                    return [{name: (dtype, rows[k]) for name, (dtype, rows) in cut.items()} for k in range(len(many))]
+        return [None] * len(many)
 
     def _predict(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        self._check_names(inputs)
-        sizes: dict[str, int] = {}
-        for spec in self.signature["inputs"]:
-            _check(spec, *inputs[spec["name"]], sizes)
-        names = [spec["name"] for spec in self.signature["outputs"]]
-        return dict(zip(names, self.run(inputs), strict=True))
-
-    def _check_names(self, inputs: Mapping[str, Any]) -> None:
-        want = [spec["name"] for spec in self.signature["inputs"]]
-        if set(want) != set(inputs):
-            raise ValueError(f"the inputs are {', '.join(want)}, not {', '.join(map(str, inputs)) or 'none'}")
+        return dict(zip(self.names, self.run(inputs), strict=True))
 
 
 def run_torchscript(path: Path, gpu: object, names: Sequence[str]) -> Run:
@@ -179,23 +200,22 @@ def read_safetensors(body: bytes) -> dict[str, Tensor]:
 def write_safetensors(tensors: Mapping[str, Tensor]) -> bytes:
     """Write tensors as a safetensors file."""
     header: dict[str, Any] = {}
-    parts: list[bytes] = []
+    data = b"".join(array.tobytes() for _, array in tensors.values())
     start = 0
     for name, (dtype, array) in tensors.items():
-        part = array.tobytes()
-        header[name] = {"dtype": CODES[dtype], "shape": list(array.shape), "data_offsets": [start, start + len(part)]}
-        start += len(part)
-        parts.append(part)
+        end = start + array.nbytes
+        header[name] = {"dtype": CODES[dtype], "shape": list(array.shape), "data_offsets": [start, end]}
+        start = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + b"".join(parts)
+    return struct.pack("<Q", len(text)) + text + data
 
 
 def _to_torch(tensor: Tensor) -> Any:
     import torch
 
-    dtype, array = tensor
-    return torch.from_numpy(array).view(torch.bfloat16) if dtype == "bfloat16" else torch.from_numpy(array)
+    value = torch.from_numpy(tensor[1])
+    return value.view(torch.bfloat16) if tensor[0] == "bfloat16" else value
 
 
 def _from_torch(value: Any) -> Tensor:
@@ -210,8 +230,7 @@ def _document(body: Any) -> dict[str, Any] | None:
     # TorchServe has read JSON already if the content type said so; other bodies come as bytes.
     if isinstance(body, dict):
         return body
-    if isinstance(body, str):
-        body = body.encode()
+    body = body.encode() if isinstance(body, str) else body
     if not isinstance(body, bytes | bytearray):
         raise ValueError('send a body: {"inputs": {NAME: nested list}} as JSON, or safetensors bytes')
     if bytes(body[:16]).lstrip()[:1] != b"{" or bytes(body[8:9]) == b"{":
@@ -274,8 +293,7 @@ def _stored(entry: Mapping[str, Any], data: memoryview) -> Tensor:
         raise ValueError(f"safetensors dtype {entry['dtype']!r} is not supported")
     start, end = entry["data_offsets"]
     part = bytearray(data[start:end])  # one's own, and so writable
-    dtype = names[entry["dtype"]]
-    held = np.dtype("uint16" if dtype == "bfloat16" else dtype)
+    held = np.dtype("uint16" if (dtype := names[entry["dtype"]]) == "bfloat16" else dtype)
     shape = [int(size) for size in entry["shape"]]
     if min(shape, default=0) < 0 or len(part) != end - start or len(part) != int(np.prod(shape)) * held.itemsize:
         raise ValueError(f"the safetensors body holds {len(part)} bytes for a tensor of shape {shape}")

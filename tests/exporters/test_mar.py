@@ -82,7 +82,49 @@ def test_safetensors_in_safetensors_out(archive: mar.Archive, want: np.ndarray) 
 def test_describe(archive: mar.Archive) -> None:
     (answer,) = archive.handle([{"body": {"describe": True}}])
     assert Signature.from_json(answer["signature"]) == archive.signature
-    assert answer["version"] == "1.0"
+    assert answer["version"].startswith("sha-")
+
+
+def counted(archive: mar.Archive) -> list[int]:
+    """The rows of each run from now on."""
+    rows: list[int] = []
+    handler: Any = archive.handler
+    run = handler.run
+
+    def noted(inputs: Any) -> Any:
+        rows.append(len(next(iter(inputs.values()))[1]))
+        return run(inputs)
+
+    handler.run = noted
+    return rows
+
+
+def test_requests_of_one_batch_are_run_as_one(archive: mar.Archive, want: np.ndarray) -> None:
+    runs = counted(archive)
+    requests: list[dict[str, Any]] = [
+        {"body": {"inputs": {"x": INPUT["x"][:2].tolist()}}},
+        {"body": {"describe": True}},
+    ]
+    requests += [{"body": {"inputs": {"y": [[1]]}}}, {"body": bytearray(write_safetensors({"x": INPUT["x"][2:]}))}]
+    first, told, refused, last = archive.handle(requests)
+    assert runs == [3]
+    assert archive.context.statuses == {2: 400}
+    assert set(told) == {"signature", "version"}
+    assert "the inputs are x, not y" in refused["error"]
+    np.testing.assert_allclose(first["outputs"]["output"], want[:2], rtol=1e-6)
+    np.testing.assert_allclose(read_safetensors(last)["output"], want[2:], rtol=1e-6)
+    assert archive.context.content_types[3] == "application/octet-stream"
+
+
+def test_requests_that_cannot_be_joined_run_alone(exported: Any) -> None:
+    loaded = mar.load(exported("torch-heads").artifacts["mar"].path)
+    runs = counted(loaded)
+    good, bad = ({"inputs": {"tokens": [[token] * 7], "weight": [[1.0]]}} for token in (1, 99))
+    answers = loaded.handle([{"body": good}, {"body": bad}, {"body": good}])
+    assert runs == [3, 1, 1, 1], "who is to blame for a joined run that fails is seen alone"
+    assert loaded.context.statuses == {1: 400}
+    assert answers[0] == answers[2] != answers[1]
+    loaded.close()
 
 
 def test_a_batch_of_requests_is_answered_one_by_one(archive: mar.Archive, want: np.ndarray) -> None:
@@ -184,6 +226,10 @@ def test_the_same_model_gives_the_same_bytes(exported: Any, tmp_path: Path) -> N
         mar_from_torchscript(Job(script, tmp_path / name, signature, (), "net"))
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     assert (tmp_path / "one").read_bytes() == result.artifacts["mar"].path.read_bytes()
+    note = tmp_path / "note.txt"
+    note.write_text("more")
+    mar_from_torchscript(Job(script, tmp_path / "other", signature, (), "net", options={"extra-files": str(note)}))
+    assert mar.version_of(tmp_path / "one") == mar.version_of(tmp_path / "two") != mar.version_of(tmp_path / "other")
 
 
 def test_the_archive_is_what_torchserve_reads(exported: Any) -> None:
@@ -192,7 +238,8 @@ def test_the_archive_is_what_torchserve_reads(exported: Any) -> None:
         manifest = json.loads(archive.read("MAR-INF/MANIFEST.json"))
         assert archive.read("deploy_handler.py") == HANDLER.read_bytes()
     assert manifest["model"] == {
-        "modelName": "net", "handler": "deploy_handler.py", "serializedFile": "model.pt", "modelVersion": "1.0",
+        "modelName": "net", "handler": "deploy_handler.py", "serializedFile": "model.pt",
+        "modelVersion": mar.version_of(exported("torch-simple").artifacts["mar"].path),
     }  # fmt: skip
     assert manifest["runtime"] == "python"
 
@@ -206,6 +253,7 @@ def test_the_handler_stands_alone() -> None:
     assert imports <= {
         "__future__",
         "collections",
+        "contextlib",
         "json",
         "keyword",
         "re",

@@ -102,6 +102,15 @@ def load(path: Path, signature: Signature | None = None, *, threads: int | None 
         raise
 
 
+def version_of(path: Path) -> str:
+    """Give the version that TorchServe knows an archive by. Raises UsageError for a file that is none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return str(json.loads(archive.read("MAR-INF/MANIFEST.json"))["model"]["modelVersion"])
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{path} is not a TorchServe archive: {reason(error)}") from error
+
+
 def _unpack(path: Path, root: Path, *, vouched: bool) -> dict[str, Any]:
     with zipfile.ZipFile(path) as archive:
         manifest = _manifest(path, archive)

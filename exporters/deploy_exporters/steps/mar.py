@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Mapping
@@ -30,9 +31,9 @@ def mar_from_onnx(job: Job) -> Written:
     return _write(job, files, ONNX_FILE, "TorchServe needs onnxruntime beside it")
 
 
-def manifest(name: str, model: str, handler: str, *, requirements: bool) -> dict[str, object]:
+def manifest(name: str, model: str, handler: str, *, requirements: bool, version: str = "1.0") -> dict[str, object]:
     """Give the manifest that torch-model-archiver would write, but for the time of day."""
-    told = {"modelName": name, "handler": handler, "serializedFile": model, "modelVersion": "1.0"}
+    told = {"modelName": name, "handler": handler, "serializedFile": model, "modelVersion": version}
     return {
         "createdOn": "01/01/1980 00:00:00",
         "runtime": "python",
@@ -45,7 +46,8 @@ def _write(job: Job, model: Mapping[str, bytes], serialized: str, *remarks: str)
     ours = {HANDLER.name: HANDLER.read_bytes(), **model, SIGNATURE: _json(job.signature.to_json())}
     added = mar_files.added(job.options, ours)
     own = mar_files.own_handler(job.options)
-    told = manifest(job.name, serialized, own or HANDLER.name, requirements=mar_files.REQUIREMENTS in added)
+    requirements, version = mar_files.REQUIREMENTS in added, _version({**ours, **added})
+    told = manifest(job.name, serialized, own or HANDLER.name, requirements=requirements, version=version)
     with zipfile.ZipFile(job.writes, "w") as archive:
         for name, body in {"MAR-INF/MANIFEST.json": _json(told), **ours, **added}.items():
             archive.writestr(entry(name), body)
@@ -60,6 +62,12 @@ def _require_no_text(job: Job) -> None:
         raise ExportError(
             f"{', '.join(text)} is text, which the bodies of a .mar's handler do not carry", hint="deploy the ONNX file"
         )
+
+
+def _version(files: Mapping[str, bytes]) -> str:
+    """Give a version of the contents' own: TorchServe tells archives of one model apart by it, the store has no number yet."""
+    listed = "".join(f"{hashlib.sha256(body).hexdigest()} {name}\n" for name, body in sorted(files.items()))
+    return f"sha-{hashlib.sha256(listed.encode()).hexdigest()[:12]}"
 
 
 def _json(document: object) -> bytes:
