@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy_toolkit.cli import COMMANDS
+
 ROOT = Path(__file__).parents[2]
 _MODULE = re.compile(r"deploy_\w+(\.\w+)+(:\w+)?")
 ROOMS = {
@@ -65,7 +67,7 @@ def test_agreement_knows_no_framework() -> None:
         "from deploy_toolkit.cli import deploy; deploy.main(['--help'], standalone_mode=False)",
         *(
             f"from deploy_toolkit.cli import deploy; deploy.main(['{name}', '--help'], standalone_mode=False)"
-            for name in ("export", "serve", "predict", "check", "package", "store", "formats", "servers", "demo")
+            for name in COMMANDS
         ),
     ],
 )

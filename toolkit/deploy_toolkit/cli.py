@@ -14,7 +14,20 @@ import click
 
 from deploy_core.errors import DeployError
 
-COMMANDS = ("export", "serve", "predict", "check", "package", "store", "formats", "servers", "demo")
+COMMANDS = (
+    "export",
+    "serve",
+    "predict",
+    "check",
+    "package",
+    "ps",
+    "logs",
+    "stop",
+    "store",
+    "formats",
+    "servers",
+    "demo",
+)
 
 
 class Commands(click.Group):
