@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from deploy_core.device import CPU, Device
 from deploy_core.errors import UnavailableError
 
 ENGINES = ("docker", "podman")
+OWN = "deploy-toolkit/"  # images of this name are built where they are used
 INSIDE = Path("/deploy")  # where the run's own folder is seen, read-only
 
 
@@ -61,6 +63,11 @@ def run_command(
     parts += [f"--env={name}={value}" for name, value in what.env.items()]
     parts += [] if what.entrypoint is None else [f"--entrypoint={what.entrypoint}"]
     return (*parts, container.image or what.image, *what.command)
+
+
+def own_image(name: str, device: Device = CPU) -> str:
+    """Give the image of ours for that device, as docker/build calls it."""
+    return f"{OWN}{name}:{version('deploy-toolkit')}" + ("-cuda" if device.on_gpu else "")
 
 
 def image_of(command: Sequence[str]) -> str:

@@ -10,8 +10,8 @@ from time import monotonic
 from deploy_core import child
 from deploy_core.errors import UnavailableError
 from deploy_servers.causes import likely_cause
+from deploy_servers.container import OWN
 
-OWN = "deploy-toolkit/"  # images of this name are built where they are used
 _SECONDS = 30.0  # for what an engine knows by itself
 _PULL_SECONDS = 1800.0
 _ABSENT = ("no such image", "no such container", "no such object", "image not known", "no container with")

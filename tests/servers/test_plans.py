@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from deploy_core.device import Device
 from deploy_core.errors import TamperedError, UnavailableError, UsageError
 from deploy_model_store import Store
 from deploy_servers import SERVERS
+from deploy_servers.container import Container
 from deploy_servers.launch import Settings, prepare
 from deploy_servers.settings import find_program
 
@@ -59,6 +61,37 @@ def test_golden_plan(
     golden(GOLDEN / f"{case}.json", rendered(planned, store))
     assert planned.stop_grace > 0
     assert not planned.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("case", "engine", "device"),
+    [("embedded-container", "docker", "cpu"), ("embedded-container-gpu", "podman", "cuda:1")],
+)
+def test_golden_plan_of_the_embedded_server_in_a_container(
+    store: Store, golden: Callable[[Path, str], None], case: str, engine: str, device: str
+) -> None:
+    container = Container(f"/usr/bin/{engine}", "1000:1000", cpus="2", memory="1g")
+    changes = {"container": container, "device": Device.parse(device), "options": {"threads": "2"}}
+    planned = SERVERS.load("embedded").plan([store.resolve("linear@1")], settings(store, **changes))
+    golden(GOLDEN / f"{case}.json", rendered(planned, store))
+
+
+def test_in_a_container_a_version_needs_no_runtime_here(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy_servers.embedded.runtimes.find_spec", lambda name: None)
+    module, linear = SERVERS.load("embedded"), store.resolve("linear@2")
+    with pytest.raises(UnavailableError, match="needs onnxruntime"):
+        module.plan([linear], settings(store))
+    planned = module.plan([linear], settings(store, container=Container("docker", "1:1")))
+    assert set(planned.links) == {"store/linear/2/manifest.json", "store/linear/2/onnx/linear.onnx"}
+
+
+def test_the_embedded_server_takes_one_gpu(store: Store) -> None:
+    module, linear = SERVERS.load("embedded"), store.resolve("linear")
+    with pytest.raises(UsageError, match="one GPU, not on cuda:0,1"):
+        module.plan([linear], settings(store, device=Device.parse("cuda:0,1")))
+    planned = module.plan([linear], settings(store, device=Device.parse("cuda:1")))
+    assert planned.env == {"CUDA_VISIBLE_DEVICES": "1"}
+    assert planned.command[-3:-1] == ("--device", "cuda")
 
 
 def test_no_java_is_one_sentence(store: Store) -> None:

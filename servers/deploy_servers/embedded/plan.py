@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from deploy_core.artifact import Artifact
 from deploy_core.endpoint import DIALECTS, TRANSPORTS, Endpoint
-from deploy_model_store import Version
+from deploy_core.errors import UsageError
+from deploy_model_store import Store, Version
+from deploy_model_store.aliases import ALIASES_FILE
+from deploy_model_store.manifest import MANIFEST_FILE
+from deploy_servers.container import Contained, own_image, require, run_command
 from deploy_servers.embedded.runtimes import RUNTIMES, choose
 from deploy_servers.launch import Launch
 from deploy_servers.settings import Settings, check_options, number_option
@@ -22,35 +29,74 @@ OPTIONS: Mapping[str, str] = {
     "grace": "how many seconds requests that have begun get when the server is asked to stop (default 10)",
 }
 _LEAST = {"grace": 0}
+_STORE = "store"  # the folder, below the run's own, in which a container finds the versions
 
 
 def plan(versions: Sequence[Version], settings: Settings) -> Launch:
     """Say what would be started. Raises UsageError, TamperedError, UnavailableError for versions that cannot be served."""
     check_options("embedded", OPTIONS, settings.options)
+    if len(settings.device.indexes) > 1:
+        raise UsageError(f"the embedded server runs on one GPU, not on {settings.device}", hint="give one index")
     wanted = settings.options.get("artifact", "")
-    for version in versions:
-        version.require_intact(choose(version, wanted)[0])
-    names = [str(version) for version in versions]
+    contained = settings.container is not None
+    chosen = [(version, choose(version, wanted, anywhere=contained)[0]) for version in versions]
+    for version, artifact in chosen:
+        version.require_intact(artifact)
     return Launch(
         server="embedded",
-        name=", ".join(names),
-        command=(settings.python, "-m", "deploy_servers.embedded", *_arguments(settings), *names),
+        name=", ".join(map(str, versions)),
+        command=_command(versions, settings),
         folder=settings.folder,
         host=settings.host,
         endpoints=tuple(endpoint for version in versions for endpoint in _endpoints(version, settings)),
         ports=(settings.http_port, settings.grpc_port),
+        env={} if contained else settings.device.env,
+        files=_aliases(versions, settings) if contained else {},
+        links=_links(chosen) if contained else {},
         stop_grace=number_option(settings.options, "grace", 10, least=0) + 5.0,
+        engine=settings.container.engine if settings.container else "",
     )
 
 
+def _command(versions: Sequence[Version], settings: Settings) -> tuple[str, ...]:
+    arguments = (*_arguments(settings), *map(str, versions))
+    if settings.container is None:
+        return (settings.python, "-m", "deploy_servers.embedded", *arguments)
+    return run_command(
+        require(settings.container),
+        Contained(own_image("embedded", settings.device), arguments, {}),
+        folder=settings.folder,
+        host=settings.host,
+        ports=(settings.http_port, settings.grpc_port),
+        device=settings.device,
+    )
+
+
+def _links(chosen: Sequence[tuple[Version, Artifact]]) -> dict[str, Path]:
+    """Give what a container's small store is made of: of each version, what vouches for the file, and the file."""
+    links = {}
+    for version, artifact in chosen:
+        for path in (version.path / MANIFEST_FILE, artifact.path):
+            place = path.relative_to(version.path).as_posix()
+            links[f"{_STORE}/{version.name}/{version.number}/{place}"] = path
+    return links
+
+
+def _aliases(versions: Sequence[Version], settings: Settings) -> dict[str, str]:
+    names = dict.fromkeys(version.name for version in versions)
+    found = {name: Store(settings.store).aliases(name) for name in names}
+    return {f"{_STORE}/{name}/{ALIASES_FILE}": json.dumps(aliases) for name, aliases in found.items() if aliases}
+
+
 def _arguments(settings: Settings) -> list[str]:
-    arguments = ["--store", str(settings.store), "--host", settings.host]
+    store = settings.store if settings.container is None else settings.inside / _STORE
+    arguments = ["--store", str(store), "--host", settings.listen]
     arguments += ["--http-port", str(settings.http_port), "--grpc-port", str(settings.grpc_port)]
     for name, value in settings.options.items():
         if name != "artifact":
             number_option(settings.options, name, 1, least=_LEAST.get(name, 1))
         arguments += [f"--{name.replace('_', '-')}", value]
-    return arguments
+    return [*arguments, "--device", settings.device.kind] if settings.device.on_gpu else arguments
 
 
 def _endpoints(version: Version, settings: Settings) -> list[Endpoint]:

@@ -42,10 +42,10 @@ def versions_of(store: Store, references: Sequence[str]) -> list[Version]:
     return [store.version(name, number) for name in store.names() for number in store.versions(name)]
 
 
-def choose(version: Version, wanted: str = "") -> tuple[Artifact, Runtime]:
+def choose(version: Version, wanted: str = "", *, anywhere: bool = False) -> tuple[Artifact, Runtime]:
     """Give the artifact to serve, `wanted` by name or the one of the best installed runtime, and what runs it.
 
-    Raises UsageError if there is no such artifact, UnavailableError if no installed runtime runs one.
+    With `anywhere` it is the best runtime, installed here or not: the server is to run elsewhere. Raises UsageError if there is no such artifact, UnavailableError if no installed runtime runs one.
     """
     known = {runtime.format: runtime for runtime in RUNTIMES}
     if wanted:
@@ -55,7 +55,7 @@ def choose(version: Version, wanted: str = "") -> tuple[Artifact, Runtime]:
         artifacts = [plain[format_] for format_ in known if format_ in plain]
     runnable = [(artifact, known[artifact.format]) for artifact in artifacts if artifact.format in known]
     for artifact, runtime in runnable:
-        if find_spec(runtime.needs) is not None:
+        if anywhere or find_spec(runtime.needs) is not None:
             return artifact, runtime
     raise _nothing_runs(version, [runtime for _, runtime in runnable])
 
