@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import time
 from collections.abc import Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from deploy_core.endpoint import Endpoint
 from deploy_core.errors import UnavailableError
 from deploy_core.signals import postponed
 from deploy_servers import engines
-from deploy_servers.container import image_of
-from deploy_servers.furnishing import open_to_all, put_files, put_links
+from deploy_servers.container import NOBODY, image_of
+from deploy_servers.furnishing import open_to_all, put_files, put_links, put_writable
 from deploy_servers.ports import free_ports, require_free
 from deploy_servers.readiness import Accept, OnEvent, failure, wait_until_ready
 from deploy_servers.settings import Settings, prepare
@@ -33,7 +34,9 @@ class Launch:
     """A server process to be: `files` (texts, or bytes) and `links` (stored files) are put into `folder`, which is its own.
 
     `engine` is empty unless `command` runs a container of that engine, which then has the name of `folder`. `ports` are all that it will listen on; `fatal` are texts in its log after which it will never be ready;
-    `stop_grace` is how many seconds it gets to end after SIGTERM; `notes` is what its user should know.
+    `stop_grace` is how many seconds it gets to end after SIGTERM; `notes` is what its user should know. `writes` are
+    folders in `folder` that it may write to, which matters in a container; `facts` are what its record tells beyond the
+    usual, such as where its keys lie.
     """
 
     server: str
@@ -50,6 +53,8 @@ class Launch:
     stop_grace: float = 15.0
     engine: str = ""
     notes: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.server} with {self.name}"
@@ -63,6 +68,7 @@ class Running:
         self.accept = accept
         self._record = record
         self._on_event = on_event
+        self._cut = self._failed = False
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -71,8 +77,17 @@ class Running:
 
     @property
     def drained(self) -> bool:
-        """Whether it ended as it was asked to, every request that had begun answered."""
-        return self.process.returncode in _CLEAN
+        """Whether it ended as it was asked to, every request that had begun answered; a death before that is no cut."""
+        return not self._cut
+
+    @property
+    def id(self) -> str:
+        """What `deploy ps`, `logs` and `stop` call it."""
+        return self.launch.folder.name.rpartition("-")[2]
+
+    def note(self, **facts: Any) -> None:
+        """Add to its record what others are to know."""
+        state.update_record(self._record, facts)
 
     def require_alive(self) -> None:
         """Raise UnavailableError, with the end of the log, if it has ended."""
@@ -103,30 +118,34 @@ class Running:
         wait_until_ready(
             self.process, launch.endpoints, self.accept, deadline=deadline, fatal=launch.fatal, on_event=self._on_event
         )
-        self.process.note(ready=True)
+        self.note(ready=True)
 
     def revive(self, timeout: float) -> None:
         """Start it again at the same place after its end, and judge it again. Raises UnavailableError."""
-        state.update_record(self._record, {"ready": False})
+        self._failed = True
+        self.note(ready=False)
         self.process.stop(0)
         _remove_container(self.launch)
         shutil.rmtree(self.launch.folder, ignore_errors=True)
         self.start()
         self.require_ready(timeout)
 
-    def become(self, launch: Launch) -> None:
+    def become(self, launch: Launch, accept: Accept) -> None:
         """Take note that it serves something else from now on."""
-        self.launch = launch
-        self.process.note(**_facts(launch), ready=True)
+        self.launch, self.accept = launch, accept
+        self.note(**_facts(launch), ready=True)
 
     def end(self, error: BaseException | None) -> None:
         """Stop it; its log is kept if it failed or cut requests."""
-        failed = self.process.returncode is not None or isinstance(error, UnavailableError)
-        state.update_record(self._record, {"stopping": True})
         with postponed() as hurry:  # a second Ctrl-C: the user has no more patience, and all must still go
+            died = self.process.returncode is not None
+            with suppress(FileNotFoundError):  # the state folder may have been cleared
+                self.note(stopping=True)
             clean = self.process.stop(self.launch.stop_grace, hurry=hurry) in _CLEAN
             _remove_container(self.launch)
-            if clean and not failed:
+            self._cut = not (clean or died)
+            self._failed |= died or not clean or isinstance(error, UnavailableError)
+            if not self._failed:
                 self.process.log.unlink(missing_ok=True)
 
 
@@ -185,6 +204,7 @@ def _facts(launch: Launch) -> Mapping[str, Any]:
         "folder": str(launch.folder),
         "engine": launch.engine,
         "container": launch.folder.name if launch.engine else "",
+        **launch.facts,
     }
 
 
@@ -194,6 +214,7 @@ def _furnish(launch: Launch) -> None:
     put_links(launch.folder, launch.links)
     if launch.engine:
         open_to_all(launch.folder)
+    put_writable(launch.folder, launch.writes, NOBODY if launch.engine and not os.getuid() else None)
 
 
 def _remove_container(launch: Launch) -> None:

@@ -12,11 +12,17 @@ from deploy_servers.launch import Launch
 
 @dataclass(frozen=True)
 class Call:
-    """One request to a server's management address; it has been heard when the answer's status is below 300."""
+    """One request to a server's management address; it has been heard when the answer's status is below 300.
+
+    `key` is where a key that the server made for itself lies: a JSON file in the run's folder and the members below it,
+    e.g. `("key_file.json", "management", "key")`; it is sent as a bearer token.
+    """
 
     method: str
     url: str
     body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    key: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
