@@ -12,6 +12,7 @@ from deploy_core.errors import UnavailableError
 
 ENGINES = ("docker", "podman")
 OWN = "deploy-toolkit/"  # images of this name are built where they are used
+NOBODY = (65532, 65532)  # user and group in a container that root starts
 INSIDE = Path("/deploy")  # where the run's own folder is seen, read-only
 
 
@@ -31,13 +32,17 @@ class Container:
 
 @dataclass(frozen=True)
 class Contained:
-    """What is to run inside: `writes` are folders in memory that it may write to, everything else is read-only."""
+    """What is to run inside: `writes` are folders in memory that it may write to, `keeps` such ones of the run's folder.
+
+    Everything else is read-only.
+    """
 
     image: str
     command: Sequence[str]
     env: Mapping[str, str]
     writes: Sequence[str] = ("/tmp",)
     entrypoint: str | None = None
+    keeps: Sequence[str] = ()
 
 
 def run_command(
@@ -57,7 +62,8 @@ def run_command(
     parts = [container.engine, "run", "--rm", "--init", f"--name={folder.name}"]
     parts += ["--label=deploy-toolkit", f"--user={container.user}", "--read-only", "--cap-drop=ALL"]
     parts += ["--security-opt=no-new-privileges", *(f"--tmpfs={path}" for path in what.writes)]
-    parts += [f"--volume={folder}:{INSIDE}:ro", *(f"--publish={shown}:{port}:{port}" for port in ports)]
+    parts += [f"--volume={folder}:{INSIDE}:ro", *(f"--volume={folder}/{name}:{INSIDE}/{name}" for name in what.keeps)]
+    parts += [*(f"--publish={shown}:{port}:{port}" for port in ports)]
     parts += [f"--{name}={value}" for name, value in (("cpus", container.cpus), ("memory", container.memory)) if value]
     parts += _gpus(container.engine, device)
     parts += [f"--env={name}={value}" for name, value in what.env.items()]
@@ -84,6 +90,7 @@ def contained_of(command: Sequence[str]) -> Contained:
         command=tuple(command[at + 1 :]),
         env=dict(_pair(value) for name, _, value in options if name == "env"),
         writes=tuple(value for name, _, value in options if name == "tmpfs"),
+        keeps=tuple(value.rpartition("/")[2] for name, _, value in options if name == "volume" and value[-3:] != ":ro"),
         entrypoint=next((value for name, _, value in options if name == "entrypoint"), None),
     )
 

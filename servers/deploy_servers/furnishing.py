@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from deploy_model_store.disk import link_tree, replace_text
@@ -67,3 +68,12 @@ def _put_link(source: Path, folder: Path, target: Path) -> None:
 
 def _draft() -> str:
     return f".draft-{uuid.uuid4().hex[:8]}"
+
+
+def put_writable(folder: Path, names: Sequence[str], owner: tuple[int, int] | None) -> None:
+    """Make folders that the server writes to and nobody else looks into; they are ours unless there is an `owner`."""
+    for name in names:
+        path = folder / name
+        path.mkdir(mode=0o700, parents=True)
+        if owner:
+            os.chown(path, *owner)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from deploy_core.device import CPU, Device
 from deploy_core.errors import UsageError
-from deploy_servers.container import ENGINES, INSIDE, Container
+from deploy_servers.container import ENGINES, INSIDE, NOBODY, Container
 from deploy_servers.ports import free_ports
 
 
@@ -58,13 +58,17 @@ def prepare(
     device: Device = CPU,
     container: Container | None = None,
     options: Mapping[str, str] | None = None,
+    run: str = "",
 ) -> Settings:
-    """Give the settings of a run on this machine; a port that is None comes from the system. Raises UsageError."""
+    """Give the settings of a run on this machine; a port that is None comes from the system. Raises UsageError.
+
+    `run` is its id, empty for a new one.
+    """
     if http_port is not None and http_port == grpc_port:
         raise UsageError(f"HTTP and gRPC are both to have port {http_port}", hint="give each a port of its own")
     found = free_ports(2 + extra_ports)
     # Short, and not in the state folder: servers put unix sockets there, whose paths may have 107 bytes at most.
-    folder = Path(tempfile.gettempdir()) / f"deploy-{server}-{uuid.uuid4().hex[:8]}"
+    folder = Path(tempfile.gettempdir()) / f"deploy-{server}-{run or new_run()}"
     return Settings(
         folder=folder,
         store=store.absolute(),
@@ -79,6 +83,11 @@ def prepare(
     )
 
 
+def new_run() -> str:
+    """Give an id that no other run has."""
+    return uuid.uuid4().hex[:8]
+
+
 def find_engine(engine: str = "", *, image: str = "", cpus: str = "", memory: str = "") -> Container:
     """Give the container that a run would have; `engine` (docker, podman) is the first that is there if empty.
 
@@ -86,7 +95,7 @@ def find_engine(engine: str = "", *, image: str = "", cpus: str = "", memory: st
     """
     found = next((path for name in ((engine,) if engine else ENGINES) if (path := find_program(name))), "")
     uid, gid = os.getuid(), os.getgid()
-    return Container(found, f"{uid}:{gid}" if uid else "65532:65532", image, cpus, memory)
+    return Container(found, ":".join(map(str, (uid, gid) if uid else NOBODY)), image, cpus, memory)
 
 
 def find_program(name: str) -> str:
