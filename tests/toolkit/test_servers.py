@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy_toolkit.cli import deploy
-from deploy_toolkit.flows import demo, formats, serve
+from deploy_toolkit.flows import demo, formats, serve, upkeep
 from deploy_toolkit.output import Output
 from deploy_toolkit.reports import terminal
 
@@ -53,9 +53,10 @@ def test_progress_is_over_while_a_server_serves(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Output, "progress", lambda self: heard("progress"))
     monkeypatch.setattr(Output, "show", lambda *args: told.append("shown"))
     monkeypatch.setattr(terminal, "running", lambda running: "")
-    monkeypatch.setattr(serve, "serving", lambda *args, **options: heard("server"))
+    monkeypatch.setattr(serve, "prepared", lambda *args, **options: None)
+    monkeypatch.setattr(serve, "started", lambda *args, **options: heard("server"))
     monkeypatch.setattr(serve, "running_json", lambda running: {})
-    monkeypatch.setattr(serve, "wait", lambda running: told.append("waited"))
+    monkeypatch.setattr(upkeep, "wait", lambda *args, **options: told.append("waited"))
     monkeypatch.setattr(serve, "require_drained", lambda running: told.append("drained"))
     with pytest.raises(SystemExit) as ended:
         deploy.main(["serve", "net"])

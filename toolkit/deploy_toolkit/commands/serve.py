@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from deploy_toolkit.commands import options
 from deploy_toolkit.output import Output, common
+
+if TYPE_CHECKING:
+    from deploy_toolkit.flows.detached import Report
+    from deploy_toolkit.flows.serve import Request
 
 
 @click.command("serve")
@@ -23,6 +28,11 @@ from deploy_toolkit.output import Output, common
 @click.option("--cpus", default="", metavar="N", help="How many CPUs the container may use.")
 @click.option("--memory", default="", metavar="SIZE", help="How much memory the container may use, e.g. 2g.")
 @click.option("--set", "sets", multiple=True, metavar="OPTION=V", help="An option of the server.")
+@click.option("--detach", is_flag=True, help="Return when it is ready; it goes on until `deploy stop`.")
+@click.option("--follow", is_flag=True, help="Serve what the names mean in the store, also when that changes.")
+@click.option("--no-restart", is_flag=True, help="End when the server dies, instead of starting it again.")
+@click.option("--run", default="", hidden=True)
+@click.option("--report-to", type=int, default=None, hidden=True)
 @click.option("--dry-run", is_flag=True, help="Print what would be started, and start nothing.")
 @common
 def command(
@@ -33,29 +43,61 @@ def command(
     grpc_port: int,
     sets: tuple[str, ...],
     dry_run: bool,
-    **more: str,
+    detach: bool,
+    follow: bool,
+    no_restart: bool,
+    report_to: int | None,
+    **more: Any,
 ) -> int:
     """Serve stored models on 127.0.0.1 until Ctrl-C; without a NAME, the whole store.
 
-    Ready means that every endpoint has predicted the golden outputs.
+    Ready means that every endpoint has predicted the golden outputs. A server that dies is started again.
 
     \b
     Example:
       deploy serve simplenet --http-port 8501 --grpc-port 8500
       curl -d '{"instances": [[1,2,3,4,5,6]]}' http://127.0.0.1:8501/v1/models/simplenet:predict
     """
+    from deploy_toolkit.flows import detached
     from deploy_toolkit.flows import serve as flow
+    from deploy_toolkit.reports import runs as report
     from deploy_toolkit.reports import terminal
 
-    request = flow.Request(names, server, http_port, grpc_port, options=options.settings(sets), **more)
+    given = options.settings(sets)
+    request = flow.Request(names, server, http_port, grpc_port, options=given, is_command=True, **more)
     if dry_run:
         launch = flow.plan(request, store=output.store)
         output.show(flow.launch_json(launch), terminal.launch(launch))
         return 0
+    if detach:
+        with output.progress() as on_event:
+            document = detached.start(
+                request, store=output.store, follow=follow, restart=not no_restart, on_event=on_event
+            )
+        output.show(document, report.detached(document))
+        return 0
+    with detached.reporting(report_to) as starter:
+        _serve(output, request, starter, follow=follow, restart=not no_restart)
+    return 0
+
+
+def _serve(output: Output, request: Request, starter: Report, *, follow: bool, restart: bool) -> None:
+    from deploy_toolkit.flows import serve as flow
+    from deploy_toolkit.flows.following import Follower
+    from deploy_toolkit.flows.upkeep import wait
+    from deploy_toolkit.reports import terminal
+
+    prepared = flow.prepared(request, store=output.store)
+    follower = Follower(prepared, store=output.store, on_event=output.say) if follow else None
     with ExitStack() as stack:
         with output.progress() as on_event:  # ends when the server is ready: nothing spins while it serves
-            running = stack.enter_context(flow.serving(request, store=output.store, on_event=on_event))
+
+            def tell(event: str) -> None:
+                on_event(event)
+                starter.event(event)
+
+            running = stack.enter_context(flow.started(prepared, on_event=tell))
+        starter.ready(flow.running_json(running))
         output.show(flow.running_json(running), terminal.running(running))
-        flow.wait(running)
+        wait(running, restart=restart, follower=follower, on_event=output.say)
     flow.require_drained(running)
-    return 0

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy_agreement import Noise, compare
 from deploy_core.device import Device
-from deploy_core.endpoint import Endpoint
 from deploy_core.errors import DeployError, UsageError
-from deploy_core.predictor import Predictor
 from deploy_model_store import Store, Version
 from deploy_servers import SERVERS
 from deploy_servers import launch as launching
 from deploy_servers.container import Container, require
+from deploy_servers.ending import sweep
 from deploy_servers.launch import Launch, Running
-from deploy_servers.settings import find_engine, prepare
-from deploy_toolkit.flows import degradation, promised
-from deploy_toolkit.flows.golden import noise_of
+from deploy_servers.settings import Settings, find_engine, prepare
+from deploy_toolkit.flows.judge import Judge
 from deploy_toolkit.output import OnEvent, silent
 
 START_SECONDS = 120.0
@@ -45,6 +42,18 @@ class Request:
     cpus: str = ""
     memory: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
+    run: str = ""  # the id of the run, empty for a new one
+    is_command: bool = False  # the process that serves does nothing else, and may be asked to end
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a request comes to: the versions, and what would be started for them."""
+
+    request: Request
+    versions: tuple[Version, ...]
+    settings: Settings
+    launch: Launch
 
 
 def versions(names: tuple[str, ...], store: Path) -> tuple[Version, ...]:
@@ -58,32 +67,33 @@ def versions(names: tuple[str, ...], store: Path) -> tuple[Version, ...]:
 
 def plan(request: Request, *, store: Path) -> Launch:
     """Say what would be started; starts nothing."""
-    SERVERS.load(request.server)
-    return _plan(request, versions(request.names, store), store)
+    return prepared(request, store=store).launch
 
 
-@contextmanager
-def serving(request: Request, *, store: Path, on_event: OnEvent = silent) -> Generator[Running]:
+def prepared(request: Request, *, store: Path) -> Prepared:
+    """Find out what would be started for which versions; starts nothing."""
+    module = SERVERS.load(request.server)  # a wrong name is told before the store is read
+    served = versions(request.names, store)
+    settings = _settings(request, module.PORTS, store)
+    return Prepared(request, served, settings, module.plan(served, settings))
+
+
+def serving(request: Request, *, store: Path, on_event: OnEvent = silent) -> AbstractContextManager[Running]:
     """Start the server, give it once every endpoint is right, stop it on leaving.
 
     Raises UnavailableError if it never gets there, TamperedError if a stored file is not what was published.
     """
-    SERVERS.load(request.server)  # a wrong name is told before the store is read
-    served = versions(request.names, store)
-    launch = _plan(request, served, store)
-    judge = _Judge(served, request.options.get("artifact", ""))
-    with launching.running(launch, accept=judge, timeout=START_SECONDS, on_event=on_event) as running:
+    return started(prepared(request, store=store), on_event=on_event)
+
+
+@contextmanager
+def started(what: Prepared, *, on_event: OnEvent = silent) -> Generator[Running]:
+    """Start what was prepared, as `serving` does."""
+    sweep()
+    judge = Judge(what.versions, what.request.options.get("artifact", ""))
+    facts = {"is_command": what.request.is_command}
+    with launching.running(what.launch, accept=judge, timeout=START_SECONDS, on_event=on_event, facts=facts) as running:
         yield running
-
-
-def wait(running: Running) -> None:
-    """Wait until the user asks to stop (Ctrl-C, SIGTERM). Raises UnavailableError if the server ends by itself."""
-    try:
-        while running.process.wait(3600) is None:
-            pass
-    except KeyboardInterrupt:
-        return
-    running.require_alive()
 
 
 def require_drained(running: Running) -> None:
@@ -118,27 +128,26 @@ def running_json(running: Running) -> dict[str, Any]:
     return {
         "schema": "deploy/serve/1",
         "server": running.launch.server,
+        "run": running.id,
         "pid": running.process.pid,
         "log": str(running.process.log),
         "endpoints": [str(endpoint) for endpoint in running.endpoints],
     }
 
 
-def _plan(request: Request, served: tuple[Version, ...], store: Path) -> Launch:
-    module = SERVERS.load(request.server)
-    settings = prepare(
+def _settings(request: Request, ports: int, store: Path) -> Settings:
+    return prepare(
         request.server,
         store,
         http_port=request.http_port or None,
         grpc_port=request.grpc_port or None,
-        extra_ports=module.PORTS,
+        extra_ports=ports,
         host=request.host,
         device=Device.parse(request.device),
         container=_container(request),
         options=request.options,
+        run=request.run,
     )
-    launch: Launch = module.plan(served, settings)
-    return launch
 
 
 def _container(request: Request) -> Container | None:
@@ -149,38 +158,3 @@ def _container(request: Request) -> Container | None:
     if given:
         raise UsageError(f"--{given[0]} is for containers", hint="add --in container")
     return None
-
-
-class _Judge:
-    """Says what is wrong with an endpoint's golden predictions, None if nothing is."""
-
-    def __init__(self, served: tuple[Version, ...], artifact: str) -> None:
-        self._artifact = artifact  # the one that was asked for, which may be a variant with a rule of its own
-        self._served = {(version.name, str(version.number)): version for version in served}
-
-    def __call__(self, predictor: Predictor) -> str | None:
-        version = self._version_of(predictor.endpoint)  # type: ignore[attr-defined]  # running() judges clients
-        golden = version.golden
-        measured = noise_of(golden)
-        rule = self._rule(version, measured)
-        row = compare(
-            "endpoint",
-            golden.outputs,
-            predictor,
-            golden.inputs,
-            noise=measured,
-            batches=promised.batches(version),
-            precision=rule.precision,
-            tolerances=rule.tolerances,
-        )
-        return None if row.ok else row.why
-
-    def _rule(self, version: Version, measured: Noise) -> degradation.Rule:
-        if not self._artifact:
-            return degradation.Rule()
-        return degradation.stored_rule(version, version.artifact(self._artifact), version.golden.outputs, measured)
-
-    def _version_of(self, endpoint: Endpoint) -> Version:
-        if endpoint.version is not None:
-            return self._served[endpoint.model, endpoint.version]
-        return next(version for (name, _), version in self._served.items() if name == endpoint.model)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -27,6 +28,13 @@ def listing(found: Listing) -> RenderableType:
     orphans = any(run.state == "left over" for run in found.runs)
     hint = [Text("`deploy stop --orphans` ends what was left over")] if orphans else []
     return Group(table, *hint, *damaged)
+
+
+def detached(document: Mapping[str, Any]) -> RenderableType:
+    """Give the endpoints of a server that goes on by itself."""
+    lines = [f"{document['server']} is ready: every endpoint has predicted the golden outputs"]
+    lines += [f"  {endpoint}" for endpoint in document["endpoints"]]
+    return Text("\n".join([*lines, f"log: {document['log']}", f"`deploy stop {document['run']}` stops it"]))
 
 
 def stopped(done: Stopped) -> RenderableType:

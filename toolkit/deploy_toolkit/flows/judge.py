@@ -1,0 +1,51 @@
+"""The golden outputs of stored versions as the judge of endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deploy_agreement import Noise, compare
+from deploy_core.endpoint import Endpoint
+from deploy_core.predictor import Predictor
+from deploy_model_store import Version
+from deploy_toolkit.flows import degradation, promised
+from deploy_toolkit.flows.golden import noise_of
+
+
+class Judge:
+    """Says what is wrong with an endpoint's golden predictions, None if nothing is.
+
+    `artifact` is the one that was asked for, which may be a variant with a rule of its own; empty for the usual one.
+    """
+
+    def __init__(self, served: Sequence[Version], artifact: str) -> None:
+        self._artifact = artifact
+        self._served = {(version.name, str(version.number)): version for version in served}
+
+    def __call__(self, predictor: Predictor) -> str | None:
+        """Ask one client of an endpoint."""
+        version = self._version_of(predictor.endpoint)  # type: ignore[attr-defined]  # running() judges clients
+        golden = version.golden
+        measured = noise_of(golden)
+        rule = self._rule(version, measured)
+        row = compare(
+            "endpoint",
+            golden.outputs,
+            predictor,
+            golden.inputs,
+            noise=measured,
+            batches=promised.batches(version),
+            precision=rule.precision,
+            tolerances=rule.tolerances,
+        )
+        return None if row.ok else row.why
+
+    def _rule(self, version: Version, measured: Noise) -> degradation.Rule:
+        if not self._artifact:
+            return degradation.Rule()
+        return degradation.stored_rule(version, version.artifact(self._artifact), version.golden.outputs, measured)
+
+    def _version_of(self, endpoint: Endpoint) -> Version:
+        if endpoint.version is not None:
+            return self._served[endpoint.model, endpoint.version]
+        return next(version for (name, _), version in self._served.items() if name == endpoint.model)
