@@ -16,7 +16,7 @@ from deploy_dialects.malformed import Malformed
 
 @cache
 def pool(protocol: str) -> DescriptorPool:
-    """Give the private pool of `tfserving`, `oip` or `torchserve`.
+    """Give the private pool of `tfserving`, `tfserving_files`, `oip` or `torchserve`.
 
     In the default pool, whoever imports TensorFlow, tritonclient or KServe in the same process would collide with us.
     """

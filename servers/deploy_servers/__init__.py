@@ -21,6 +21,7 @@ SERVERS = Table(
         "embedded": Row(
             "deploy_servers.embedded.plan", ("grpc", "httptools", "orjson", "google.protobuf", "uvloop"), "serve"
         ),
+        "tfserving": Row("deploy_servers.tfserving.plan", ("google.protobuf", "grpc", "orjson", "urllib3"), "client"),
         "torchserve": Row("deploy_servers.torchserve", ("ts", "torch", "yaml"), "torchserve"),
     },
 )

@@ -42,6 +42,14 @@ CAUSES: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(r"No module named 'yaml'"),
         "TorchServe's workers need PyYAML: pip install 'deploy-toolkit[torchserve]'",
     ),
+    (
+        re.compile(r"tensorflow_model_server could not be started"),
+        "no package registry has TensorFlow Serving's program: serve with --in container, or give --set binary=PATH",
+    ),
+    (
+        re.compile(r"No versions of servable (?P<name>\S+) found under base path"),
+        "the folder of {name} has no folder of a version in it: such a folder's name is a whole number, e.g. 1",
+    ),
     (re.compile(r"No module named '(?P<name>[\w.]+)'"), "the Python module {name} is missing: install it"),
     (re.compile(r"UnsupportedClassVersionError"), "this Java is too old: install Java 17 or later, or set JAVA_HOME"),
     (re.compile(r"No space left on device"), "the disk is full: make room, or set TMPDIR to another disk"),

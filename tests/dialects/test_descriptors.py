@@ -25,7 +25,7 @@ def _child(*arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("protocol", ["tfserving", "oip", "torchserve"])
+@pytest.mark.parametrize("protocol", ["tfserving", "tfserving_files", "oip", "torchserve"])
 def test_the_sets_are_what_their_sources_say(protocol: str, tmp_path: Path) -> None:
     _child("-m", "deploy_dialects.descriptors.make", protocol, str(tmp_path))
     made = FileDescriptorSet.FromString((tmp_path / f"{protocol}.binpb").read_bytes())

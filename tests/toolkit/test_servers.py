@@ -38,7 +38,8 @@ def test_the_demo_says_which_server_it_leaves_out(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("PATH", str(tmp_path))
     result = demo.demo(tmp_path, on_event=lambda event: None)
     assert set(asked) == {("embedded",)}
-    assert result.notes == ("torchserve was left out: it needs java",)
+    assert "torchserve was left out: it needs java" in result.notes
+    assert "tfserving was left out: it needs tensorflow_model_server" in result.notes
 
 
 def test_progress_is_over_while_a_server_serves(monkeypatch: pytest.MonkeyPatch) -> None:

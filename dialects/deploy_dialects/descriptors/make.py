@@ -1,6 +1,6 @@
 """Make the descriptor sets; for development only: needs tensorflow-serving-api, grpcio-tools and torchserve.
 
-    for name in tfserving oip torchserve; do python -m deploy_dialects.descriptors.make $name; done
+    for name in tfserving tfserving_files oip torchserve; do python -m deploy_dialects.descriptors.make $name; done
 
 One process each: protoc and TensorFlow in one process crash it.
 """
@@ -36,6 +36,11 @@ def tfserving() -> bytes:
     return FileDescriptorSet(file=list(files.values())).SerializeToString(deterministic=True)
 
 
+def tfserving_files() -> bytes:
+    """Compile `tfserving_files.proto`."""
+    return _compiled(HERE, "tfserving_files.proto")
+
+
 def oip() -> bytes:
     """Compile `oip.proto`."""
     return _compiled(HERE, "oip.proto")
@@ -54,7 +59,12 @@ def torchserve() -> bytes:
         return _compiled(Path(folder), "inference.proto", "management.proto")
 
 
-SETS: dict[str, Callable[[], bytes]] = {"tfserving": tfserving, "oip": oip, "torchserve": torchserve}
+SETS: dict[str, Callable[[], bytes]] = {
+    "tfserving": tfserving,
+    "tfserving_files": tfserving_files,
+    "oip": oip,
+    "torchserve": torchserve,
+}
 
 
 def main() -> None:

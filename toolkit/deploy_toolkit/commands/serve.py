@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("serve")
 @click.argument("names", nargs=-1, metavar="[NAME[@VERSION|@ALIAS]]...")
-@click.option("--server", default="embedded", show_default=True, help="embedded or torchserve.")
+@click.option("--server", default="embedded", show_default=True, help="One that `deploy servers` lists.")
 @click.option("--http-port", type=click.IntRange(0, 65535), default=0, help="For REST; 0: any free port.")
 @click.option("--grpc-port", type=click.IntRange(0, 65535), default=0, help="For gRPC; 0: any free port.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address that it answers at.")

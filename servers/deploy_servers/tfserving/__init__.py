@@ -1,0 +1,1 @@
+"""TensorFlow Serving: its flags, its files, its launch."""
