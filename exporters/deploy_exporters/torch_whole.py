@@ -7,7 +7,7 @@ place stays as it is; a program gets torch's back, and ONNX has operators for th
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import Any
@@ -65,22 +65,20 @@ for _each in _STATES:
 @contextmanager
 def kept_whole(model: torch.nn.Module) -> Generator[None]:
     """Let torch.export see these layers as one operator each, also in programs that it has made before."""
-    graphs = [module for module in model.modules() if isinstance(module, GraphModule)]
     with ExitStack() as stack:
         for name in _STATES:
             stack.enter_context(patch.object(torch._VF, name, _called(getattr(torch._VF, name), _ours(name))))
         stack.enter_context(patch.object(functional, "embedding_bag", _bag(functional.embedding_bag)))
-        _exchange(graphs, {_torchs(name): _ours(name) for name in _STATES})
+        exchange(model, {_torchs(name): _ours(name) for name in _STATES})
         try:
             yield
         finally:
-            _exchange(graphs, {_ours(name): _torchs(name) for name in _STATES})
+            exchange(model, {_ours(name): _torchs(name) for name in _STATES})
 
 
 def with_torchs_own(program: ExportedProgram) -> ExportedProgram:
     """Give the program with torch's operators for ours, so that torch alone can load it."""
-    graphs = [module for module in program.graph_module.modules() if isinstance(module, GraphModule)]
-    _exchange(graphs, {_ours(name): _torchs(name) for name in _STATES})
+    exchange(program.graph_module, {_ours(name): _torchs(name) for name in _STATES})
     return program
 
 
@@ -100,8 +98,9 @@ def _called(torchs: Callable[..., Any], ours: Callable[..., Any]) -> Callable[..
     return call
 
 
-def _exchange(graphs: Iterable[GraphModule], targets: Mapping[Any, Any]) -> None:
-    for module in graphs:
+def exchange(model: torch.nn.Module, targets: Mapping[Any, Any]) -> None:
+    """Call other functions in the graphs of a model."""
+    for module in [each for each in model.modules() if isinstance(each, GraphModule)]:
         nodes = [node for node in module.graph.nodes if node.op == "call_function" and node.target in targets]
         for node in nodes:
             node.target = targets[node.target]
