@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from export_sources import formats_of
 
-from deploy_core.errors import DeployError, InputError, UnsafeError, UsageError
+from deploy_core.device import Device
+from deploy_core.errors import DeployError, InputError, UnavailableError, UnsafeError, UsageError
 from deploy_exporters.formats import adopt, format_of, hosted, load
 from deploy_exporters.worker import Workers
 
@@ -169,3 +170,18 @@ def test_a_large_onnx_file_has_no_float64(exported: Any, monkeypatch: pytest.Mon
     made = exported("torch-simple")
     with pytest.raises(UsageError, match="too many for the reference implementation"):
         load(made.artifacts["onnx"]).predict_float64(made.answers[7].inputs)  # type: ignore[attr-defined]
+
+
+def test_what_cannot_run_on_a_gpu_says_so(exported: Any) -> None:
+    artifacts, gpu = exported("torch-simple").artifacts, Device.parse("cuda:1")
+    with pytest.raises(UsageError, match="tflite files do not run on a GPU here") as refused:
+        load(artifacts["tflite"], device=gpu)
+    assert refused.value.hint == "torchscript, onnx files do"
+
+
+@pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="there is a GPU")
+@pytest.mark.parametrize("format_", ["onnx", "torchscript"])
+def test_no_gpu_is_no_silent_cpu(exported: Any, format_: str) -> None:
+    with pytest.raises(UnavailableError, match=r"no GPU|CPU alone") as refused:
+        load(exported("torch-simple").artifacts[format_], device=Device.parse("cuda"))
+    assert "nvidia-smi" in refused.value.hint

@@ -6,6 +6,7 @@ A format is a module with
     OPTIONS    option → Option: a line of help, and what it may be
     load(path, signature=None, *, threads=None) -> Predictor
     check(chosen)  raises UsageError for what `Option.values` cannot tell of the chosen options, if there is such a thing
+    GPU        True if `load` also takes `device`: where it is to run
     TRUST      True if `load` also takes `trust`: whether code that its files may hold is allowed to run
 It imports its runtime only in functions: the parent of the workers reads FILE and OPTIONS, too.
 """
@@ -13,11 +14,14 @@ It imports its runtime only in functions: the parent of the workers reads FILE a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from deploy_core.artifact import Artifact, digest_of
 from deploy_core.changes import Adapted
+from deploy_core.device import CPU, Device
 from deploy_core.errors import DeployError, ExportError, UnsafeError, UsageError, first_line
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Signature
@@ -63,16 +67,23 @@ PUBLIC = ("torchscript", "mar", "onnx", "savedmodel", "tflite", "pt2", "openvino
 UNHEARD = ("coreml",)  # written only: no runtime here
 
 
-def load(artifact: Artifact, *, threads: int | None = None) -> Predictor:
+def load(artifact: Artifact, *, threads: int | None = None, device: Device = CPU) -> Predictor:
     """Load an artifact into this process; it answers as its source model does, whatever its file could not keep.
 
     Raises UsageError if its file cannot be read.
     """
-    return _adapted(artifact, load_file(artifact.format, artifact.path, artifact.file_signature, threads=threads))
+    loaded = load_file(artifact.format, artifact.path, artifact.file_signature, threads=threads, device=device)
+    return _adapted(artifact, loaded)
 
 
 def load_file(
-    name: str, path: Path, signature: Signature | None = None, *, threads: int | None = None, trust: bool = False
+    name: str,
+    path: Path,
+    signature: Signature | None = None,
+    *,
+    threads: int | None = None,
+    trust: bool = False,
+    device: Device = CPU,
 ) -> Predictor:
     """Load a file of that format into this process. Raises UsageError.
 
@@ -84,14 +95,23 @@ def load_file(
         raise UsageError(f"there is no file {path}")
     if signature is None:
         require_safe(path, name, trust=trust)
-    allowed = {"trust": trust or signature is not None} if getattr(module, "TRUST", False) else {}
+    more: dict[str, Any] = {"trust": trust or signature is not None} if getattr(module, "TRUST", False) else {}
+    if device.on_gpu:
+        _require_gpu(name, module)
+        more["device"] = device
     try:
-        predictor: Predictor = module.load(path, signature, threads=threads, **allowed)
+        predictor: Predictor = module.load(path, signature, threads=threads, **more)
     except DeployError:
         raise
     except Exception as error:
         raise _unreadable(name, path, error) from error
     return predictor
+
+
+def _require_gpu(name: str, module: ModuleType) -> None:
+    if not getattr(module, "GPU", False):
+        able = ", ".join(other for other in PUBLIC if getattr(import_module(FORMATS[other].module), "GPU", False))
+        raise UsageError(f"{name} files do not run on a GPU here", hint=f"{able} files do")
 
 
 def hosted(workers: Workers, artifact: Artifact) -> Predictor:

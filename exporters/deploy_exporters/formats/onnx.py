@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from deploy_core.errors import InputError, UsageError
+from deploy_core.device import CPU, Device
+from deploy_core.errors import InputError, UnavailableError, UsageError
 from deploy_core.signature import BATCH, Array, Dim, Signature, Tensors, TensorSpec
 from deploy_exporters.formats.option import Option, Options
 
 FILE = "model.onnx"
 LIBRARY = "onnxruntime"
+GPU = True
 FROM_TORCH, FROM_TENSORFLOW = range(18, 24), range(13, 19)  # the operator sets that their converters write
 OPTIONS: Options = {
     "opset": Option(
@@ -24,6 +26,7 @@ OPTIONS: Options = {
         "always: the weights in a file beside the graph, as they are above 2 GB; auto without it", ("auto", "always")
     ),
 }
+_CUDA = "CUDAExecutionProvider"
 _DTYPES = {"float": "float32", "double": "float64"}
 
 
@@ -56,8 +59,13 @@ class Session:
         self._run = None
 
 
-def load(path: Path, signature: Signature | None = None, *, threads: int | None = None) -> Session:
-    """Load an ONNX file, or the folder that holds one with its weights beside it; `threads` is how many one call may use."""
+def load(
+    path: Path, signature: Signature | None = None, *, threads: int | None = None, device: Device = CPU
+) -> Session:
+    """Load an ONNX file, or the folder that holds one with its weights beside it; `threads` is how many one call may use.
+
+    Raises UnavailableError if it is to run on a GPU and cannot.
+    """
     import onnxruntime
 
     path = path / FILE if path.is_dir() else path
@@ -67,9 +75,29 @@ def load(path: Path, signature: Signature | None = None, *, threads: int | None 
     if threads is not None:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(path), options, providers=_providers(onnxruntime, device))
+    if device.on_gpu and _CUDA not in session.get_providers():
+        raise _no_cuda("ONNX Runtime finds no GPU that it can use")
     told = signature or Signature(_specs(session.get_inputs()), _specs(session.get_outputs()))
     return Session(session, told, path)
+
+
+def _providers(onnxruntime: Any, device: Device) -> list[Any]:
+    if not device.on_gpu:
+        return ["CPUExecutionProvider"]
+    if _CUDA not in onnxruntime.get_available_providers():
+        raise _no_cuda("this ONNX Runtime is built for the CPU alone")
+    if hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # CUDA's libraries as pip installs them
+    # TensorFloat-32 rounds to ten bits, which is another model's answer.
+    chosen = {"device_id": device.indexes[0] if device.indexes else 0, "use_tf32": 0}
+    return [(_CUDA, chosen), "CPUExecutionProvider"]
+
+
+def _no_cuda(what: str) -> UnavailableError:
+    return UnavailableError(
+        what, hint="pip uninstall onnxruntime; pip install 'onnxruntime-gpu[cuda,cudnn]', and look at nvidia-smi"
+    )
 
 
 def _specs(values: Sequence[Any]) -> tuple[TensorSpec, ...]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from deploy_core.errors import UsageError
+from deploy_core.device import CPU, Device
+from deploy_core.errors import UnavailableError, UsageError
 from deploy_core.signature import Signature, Tensors
 from deploy_exporters.formats.option import Option, Options
 
 FILE = "model.pt"
 LIBRARY = "torch"
+GPU = True
 OPTIONS: Options = {
     "method": Option(
         "script, trace or export; without it, the first of them that is proved right", ("script", "trace", "export")
@@ -21,9 +23,10 @@ OPTIONS: Options = {
 class Script:
     """A TorchScript program called by tensor names."""
 
-    def __init__(self, model: Any, signature: Signature) -> None:
+    def __init__(self, model: Any, signature: Signature, device: str = "cpu") -> None:
         self.signature = signature
         self._model = model
+        self._device = device
 
     def predict(self, inputs: Tensors) -> Tensors:
         """Answer one batch."""
@@ -32,7 +35,8 @@ class Script:
         from deploy_exporters.deploy_handler import argument, flatten, to_tensor
         from deploy_exporters.sources.torch import to_array
 
-        tensors = {argument(name): to_tensor(array) for name, array in self.signature.conform(inputs).items()}
+        given = self.signature.conform(inputs).items()
+        tensors = {argument(name): to_tensor(array).to(self._device) for name, array in given}
         with torch.inference_mode():
             values = flatten(self._model(**tensors))
         return {spec.name: to_array(value) for spec, (_, value) in zip(self.signature.outputs, values, strict=True)}
@@ -41,17 +45,35 @@ class Script:
         """Nothing is held but memory."""
 
 
-def load(path: Path, signature: Signature | None = None, *, threads: int | None = None) -> Script:
-    """Load a TorchScript file; `threads` holds for all of torch in this process."""
+def load(path: Path, signature: Signature | None = None, *, threads: int | None = None, device: Device = CPU) -> Script:
+    """Load a TorchScript file; `threads` holds for all of torch in this process.
+
+    Raises UnavailableError if it is to run on a GPU and cannot.
+    """
     import torch
 
     from deploy_exporters.deploy_handler import load as load_script
 
     if threads is not None:
         torch.set_num_threads(threads)
-    model, told = load_script(path)
+    place = _place(device)
+    model, told = load_script(path, place)
     if signature is None and not told:
         raise UsageError(
             f"{path} does not tell the names, dtypes and shapes of its tensors", hint="a TorchScript file of ours does"
         )
-    return Script(model, signature or Signature.from_json(told))
+    return Script(model, signature or Signature.from_json(told), place)
+
+
+def _place(device: Device) -> str:
+    import torch
+
+    if not device.on_gpu:
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise UnavailableError(
+            "torch finds no GPU that it can use", hint="is it a build for CUDA? what says nvidia-smi?"
+        )
+    # TensorFloat-32 rounds to ten bits, which is another model's answer.
+    torch.backends.cudnn.allow_tf32 = False
+    return f"cuda:{device.indexes[0] if device.indexes else 0}"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import uvloop
 
+from deploy_core.device import Device
 from deploy_core.errors import DeployError
 from deploy_servers.embedded import models, tables
 from deploy_servers.embedded.parse import Limits
@@ -28,6 +29,7 @@ def main() -> int:
             threads=arguments.threads,
             parallel=arguments.parallel,
             wanted=arguments.artifact,
+            device=Device.parse(arguments.device),
         )
         return 0 if uvloop.run(_serve(loaded, arguments)) else 1
     except DeployError as error:
@@ -69,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--http-port", type=int, default=0, help="0: the system chooses")
     parser.add_argument("--grpc-port", type=int, default=0, help="0: the system chooses")
     parser.add_argument("--artifact", default="", help="serve this artifact of each version")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=1, help="threads that one prediction may use")
     parser.add_argument("--parallel", type=int, default=os.cpu_count() or 1, help="predictions at the same time")
     parser.add_argument("--max-request-bytes", type=int, default=Limits.body)
