@@ -94,18 +94,18 @@ def _write(path: Path, body: bytes) -> None:
     path.write_bytes(body)
 
 
-def publish_onnx_archive(store: Store, name: str) -> Version:
+def publish_onnx_archive(store: Store, name: str, weights: Array = WEIGHTS) -> Version:
     """A .mar as it is made of an ONNX file."""
     from deploy_exporters.steps.job import Job
     from deploy_exporters.steps.mar import mar_from_onnx
 
     def write(path: Path) -> None:
         file = path.parent / "onnx" / "model.onnx"
-        _write_onnx(file, WEIGHTS)
+        _write_onnx(file, weights)
         mar_from_onnx(Job(file, path, STORED, (), name))
         shutil.rmtree(file.parent)
 
-    return _publish(store, name, "mar", STORED, WEIGHTS, write)
+    return _publish(store, name, "mar", STORED, weights, write)
 
 
 def fill_store(root: Path) -> None:

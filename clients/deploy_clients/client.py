@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from deploy_clients import keys
 from deploy_clients.headers import checked_headers
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError
@@ -94,12 +95,15 @@ def connect(
     """Give a client for an endpoint; without `signature` the server is asked for it.
 
     `timeout` is in seconds and for one request as a whole. `binary` sends tensors as raw bytes where a dialect has
-    the choice (oip and torchserve over rest; gRPC always does). `headers` go with every request and are shown nowhere.
+    the choice (oip and torchserve over rest; gRPC always does). `headers` go with every request and are shown nowhere;
+    the key of a TorchServe that was started from here, or that `$DEPLOY_TORCHSERVE_KEYS` tells of, goes by itself.
     Raises UsageError for a URL that is none, EndpointError for an endpoint that does not answer.
     """
     endpoint = Endpoint.parse(url) if isinstance(url, str) else url
     dialect = DIALECTS.load(f"{endpoint.dialect}+{endpoint.transport}")
-    transport: Transport = TRANSPORTS.load(endpoint.transport).transport(endpoint, checked_headers(headers or {}))
+    given = checked_headers(headers or {})
+    known = given if "authorization" in given else checked_headers({**keys.header(endpoint), **given})
+    transport: Transport = TRANSPORTS.load(endpoint.transport).transport(endpoint, known)
     try:
         if signature is None:
             described = _patiently(timeout, lambda left: _described(endpoint, dialect, transport, left))

@@ -27,7 +27,7 @@ _HINTS = {
     "NOT_FOUND": "is the model of that name and version loaded?",
     "INVALID_ARGUMENT": "the server refused the request itself; compare the inputs with the model's signature",
     "UNAUTHENTICATED": "the server wants authorization; pass it in headers",
-    "PERMISSION_DENIED": "the server wants other authorization; pass it in headers",
+    "PERMISSION_DENIED": "the server wants other authorization: pass it in headers; a TorchServe has written its key to a key_file.json, which DEPLOY_TORCHSERVE_KEYS names",
     "RESOURCE_EXHAUSTED": "the message is too large for one side, or the server out of capacity; send smaller batches",
 }
 _LONGEST = 500

@@ -28,6 +28,8 @@ _LONGEST = 500
 def refusal(endpoint: Endpoint, reply: HttpReply) -> EndpointError:
     """Give the error for a reply whose status is not 200, with the server's own words."""
     hint = _HINTS.get(reply.status, "the server's log says more")
+    if b"InvalidKeyException" in reply.body:  # TorchServe's, with status 400
+        hint = "it wants a key of its own: set DEPLOY_TORCHSERVE_KEYS to the key_file.json that it has written"
     if 300 <= reply.status < 400:
         hint = "redirects are not followed; name the final address in the URL"
     return EndpointError(

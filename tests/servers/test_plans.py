@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy_core.device import Device
-from deploy_core.errors import TamperedError, UnavailableError, UsageError
+from deploy_core.errors import UnavailableError, UsageError
 from deploy_model_store import Store
 from deploy_servers import SERVERS
 from deploy_servers.container import Container
@@ -50,8 +50,6 @@ def rendered(launch: object, store: Store) -> str:
     [
         ("embedded", "embedded", ["linear@1", "linear"], {}),
         ("embedded-options", "embedded", ["linear@stable"], {"threads": "2", "grace": "0", "artifact": "onnx"}),
-        ("torchserve", "torchserve", ["archived"], {}),
-        ("torchserve-options", "torchserve", ["archived", "broken"], {"workers": "3", "heap_mb": "1024"}),
     ],
 )
 def test_golden_plan(
@@ -94,13 +92,6 @@ def test_the_embedded_server_takes_one_gpu(store: Store) -> None:
     assert planned.command[-3:-1] == ("--device", "cuda")
 
 
-def test_no_java_is_one_sentence(store: Store) -> None:
-    with pytest.raises(UnavailableError, match=r"^TorchServe needs Java, and there is none$") as raised:
-        SERVERS.load("torchserve").plan([store.resolve("archived")], settings(store, java=""))
-    assert raised.value.exit_code == 6
-    assert "install Java 17" in raised.value.hint
-
-
 def test_java_home_is_looked_at_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     java = tmp_path / "bin" / "java"
     java.parent.mkdir()
@@ -118,30 +109,6 @@ def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(UnavailableError, match="server torchserve needs ts, torch, yaml") as raised:
         SERVERS.load("torchserve")
     assert raised.value.hint == "pip install 'deploy-toolkit[torchserve]'"
-
-
-def test_torchserve_refuses_what_it_cannot_serve(store: Store) -> None:
-    module = SERVERS.load("torchserve")
-    with pytest.raises(UsageError, match="no artifact 'mar'"):
-        module.plan([store.resolve("linear")], settings(store))
-    archived = store.resolve("archived")
-    with pytest.raises(UsageError, match="2 versions of archived"):
-        module.plan([archived, archived], settings(store))
-    with pytest.raises(UsageError, match="no option 'worker'"):
-        module.plan([archived], settings(store, options={"worker": "1"}))
-    with pytest.raises(UnavailableError, match="too long for the sockets"):
-        module.plan([archived], settings(store, folder=Path("/run") / ("x" * 100)))
-
-
-def test_torchserve_refuses_a_damaged_archive(store: Store, tmp_path: Path) -> None:
-    import shutil
-
-    copy = Store(shutil.copytree(store.root, tmp_path / "store"))
-    archive = copy.resolve("archived").artifact("mar").path
-    archive.chmod(0o644)
-    archive.write_bytes(archive.read_bytes()[:-1])
-    with pytest.raises(TamperedError, match=r"archived\.mar is changed"):
-        SERVERS.load("torchserve").plan([copy.resolve("archived")], settings(copy))
 
 
 def test_prepare_gives_ports_that_differ_and_a_folder_that_is_not_there(tmp_path: Path) -> None:

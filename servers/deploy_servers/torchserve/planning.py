@@ -1,0 +1,166 @@
+"""What would be started: java itself, without the Python wrapper, whose SIGTERM leaves java and the workers behind."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from deploy_core.endpoint import TRANSPORTS, Endpoint
+from deploy_core.errors import UnavailableError, UsageError
+from deploy_exporters.formats.mar import version_of
+from deploy_model_store import Version
+from deploy_model_store.views import places
+from deploy_servers.container import Contained, own_image, require, run_command
+from deploy_servers.launch import Launch
+from deploy_servers.settings import Settings
+from deploy_servers.torchserve import log4j, properties
+from deploy_servers.torchserve.options import Options, read
+from deploy_servers.torchserve.properties import Archive
+
+MODELS = "models"  # the folder, below the run's own, in which the archives lie
+_WRITES = "keys"  # the one that TorchServe writes its keys to, which are for us alone
+KEYS = f"{_WRITES}/key_file.json"
+_IMAGE_HOME = Path("/opt/deploy")  # the virtual environment of our image
+
+# What it logs when a worker cannot load its model; it goes on to start workers that fail for ever.
+FATAL = (
+    "Failed to load model ",
+    "Auto recovery failed",
+    "Backend worker process died",
+    "WorkerInitializationException",
+)
+
+
+def plan(versions: Sequence[Version], settings: Settings) -> Launch:
+    """Say what would be started. Raises UnavailableError without Java, TamperedError for a damaged archive."""
+    options = read(settings.options)
+    if settings.container is None:
+        _require_java(settings)
+        _require_short(settings.folder)
+    _require_one_version_each(versions)
+    links = linked(versions)
+    archives = [link[0] for link in links]
+    return Launch(
+        server="torchserve",
+        name=", ".join(map(str, versions)),
+        command=_command(settings, options, archives),
+        folder=settings.folder,
+        host=settings.host,
+        endpoints=tuple(endpoint for version in versions for endpoint in endpoints(version.name, settings)),
+        ports=(settings.http_port, settings.grpc_port, *settings.ports),
+        env={} if settings.container else _env(settings, settings.folder / "tmp", settings.folder / "logs"),
+        files={
+            properties.FILE: properties.text(settings, options, archives),
+            log4j.FILE: log4j.TEXT,
+            # Unix sockets of the workers, unpacked archives: of this run alone, or two servers would meet there.
+            **({} if settings.container else {"tmp/README": "temporary files of one TorchServe\n"}),
+        },
+        links={f"{MODELS}/{archive.file}": path for archive, path in links},
+        fatal=FATAL,
+        engine=settings.container.engine if settings.container else "",
+        writes=(_WRITES,),
+        facts={"key_file": str(settings.folder / KEYS)} if options.tokens else {},
+    )
+
+
+def linked(versions: Sequence[Version]) -> list[tuple[Archive, Path]]:
+    """Give the archive of each version as it is served, and where it is stored."""
+    stored = places(versions, "torchserve")
+    return [_archive(version.name, stored[f"{version.name}.mar"]) for version in versions]
+
+
+def endpoints(name: str, settings: Settings) -> list[Endpoint]:
+    """Give where a model answers."""
+    ports = {"rest": settings.http_port, "grpc": settings.grpc_port}
+    return [Endpoint("torchserve", transport, settings.host, ports[transport], name) for transport in TRANSPORTS]
+
+
+def _archive(name: str, path: Path) -> tuple[Archive, Path]:
+    version = version_of(path)
+    # The version in the name lets two of them lie side by side while one takes the other's place.
+    return Archive(name, version, f"{name}-{re.sub(r'[^A-Za-z0-9._-]', '_', version)}.mar"), path
+
+
+def _require_java(settings: Settings) -> None:
+    if not settings.java:
+        raise UnavailableError(
+            "TorchServe needs Java, and there is none",
+            hint="install Java 17 or later (Debian: apt-get install openjdk-17-jre-headless), or set JAVA_HOME",
+        )
+
+
+def _require_one_version_each(versions: Sequence[Version]) -> None:
+    for name, count in Counter(version.name for version in versions).items():
+        if count > 1:
+            raise UsageError(
+                f"torchserve is to serve {count} versions of {name}",
+                hint="its archives do not carry the store's versions: give one version of each model",
+            )
+
+
+def _require_short(folder: Path) -> None:
+    # Each worker listens on a unix socket, and the kernel takes no longer path for one.
+    if len(str(folder / "tmp" / ".ts.sock.99999")) > 107:
+        raise UnavailableError(
+            f"the path {folder} is too long for the sockets of TorchServe", hint="set TMPDIR to a shorter one"
+        )
+
+
+def _command(settings: Settings, options: Options, archives: Sequence[Archive]) -> tuple[str, ...]:
+    if settings.container is None:
+        python, home, temporary = settings.python, _home(), settings.folder / "tmp"
+        return (settings.java, *_arguments(settings, options, archives, python, home, temporary))
+    python, home, temporary = str(_IMAGE_HOME / "bin/python"), _IMAGE_HOME / "site", Path("/tmp")
+    what = Contained(
+        own_image("torchserve", settings.device),
+        _arguments(settings, options, archives, python, home, temporary),
+        {"HOME": "/tmp", **_env(settings, temporary, temporary / "logs")},
+        # Java maps the libraries that it unpacks there.
+        writes=("/tmp:exec",),
+        entrypoint="java",
+        keeps=(_WRITES,),
+    )
+    return run_command(
+        require(settings.container),
+        what,
+        folder=settings.folder,
+        host=settings.host,
+        ports=(settings.http_port, settings.grpc_port, *settings.ports),
+        device=settings.device,
+    )
+
+
+def _arguments(
+    settings: Settings, options: Options, archives: Sequence[Archive], python: str, home: Path, temporary: Path
+) -> list[str]:
+    inside = settings.inside
+    return [
+        f"-Xmx{options.heap_mb}m",
+        f"-Djava.io.tmpdir={temporary}",
+        f"-Duser.dir={inside / _WRITES}",  # where it writes its keys
+        f"-Dmodel_server_home={home}",
+        f"-Dlog4j.configurationFile={inside / log4j.FILE}",
+        *("-cp", f"{home}/ts/frontend/*", "org.pytorch.serve.ModelServer"),
+        *("--python", python, "-f", str(inside / properties.FILE), "-ncs"),
+        *("-s", str(inside / MODELS), "-m", *(f"{archive.name}={archive.file}" for archive in archives)),
+    ]
+
+
+def _env(settings: Settings, temporary: Path, logs: Path) -> Mapping[str, str]:
+    return {
+        "LOG_LOCATION": str(logs),
+        "METRICS_LOCATION": str(logs),
+        "TMPDIR": str(temporary),
+        "TS_CONFIG_FILE": str(settings.inside / properties.FILE),  # the user's own would win over -f
+        **({} if settings.container and settings.device.on_gpu else settings.device.env),
+    }
+
+
+def _home() -> Path:
+    spec = find_spec("ts")
+    if spec is None or spec.origin is None:
+        raise UnavailableError("TorchServe is not installed", hint="pip install 'deploy-toolkit[torchserve]'")
+    return Path(spec.origin).parents[1]

@@ -1,0 +1,108 @@
+"""How a running TorchServe comes to serve other versions: by its management API, beside the old ones first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+from deploy_core.errors import UsageError
+from deploy_model_store import Version
+from deploy_servers.settings import Settings
+from deploy_servers.swap import Call, Swap
+from deploy_servers.torchserve.options import Options, read
+from deploy_servers.torchserve.planning import KEYS, MODELS, endpoints, linked, plan
+from deploy_servers.torchserve.properties import Archive
+
+# What a server must have been started with for its models to come and go.
+SWAPS_WITH: Mapping[str, str] = {"enable_model_api": "true"}
+_KEY = (KEYS, "management", "key")
+
+
+def swap(old: Sequence[Version], new: Sequence[Version], settings: Settings) -> Swap:
+    """Say how a server of `old` comes to serve `new`: new archives are loaded, become the default, and old ones go.
+
+    Raises UsageError if its model API is off, or if two archives of one model have the same version of their own.
+    """
+    options = read(settings.options)
+    if not options.model_api:
+        raise UsageError(
+            "this TorchServe takes no other models while it runs", hint="start it with --set enable_model_api=true"
+        )
+    before, after = dict(_by_model(old)), dict(_by_model(new))
+    came = [name for name in after if not _same(before.get(name), after[name])]
+    went = [name for name in before if not _same(before[name], after.get(name))]
+    for name in set(came) & set(went):
+        _require_apart(after[name].archive, before[name].archive)
+    calls = _Calls(settings, options)
+    return Swap(
+        launch=plan(new, settings),
+        endpoints=tuple(endpoint for name in after for endpoint in endpoints(name, settings)),
+        links={f"{MODELS}/{after[name].archive.file}": after[name].path for name in came},
+        load=tuple(call for name in came for call in calls.load(after[name].archive)),
+        unload=tuple(calls.unload(before[name].archive) for name in went),
+        unlinks=tuple(f"{MODELS}/{before[name].archive.file}" for name in went),
+        undo=(
+            *(calls.make_default(before[name].archive) for name in came if name in before),
+            *(calls.unload(after[name].archive) for name in came),
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Stored:
+    archive: Archive
+    path: Path
+    digest: str
+
+
+def _by_model(versions: Sequence[Version]) -> Iterator[tuple[str, _Stored]]:
+    for version, (archive, path) in zip(versions, linked(versions), strict=True):
+        yield version.name, _Stored(archive, path, version.artifact("mar").digest)
+
+
+def _same(one: _Stored | None, other: _Stored | None) -> bool:
+    return one is not None and other is not None and one.digest == other.digest
+
+
+def _require_apart(new: Archive, old: Archive) -> None:
+    if new.version == old.version:
+        raise UsageError(
+            f"both archives of {new.name} call themselves version {new.version}, so TorchServe holds only one",
+            hint="export the model again (--to mar): archives of this toolkit have versions of their own; or restart",
+        )
+
+
+class _Calls:
+    """The requests to the management address of one run."""
+
+    def __init__(self, settings: Settings, options: Options) -> None:
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        self._address = f"http://{host}:{settings.ports[0]}/models"
+        self._options = options
+        self._key = _KEY if options.tokens else ()
+
+    def load(self, archive: Archive) -> tuple[Call, ...]:
+        """Load an archive, answered when its workers are there, and let requests that name no version go to it."""
+        wanted = {
+            "url": archive.file,
+            "model_name": archive.name,
+            "initial_workers": self._options.workers,
+            "synchronous": "true",
+            "batch_size": self._options.batch_size,
+            "max_batch_delay": self._options.max_batch_delay,
+            "response_timeout": self._options.response_timeout,
+        }
+        return Call("POST", f"{self._address}?{urlencode(wanted)}", key=self._key), self.make_default(archive)
+
+    def make_default(self, archive: Archive) -> Call:
+        """Let requests that name no version go to this one."""
+        return Call("PUT", f"{self._of(archive)}/set-default", key=self._key)
+
+    def unload(self, archive: Archive) -> Call:
+        """End an archive's workers."""
+        return Call("DELETE", self._of(archive), key=self._key)
+
+    def _of(self, archive: Archive) -> str:
+        return f"{self._address}/{quote(archive.name, safe='')}/{quote(archive.version, safe='')}"
