@@ -31,66 +31,66 @@ WORDS = ("--input", "ids:int64[batch,seq]", "--input", "mask:float32[batch,seq]"
 FILES = ("torchscript", "onnx", "savedmodel", "tflite")
 
 
+PHONE = ("--set", "tflite.layout=nhwc", "--set", "tflite.integers=int32")
+OPTIONS = {
+    "words": (*WORDS, "--to", ",".join(FILES)),
+    "unet": ("--input", "image:float32[batch,3,height,width]", "--to", "torchscript,onnx"),
+    "one_row": ("--static", "--to", f"mar,{','.join(FILES)}"),
+    "tagged": (*PHONE, "--to", "tflite"),
+}
+Shapes = Callable[[str], Path]
+
+
 @pytest.fixture(scope="module")
-def shapes(shared: Callable[[str, Callable[[Path], None]], Path]) -> Path:
-    """A folder with a store and the documents of its exports."""
-
-    def make(folder: Path) -> None:
-        formats = ",".join(FILES)
-        _export(folder, "words", *WORDS, "--to", formats)
-        _export(folder, "unet", "--input", "image:float32[batch,3,height,width]", "--to", "torchscript,onnx")
-        _export(folder, "one_row", "--static", "--to", f"mar,{formats}")
-        phone = ("--set", "tflite.layout=nhwc", "--set", "tflite.integers=int32")
-        _export(folder, "tagged", *phone, "--to", "tflite")
-
-    return shared("shapes", make)
+def shapes(shared: Callable[[str, Callable[[Path], None]], Path]) -> Shapes:
+    """Give the folder with the store of one model, exported when it is first asked for, and the document of that."""
+    return lambda name: shared(f"shapes-{name}", lambda folder: _export(folder, name))
 
 
-def _export(folder: Path, name: str, *options: str) -> None:
+def _export(folder: Path, name: str) -> None:
     done = run_deploy(
-        "export", f"{MODELS}:{name}", *options, "--name", name.replace("_", "-"), "--store", folder / "store", "--json",
-        cwd=folder,
+        "export", f"{MODELS}:{name}", *OPTIONS[name], "--name", name.replace("_", "-"), "--store", folder / "store",
+        "--json", cwd=folder,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    (folder / f"{name}.json").write_text(done.stdout)
-    (folder / f"{name}.txt").write_text(done.stderr)
+    (folder / "document.json").write_text(done.stdout)
 
 
-def _document(shapes: Path, name: str) -> Any:
-    return json.loads((shapes / f"{name}.json").read_text())
+def _document(shapes: Shapes, name: str) -> Any:
+    return json.loads((shapes(name) / "document.json").read_text())
 
 
 def _sizes(promised: Any, symbol: str) -> list[int]:
     return [one["sizes"][symbol] for one in promised["sizes"] if set(one["sizes"]) == {symbol}]
 
 
-def test_every_file_is_proved_at_every_size(shapes: Path) -> None:
+def test_every_file_is_proved_at_every_size(shapes: Shapes) -> None:
     agreement = _document(shapes, "words")["agreement"]
     assert _sizes(agreement["promised"], "seq") == [1, 2, 3, 13, 64]
     for row in agreement["rows"]:
         assert row["batches"] == [64, 1, 2, 3, 7]
         assert row["sizes"] == [{"seq": size} for size in (1, 2, 3, 13, 64)]
-    manifest = Store(shapes / "store").resolve("words").agreement
+    manifest = Store(shapes("words") / "store").resolve("words").agreement
     assert manifest["promised"] == agreement["promised"]
 
 
-def test_symbols_keep_their_names(shapes: Path) -> None:
-    version = Store(shapes / "store").resolve("words")
+def test_symbols_keep_their_names(shapes: Shapes) -> None:
+    version = Store(shapes("words") / "store").resolve("words")
     assert str(version.signature.outputs[0]) == "output:float32[batch,seq,4]"
     model = onnx.load(str(version.artifact("onnx").path))
     for value in model.graph.input:
         assert [dim.dim_param for dim in value.type.tensor_type.shape.dim] == ["batch", "seq"]
 
 
-def test_a_model_of_multiples_tells_what_it_refuses(shapes: Path) -> None:
+def test_a_model_of_multiples_tells_what_it_refuses(shapes: Shapes) -> None:
     promised = _document(shapes, "unet")["agreement"]["promised"]
     assert _sizes(promised, "height") == [64, 32]
     assert {one["size"] for one in promised["refused"] if one["symbol"] == "width"} == {1, 2, 3, 13}
     assert [one["sizes"] for one in promised["sizes"] if len(one["sizes"]) > 1]
 
 
-def test_check_asks_for_the_same_sizes_again(shapes: Path, deploy: Deploy) -> None:
-    done = deploy("check", "words", "--json", "--store", shapes / "store")
+def test_check_asks_for_the_same_sizes_again(shapes: Shapes, deploy: Deploy) -> None:
+    done = deploy("check", "words", "--json", "--store", shapes("words") / "store")
     assert done.returncode == 0, done.stderr
     for row in json.loads(done.stdout)["rows"]:
         assert row["sizes"] == [{"seq": size} for size in (1, 2, 3, 13, 64)], row
@@ -152,8 +152,8 @@ def test_a_frozen_sequence_is_found_in_every_format(workers: Workers, tmp_path: 
     assert all(row.ok and len(row.sizes) == 5 for name, row in rows.items() if name not in found)
 
 
-def test_a_file_of_other_tensors_is_refused(shapes: Path, workers: Workers) -> None:
-    artifact = Store(shapes / "store").resolve("words").artifact("onnx")
+def test_a_file_of_other_tensors_is_refused(shapes: Shapes, workers: Workers) -> None:
+    artifact = Store(shapes("words") / "store").resolve("words").artifact("onnx")
     telling.require_told(workers, artifact)
     ids, mask = artifact.signature.inputs
     for spec, words in (
@@ -166,19 +166,19 @@ def test_a_file_of_other_tensors_is_refused(shapes: Path, workers: Workers) -> N
             telling.require_told(workers, other)
 
 
-def test_static_fixes_every_dimension_in_every_format(shapes: Path, deploy: Deploy) -> None:
+def test_static_fixes_every_dimension_in_every_format(shapes: Shapes, deploy: Deploy) -> None:
     document = _document(shapes, "one_row")
     assert [artifact["signature"]["inputs"][0]["shape"] for artifact in document["artifacts"]] == [[1, 6]] * 5
     assert [row["batches"] for row in document["agreement"]["rows"]] == [[1]] * 6
-    version = Store(shapes / "store").resolve("one-row")
+    version = Store(shapes("one_row") / "store").resolve("one-row")
     assert version.golden.inputs["x"].shape == (1, 6)
     assert "64 rows" in version.golden.noise_origin
-    done = deploy("check", "one-row", "--json", "--store", shapes / "store")
+    done = deploy("check", "one-row", "--json", "--store", shapes("one_row") / "store")
     assert done.returncode == 0, done.stdout
 
 
-def test_a_fixed_batch_is_served_in_every_dialect(shapes: Path) -> None:
-    store = shapes / "store"
+def test_a_fixed_batch_is_served_in_every_dialect(shapes: Shapes) -> None:
+    store = shapes("one_row") / "store"
     golden = Store(store).resolve("one-row").golden
     with serve.serving(serve.Request(("one-row",)), store=store) as running:
         assert len(running.endpoints) >= 5
@@ -195,10 +195,10 @@ def test_what_is_fixed_needs_to_be_asked_for(deploy: Deploy, tmp_path: Path) -> 
     assert (done.returncode, "fixes batch, seq to the sizes of an example" in done.stderr) == (2, True)
 
 
-def test_what_phones_want_is_told_and_changes_no_answer(shapes: Path) -> None:
+def test_what_phones_want_is_told_and_changes_no_answer(shapes: Shapes) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
-    (artifact,) = Store(shapes / "store").resolve("tagged").artifacts
+    (artifact,) = Store(shapes("tagged") / "store").resolve("tagged").artifacts
     assert {c.tensor: (c.dtype, c.axes) for c in artifact.changes} == {
         "image": ("float32", (0, 2, 3, 1)), "kind": ("int32", ()), "map": ("float32", (0, 2, 3, 1)), "best": ("int32", ()),
     }  # fmt: skip
@@ -211,11 +211,11 @@ def test_what_phones_want_is_told_and_changes_no_answer(shapes: Path) -> None:
     assert (told["kind"][1], told["best"][1]) == ("int32", "int32")
     first = next(op["op_name"] for op in interpreter._get_ops_details() if op["op_name"] not in ("CAST", "DELEGATE"))
     assert first in ("PAD", "PADV2", "CONV_2D")  # no transpose before the first convolution
-    assert "channels last was asked for" in (shapes / "tagged.json").read_text()
+    assert "channels last was asked for" in (shapes("tagged") / "document.json").read_text()
 
 
-def test_a_changed_file_is_served_as_its_source(shapes: Path) -> None:
-    store = shapes / "store"
+def test_a_changed_file_is_served_as_its_source(shapes: Shapes) -> None:
+    store = shapes("tagged") / "store"
     version = Store(store).resolve("tagged")
     request = serve.Request(("tagged",), options={"artifact": "tflite"})
     with serve.serving(request, store=store) as running:
