@@ -1,0 +1,45 @@
+"""A version's SavedModel, loaded by TensorFlow in this process, and asked its warm-up requests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deploy_core.errors import UsageError
+from deploy_core.predictor import Predictor
+from deploy_dialects.malformed import Malformed
+from deploy_dialects.messages import message, parsed
+from deploy_dialects.tfserving.grpc import HANDLERS
+from deploy_dialects.tfserving.warmup import FILE, read_warmup
+from deploy_dialects.wire import Ask, Refused, RpcRequest, Served
+from deploy_servers.embedded.batching import Runnable
+from deploy_servers.embedded.plane import ServedModels
+from deploy_servers.embedded.service import Model
+
+_PREDICT = "/tensorflow.serving.PredictionService/Predict"
+
+
+def load(name: str, version: int, path: Path, *, threads: int | None = None, warm: bool = True) -> Model:
+    """Load a version from its folder. Raises UsageError if it cannot be served, UnsafeError if it would do more than compute."""
+    from deploy_exporters.formats import load_file
+
+    predictor = load_file("savedmodel", path, threads=threads)
+    served = Served(name, version, predictor.signature, "tensorflow")
+    if warm and (path / FILE).exists():
+        try:
+            _warm_up(served, predictor, (path / FILE).read_bytes())
+        except (Malformed, Refused) as error:
+            predictor.close()
+            raise UsageError(f"its warm-up failed: {error}", hint=f"remove or mend {path / FILE}") from error
+    return Model(served, Runnable(predictor))
+
+
+def _warm_up(served: Served, predictor: Predictor, data: bytes) -> None:
+    kind = message("tfserving", "tensorflow.serving.PredictRequest")
+    plane = ServedModels([served])
+    for body in read_warmup(data):
+        request = parsed(kind, body)
+        request.model_spec.name = served.name  # TensorFlow Serving does not ask whom it was recorded for
+        request.model_spec.ClearField("version_choice")
+        asked = HANDLERS[_PREDICT](plane, RpcRequest(_PREDICT, request.SerializeToString()), None)
+        assert isinstance(asked, Ask)
+        asked.render(predictor.predict(asked.inputs))
