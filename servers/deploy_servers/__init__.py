@@ -22,6 +22,7 @@ SERVERS = Table(
             "deploy_servers.embedded.plan", ("grpc", "httptools", "orjson", "google.protobuf", "uvloop"), "serve"
         ),
         "tfserving": Row("deploy_servers.tfserving.plan", ("google.protobuf", "grpc", "orjson", "urllib3"), "client"),
+        "triton": Row("deploy_servers.triton.plan", ("google.protobuf", "grpc", "orjson", "urllib3"), "client"),
         "torchserve": Row("deploy_servers.torchserve", ("ts", "torch", "yaml"), "torchserve"),
     },
 )

@@ -34,7 +34,7 @@ class Container:
 class Contained:
     """What is to run inside: `writes` are folders in memory that it may write to, `keeps` such ones of the run's folder.
 
-    Everything else is read-only.
+    Everything else is read-only. `shm` is the size of /dev/shm, empty for the engine's own.
     """
 
     image: str
@@ -43,6 +43,7 @@ class Contained:
     writes: Sequence[str] = ("/tmp",)
     entrypoint: str | None = None
     keeps: Sequence[str] = ()
+    shm: str = ""
 
 
 def run_command(
@@ -65,6 +66,7 @@ def run_command(
     parts += [f"--volume={folder}:{INSIDE}:ro", *(f"--volume={folder}/{name}:{INSIDE}/{name}" for name in what.keeps)]
     parts += [*(f"--publish={shown}:{port}:{port}" for port in ports)]
     parts += [f"--{name}={value}" for name, value in (("cpus", container.cpus), ("memory", container.memory)) if value]
+    parts += [f"--shm-size={what.shm}"] if what.shm else []
     parts += _gpus(container.engine, device)
     parts += [f"--env={name}={value}" for name, value in what.env.items()]
     parts += [] if what.entrypoint is None else [f"--entrypoint={what.entrypoint}"]
@@ -92,6 +94,7 @@ def contained_of(command: Sequence[str]) -> Contained:
         writes=tuple(value for name, _, value in options if name == "tmpfs"),
         keeps=tuple(value.rpartition("/")[2] for name, _, value in options if name == "volume" and value[-3:] != ":ro"),
         entrypoint=next((value for name, _, value in options if name == "entrypoint"), None),
+        shm=next((value for name, _, value in options if name == "shm-size"), ""),
     )
 
 

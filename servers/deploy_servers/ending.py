@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import time
 from contextlib import suppress
@@ -12,6 +11,7 @@ from pathlib import Path
 from deploy_core import child, state
 from deploy_core.errors import UnavailableError
 from deploy_core.process import end_all
+from deploy_servers.furnishing import remove
 from deploy_servers.runs import LEFT_OVER, Run, read
 
 _GRACE = 60.0  # seconds for a `deploy serve` that was asked to stop: its server may have requests to finish
@@ -93,7 +93,7 @@ def _remove(run: Run) -> None:
     if run.is_owned and run.owner is not None:
         end_all((run.owner,), signal.SIGKILL, _KILL)
     if run.folder is not None and _is_ours(run.folder):
-        shutil.rmtree(run.folder, ignore_errors=True)
+        remove(run.folder)
     run.record.unlink(missing_ok=True)
 
 

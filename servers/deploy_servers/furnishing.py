@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import uuid
@@ -38,6 +39,13 @@ def open_to_all(folder: Path) -> None:
         mode = path.stat().st_mode & 0o777
         if mode & wanted != wanted:  # a hard link is the store's own file, which everybody can read
             path.chmod(mode | wanted)
+
+
+def remove(folder: Path) -> None:
+    """Remove the folder of a run, and what its server left in shared memory under the folder's name."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for path in Path("/dev/shm").glob(f"{glob.escape(folder.name)}-*"):
+        path.unlink(missing_ok=True)
 
 
 def take_away(folder: Path, places: Iterable[str]) -> None:

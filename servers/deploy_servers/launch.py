@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import time
 from collections.abc import Generator, Mapping
@@ -18,7 +17,7 @@ from deploy_core.errors import UnavailableError
 from deploy_core.signals import postponed
 from deploy_servers import engines
 from deploy_servers.container import NOBODY, image_of
-from deploy_servers.furnishing import open_to_all, put_files, put_links, put_writable
+from deploy_servers.furnishing import open_to_all, put_files, put_links, put_writable, remove
 from deploy_servers.ports import free_ports, require_free
 from deploy_servers.readiness import Accept, OnEvent, failure, wait_until_ready
 from deploy_servers.settings import Settings, prepare
@@ -126,7 +125,7 @@ class Running:
         self.note(ready=False)
         self.process.stop(0)
         _remove_container(self.launch)
-        shutil.rmtree(self.launch.folder, ignore_errors=True)
+        remove(self.launch.folder)
         self.start()
         self.require_ready(timeout)
 
@@ -191,7 +190,7 @@ def _record(launch: Launch, facts: Mapping[str, Any]) -> Path:
 
 def _forget(folder: Path, record: Path) -> None:
     with postponed():
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
         record.unlink(missing_ok=True)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import sys
 import tempfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from deploy_core.device import CPU, Device
@@ -21,7 +24,8 @@ from deploy_servers.ports import free_ports
 class Settings:
     """`folder` is the private one that the run will have; `java` is empty if there is none.
 
-    `container` is None for a process. `host` is where it answers, as clients see it.
+    `container` is None for a process. `host` is where it answers, as clients see it. `key` opens what a server does for
+    nobody but us.
     """
 
     folder: Path
@@ -35,6 +39,7 @@ class Settings:
     device: Device = CPU
     container: Container | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    key: str = field(default_factory=partial(secrets.token_hex, 16))
 
     @property
     def inside(self) -> Path:
@@ -99,9 +104,19 @@ def find_engine(engine: str = "", *, image: str = "", cpus: str = "", memory: st
 
 
 def find_program(name: str) -> str:
-    """Give the path of a program that a server needs, Java's from `$JAVA_HOME` if that is set; empty if there is none."""
+    """Give the path of a program that a server needs; empty if there is none.
+
+    Java is looked for in `$JAVA_HOME` if that is set, Triton in the Python package pytriton if it is not on the PATH.
+    """
     home = os.environ.get("JAVA_HOME") if name == "java" else None
-    return shutil.which(name, path=f"{home}/bin" if home else None) or ""
+    found = shutil.which(name, path=f"{home}/bin" if home else None)
+    return found or (_in_pytriton() if name == "tritonserver" else "")
+
+
+def _in_pytriton() -> str:
+    spec = find_spec("pytriton")
+    binary = Path(spec.origin).parent / "tritonserver" / "bin" / "tritonserver" if spec and spec.origin else None
+    return str(binary) if binary and binary.is_file() else ""
 
 
 def check_options(server: str, known: Mapping[str, str], given: Mapping[str, str]) -> None:

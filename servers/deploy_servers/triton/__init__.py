@@ -1,0 +1,1 @@
+"""Triton: its launch, its configuration, and the model that its python backend runs."""

@@ -1,0 +1,162 @@
+"""The launch of Triton, as a process or in a container, and how it comes to serve other versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import quote
+
+from deploy_core.endpoint import TRANSPORTS, Endpoint
+from deploy_model_store import Version
+from deploy_servers.container import Contained, own_image, require, run_command
+from deploy_servers.launch import Launch
+from deploy_servers.settings import Settings, number_option
+from deploy_servers.swap import Call, Swap
+from deploy_servers.triton import repository
+from deploy_servers.triton.options import OPTIONS, check, native_arguments
+from deploy_servers.triton.program import Program, find
+from deploy_servers.triton.repository import Served
+
+__all__ = ["OPTIONS", "PORTS", "PROGRAMS", "SERVES", "SPEAKS", "plan", "swap"]
+
+SERVES = ("onnx", "torchscript")
+SPEAKS = ("oip",)
+PROGRAMS = ("tritonserver",)
+PORTS = 1  # metrics
+_EXIT_SECONDS = 30
+_KEY = "deploy-key"  # the header that opens what is ours alone
+# What loads code, maps memory and writes files: whoever can connect could use it else.
+_RESTRICTED = "model-repository,shared-memory,trace,logging"
+
+
+def plan(versions: Sequence[Version], settings: Settings) -> Launch:
+    """Say what would be started. Raises UsageError, TamperedError, UnavailableError for what cannot be served."""
+    check(settings.options)
+    program = find(settings) if settings.container is None else None
+    models = repository.served(versions, program, settings)
+    arguments = _arguments(models, settings, program)
+    ports = (settings.http_port, settings.grpc_port, *settings.ports)
+    return Launch(
+        server="triton",
+        name=", ".join(map(str, versions)),
+        command=(program.binary, *arguments) if program else _contained(models, arguments, ports, settings),
+        folder=settings.folder,
+        host=settings.host,
+        endpoints=_endpoints(versions, settings),
+        ports=ports,
+        env={**program.env, **settings.device.env} if program else {},
+        files=repository.configurations(models),
+        links={**(program.links if program else {}), **repository.links(models)},
+        # It says itself, after so many seconds, that it waits no longer.
+        stop_grace=_exit_seconds(settings) + 10.0,
+        engine=settings.container.engine if settings.container else "",
+    )
+
+
+def swap(old: Sequence[Version], new: Sequence[Version], settings: Settings) -> Swap:
+    """Say how models are loaded anew: the new versions beside the old ones first, which go when those are right.
+
+    Raises UsageError for a version whose tensors are others: one configuration holds for all versions of a model.
+    """
+    coming, going = _without(new, old), _without(old, new)
+    before, both, after = plan(old, settings), plan([*old, *coming], settings), plan(new, settings)
+    had, have = {version.name for version in old}, {version.name for version in new}
+    return Swap(
+        launch=after,
+        endpoints=_endpoints(coming, settings),
+        links={place: path for place, path in both.links.items() if place not in before.links},
+        files=_changed(both, before),
+        load=_calls("load", (version.name for version in coming), settings),
+        files_after=_changed(after, both),
+        unload=(
+            *_calls("load", (version.name for version in going if version.name in have), settings),
+            *_calls("unload", had - have, settings),
+        ),
+        unlinks=tuple(repository.folder(version) for version in going),
+        files_before=_changed(before, both),
+        undo=(
+            *_calls("load", (version.name for version in coming if version.name in had), settings),
+            *_calls("unload", have - had, settings),
+        ),
+    )
+
+
+def _arguments(models: Sequence[Served], settings: Settings, program: Program | None) -> list[str]:
+    fixed = {
+        "model-repository": [str(settings.inside / repository.FOLDER)],
+        "model-control-mode": ["explicit"],
+        "load-model": [one.model.name for one in models],
+        "disable-auto-complete-config": [""],
+        "http-address": [settings.listen],
+        "http-port": [str(settings.http_port)],
+        "grpc-address": [settings.listen],
+        "grpc-port": [str(settings.grpc_port)],
+        "metrics-address": [settings.listen],
+        "metrics-port": [str(settings.ports[0])],
+        "exit-timeout-secs": [str(_exit_seconds(settings))],
+        "http-restricted-api": [f"{_RESTRICTED}:{_KEY}={settings.key}"],
+        "grpc-restricted-protocol": [f"{_RESTRICTED}:{_KEY}={settings.key}"],
+        "backend-config": _python_backend(settings) if any(one.model.backend == "python" for one in models) else [],
+    }
+    if not settings.device.on_gpu:
+        # Else it looks for a GPU that is not there, and tells of it in lines that look like failures.
+        fixed |= {"allow-gpu-metrics": ["false"], "pinned-memory-pool-byte-size": ["0"]}
+    given = native_arguments(settings.options)
+    whole = {**fixed, **given, **{name: [*fixed[name], *given[name]] for name in _ADDED if name in given}}
+    found = [f"--{name}={value}" if value else f"--{name}" for name, values in whole.items() for value in values]
+    return [*found, *(program.arguments if program else ())]
+
+
+def _python_backend(settings: Settings) -> list[str]:
+    size = number_option(settings.options, "shm_mb", 1) << 20
+    # What lies in /dev/shm after a kill has the name of the run's folder, and goes with it.
+    return [f"python,shm-region-prefix-name={settings.folder.name}-", f"python,shm-default-byte-size={size}"]
+
+
+def _contained(
+    models: Sequence[Served], arguments: Sequence[str], ports: Sequence[int], settings: Settings
+) -> tuple[str, ...]:
+    shm = settings.options.get("shm_size", "1g") if any(one.model.backend == "python" for one in models) else ""
+    contained = Contained(own_image("triton"), arguments, {}, entrypoint="tritonserver", shm=shm)
+    return run_command(
+        require(settings.container),
+        contained,
+        folder=settings.folder,
+        host=settings.host,
+        ports=ports,
+        device=settings.device,
+    )
+
+
+def _exit_seconds(settings: Settings) -> int:
+    named = {name.replace("_", "-"): value for name, value in settings.options.items()}
+    return number_option(named, "exit-timeout-secs", _EXIT_SECONDS, least=0)
+
+
+def _endpoints(versions: Iterable[Version], settings: Settings) -> tuple[Endpoint, ...]:
+    ports = {"rest": settings.http_port, "grpc": settings.grpc_port}
+    return tuple(
+        Endpoint("oip", transport, settings.host, ports[transport], version.name, str(version.number))
+        for version in versions
+        for transport in TRANSPORTS
+    )
+
+
+def _calls(what: str, names: Iterable[str], settings: Settings) -> tuple[Call, ...]:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    root = f"http://{host}:{settings.http_port}/v2/repository/models"
+    return tuple(
+        Call("POST", f"{root}/{quote(name, safe='')}/{what}", headers={_KEY: settings.key})
+        for name in sorted(set(names))
+    )
+
+
+def _without(versions: Iterable[Version], others: Iterable[Version]) -> list[Version]:
+    known = {str(version) for version in others}
+    return [version for version in versions if str(version) not in known]
+
+
+def _changed(to: Launch, since: Launch) -> Mapping[str, str | bytes]:
+    return {name: text for name, text in to.files.items() if text != since.files.get(name)}
+
+
+_ADDED = ("http-restricted-api", "grpc-restricted-protocol", "backend-config")  # the user's come after ours
