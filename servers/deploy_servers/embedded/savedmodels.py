@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from deploy_core.errors import UsageError
@@ -14,6 +15,8 @@ from deploy_dialects.wire import Ask, Refused, RpcRequest, Served
 from deploy_servers.embedded.batching import Runnable
 from deploy_servers.embedded.plane import ServedModels
 from deploy_servers.embedded.service import Model
+
+log = logging.getLogger("deploy.model_server")
 
 _PREDICT = "/tensorflow.serving.PredictionService/Predict"
 
@@ -36,10 +39,12 @@ def load(name: str, version: int, path: Path, *, threads: int | None = None, war
 def _warm_up(served: Served, predictor: Predictor, data: bytes) -> None:
     kind = message("tfserving", "tensorflow.serving.PredictRequest")
     plane = ServedModels([served])
-    for body in read_warmup(data):
+    requests = list(read_warmup(data))
+    for body in requests:
         request = parsed(kind, body)
         request.model_spec.name = served.name  # TensorFlow Serving does not ask whom it was recorded for
         request.model_spec.ClearField("version_choice")
         asked = HANDLERS[_PREDICT](plane, RpcRequest(_PREDICT, request.SerializeToString()), None)
         assert isinstance(asked, Ask)
         asked.render(predictor.predict(asked.inputs))
+    log.info("{name: %s version: %d} answered %d warm-up requests", served.name, served.version, len(requests))

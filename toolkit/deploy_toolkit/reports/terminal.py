@@ -96,7 +96,7 @@ def running(server: Running) -> RenderableType:
     """Give the endpoints that have predicted the golden outputs."""
     lines = [f"{server.launch.server} is ready: every endpoint has predicted the golden outputs"]
     lines += [f"  {endpoint}" for endpoint in server.endpoints]
-    return Text("\n".join([*lines, f"log: {server.process.log}", "Ctrl-C stops it"]))
+    return Text("\n".join([*lines, *server.launch.notes, f"log: {server.process.log}", "Ctrl-C stops it"]))
 
 
 def tensors(answer: Tensors) -> RenderableType:
