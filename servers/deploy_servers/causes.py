@@ -51,6 +51,22 @@ CAUSES: tuple[tuple[re.Pattern[str], str], ...] = (
         "the folder of {name} has no folder of a version in it: such a folder's name is a whole number, e.g. 1",
     ),
     (re.compile(r"No module named '(?P<name>[\w.]+)'"), "the Python module {name} is missing: install it"),
+    (
+        re.compile(r"Too small (?:initial|maximum) heap|Could not reserve enough space|Invalid maximum heap size"),
+        "Java cannot have a heap of that size here: choose another by --set heap_mb=MIB",
+    ),
+    (
+        re.compile(r"Invalid configuration: (?P<what>[^\n]+)"),
+        "one of the options given by --set has a value that TorchServe cannot read: {what}",
+    ),
+    (
+        re.compile(r'Cannot run program "(?P<program>[^"]+)"'),
+        "the workers' Python, {program}, cannot be started: install deploy-toolkit[torchserve] in one that can",
+    ),
+    (
+        re.compile(r"\A(?!.*(?:Traceback|worker process died)).*Load model failed: \S+, error: Worker died", re.DOTALL),
+        "a worker was killed while it loaded its model, mostly for want of memory (dmesg tells): serve fewer models or workers, or give it more",
+    ),
     (re.compile(r"UnsupportedClassVersionError"), "this Java is too old: install Java 17 or later, or set JAVA_HOME"),
     (re.compile(r"No space left on device"), "the disk is full: make room, or set TMPDIR to another disk"),
     (re.compile(r"Permission denied"), "a file or port may not be used: look at the log for which"),
