@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy_core.errors import UnavailableError
-from deploy_servers.furnishing import put_files, put_links, take_away
+from deploy_servers.furnishing import open_to_all, put_files, put_links, take_away
 from deploy_servers.launch import Running
 from deploy_servers.readiness import Accept, OnEvent, wait_until_ready
 from deploy_servers.swap import Call, Swap
@@ -29,6 +29,8 @@ def apply(swap: Swap, running: Running, accept: Accept, *, timeout: float, on_ev
     new = put_links(folder, swap.links)
     try:
         put_files(folder, swap.files)
+        if old.engine:
+            open_to_all(folder)
         _call_all(swap.load, folder, deadline)
         wait_until_ready(
             running.process,

@@ -7,15 +7,19 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
 from deploy_core.device import Device
 from deploy_core.errors import DeployError
-from deploy_servers.embedded import models, tables
+from deploy_servers.embedded import listing, models, tables, watching
 from deploy_servers.embedded.parse import Limits
-from deploy_servers.embedded.service import Model, ServeOptions, serve, stop_on_signals
+from deploy_servers.embedded.service import Fleet, Model, ServeOptions, serve_fleet, stop_on_signals
 
 
 def main() -> int:
@@ -23,18 +27,30 @@ def main() -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     arguments = _parser().parse_args()
     try:
-        loaded = models.load_all(
-            arguments.store,
-            arguments.names,
-            threads=arguments.threads,
-            parallel=arguments.parallel,
-            wanted=arguments.artifact,
-            device=Device.parse(arguments.device),
-        )
+        loaded = _loaded(arguments)
         return 0 if uvloop.run(_serve(loaded, arguments)) else 1
     except DeployError as error:
         _say(f"error: {error}" + (f"\nhint: {error.hint}" if error.hint else ""))
         return error.exit_code
+
+
+def _loaded(arguments: argparse.Namespace) -> list[Model]:
+    if arguments.models is not None:
+        return [_load(arguments, listed) for listed in listing.read(arguments.models)]
+    return models.load_all(arguments.store, arguments.names, **_ways(arguments))
+
+
+def _load(arguments: argparse.Namespace, listed: listing.Listed) -> Model:
+    return models.load_listed(arguments.store, listed, **_ways(arguments))
+
+
+def _ways(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "threads": arguments.threads,
+        "parallel": arguments.parallel,
+        "wanted": arguments.artifact,
+        "device": Device.parse(arguments.device),
+    }
 
 
 async def _serve(loaded: list[Model], arguments: argparse.Namespace) -> bool:
@@ -54,9 +70,23 @@ async def _serve(loaded: list[Model], arguments: argparse.Namespace) -> bool:
 
     stop = asyncio.Event()
     stop_on_signals(stop, _say)
-    drained = await serve(loaded, tables.load(), settings, ready=ready, stop=stop)
+    fleet = Fleet(loaded, threads=settings.threads)
+    async with _watching(arguments, fleet):
+        drained = await serve_fleet(fleet, tables.load(), settings, ready=ready, stop=stop)
     _say("stopped: every request was answered" if drained else "stopped: some requests took too long and were cut")
     return drained
+
+
+@asynccontextmanager
+async def _watching(arguments: argparse.Namespace, fleet: Fleet) -> AsyncGenerator[None]:
+    if arguments.models is None:
+        yield
+        return
+    task = asyncio.create_task(watching.follow(arguments.models, fleet, partial(_load, arguments), _say))
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,6 +95,9 @@ def _parser() -> argparse.ArgumentParser:
         "names", nargs="*", metavar="NAME[@VERSION|@ALIAS]", help="what to serve; nothing: the whole store"
     )
     parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument(
+        "--models", type=Path, help="a file that lists what to serve, also when it changes; no names then"
+    )
     parser.add_argument(
         "--host", default="127.0.0.1", help="the address to listen on; anything but loopback is open to others"
     )

@@ -11,6 +11,7 @@ from deploy_core.signature import BATCH
 from deploy_dialects.wire import Served
 from deploy_model_store import Store, Version
 from deploy_servers.embedded.batching import MAX_ROWS, Runnable
+from deploy_servers.embedded.listing import Listed
 from deploy_servers.embedded.runtimes import choose, versions_of
 from deploy_servers.embedded.service import Model
 
@@ -38,6 +39,15 @@ def _most_rows(version: Version) -> int:
     """Give how many rows may be joined: beyond the range that was promised nothing is proved."""
     _, most = version.agreement.get("promised", {}).get("ranges", {}).get(BATCH, (1, MAX_ROWS))
     return min(int(most), MAX_ROWS)
+
+
+def load_listed(
+    store_root: Path, listed: Listed, *, threads: int, parallel: int, wanted: str = "", device: Device = CPU
+) -> Model:
+    """Load what the file of a running server lists."""
+    version = Store(store_root).version(listed.name, listed.version)
+    labels = listed.labels or ()
+    return load(version, labels=labels, threads=threads, parallel=parallel, wanted=wanted, device=device)
 
 
 def load_all(

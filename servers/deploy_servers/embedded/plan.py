@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,12 +9,13 @@ from deploy_core.artifact import Artifact
 from deploy_core.endpoint import DIALECTS, TRANSPORTS, Endpoint
 from deploy_core.errors import UsageError
 from deploy_model_store import Store, Version
-from deploy_model_store.aliases import ALIASES_FILE
 from deploy_model_store.manifest import MANIFEST_FILE
 from deploy_servers.container import Contained, own_image, require, run_command
+from deploy_servers.embedded.listing import FAILED, FILE, Listed, labelled, text
 from deploy_servers.embedded.runtimes import RUNTIMES, choose
 from deploy_servers.launch import Launch
 from deploy_servers.settings import Settings, check_options, number_option
+from deploy_servers.swap import Swap
 
 SERVES = tuple(runtime.format for runtime in RUNTIMES)
 SPEAKS = DIALECTS
@@ -29,6 +29,7 @@ OPTIONS: Mapping[str, str] = {
     "grace": "how many seconds requests that have begun get when the server is asked to stop (default 10)",
 }
 _LEAST = {"grace": 0}
+LABELS = True  # aliases of the store can be asked for as labels
 _STORE = "store"  # the folder, below the run's own, in which a container finds the versions
 
 
@@ -45,21 +46,41 @@ def plan(versions: Sequence[Version], settings: Settings) -> Launch:
     return Launch(
         server="embedded",
         name=", ".join(map(str, versions)),
-        command=_command(versions, settings),
+        command=_command(settings),
         folder=settings.folder,
         host=settings.host,
         endpoints=tuple(endpoint for version in versions for endpoint in _endpoints(version, settings)),
         ports=(settings.http_port, settings.grpc_port),
         env={} if contained else settings.device.env,
-        files=_aliases(versions, settings) if contained else {},
+        files={FILE: text(labelled(versions, _aliases(versions, settings)))},
         links=_links(chosen) if contained else {},
+        fatal=(FAILED,),
         stop_grace=number_option(settings.options, "grace", 10, least=0) + 5.0,
         engine=settings.container.engine if settings.container else "",
     )
 
 
-def _command(versions: Sequence[Version], settings: Settings) -> tuple[str, ...]:
-    arguments = (*_arguments(settings), *map(str, versions))
+def swap(old: Sequence[Version], new: Sequence[Version], settings: Settings) -> Swap:
+    """Say how it comes to serve `new` instead of `old`: what is new is loaded beside the old, on trial; then the file lists it alone."""
+    launch = plan(new, settings)
+    known = {str(version) for version in old}
+    before = tuple(Listed(version.name, version.number) for version in old)
+    tried = tuple(Listed(v.name, v.number, (), on_trial=True) for v in new if str(v) not in known)
+    own = {f"{_STORE}/{version.name}/{version.number}" for version in new}
+    gone = {f"{_STORE}/{version.name}/{version.number}" for version in old} - own
+    return Swap(
+        launch=launch,
+        endpoints=launch.endpoints,
+        links=launch.links,
+        files={FILE: text((*before, *tried))},
+        files_after=launch.files,
+        unlinks=tuple(sorted(gone)) if settings.container else (),
+        files_before={FILE: text(before)},
+    )
+
+
+def _command(settings: Settings) -> tuple[str, ...]:
+    arguments = tuple(_arguments(settings))
     if settings.container is None:
         return (settings.python, "-m", "deploy_servers.embedded", *arguments)
     return run_command(
@@ -82,15 +103,13 @@ def _links(chosen: Sequence[tuple[Version, Artifact]]) -> dict[str, Path]:
     return links
 
 
-def _aliases(versions: Sequence[Version], settings: Settings) -> dict[str, str]:
-    names = dict.fromkeys(version.name for version in versions)
-    found = {name: Store(settings.store).aliases(name) for name in names}
-    return {f"{_STORE}/{name}/{ALIASES_FILE}": json.dumps(aliases) for name, aliases in found.items() if aliases}
+def _aliases(versions: Sequence[Version], settings: Settings) -> dict[str, dict[str, int]]:
+    return {version.name: Store(settings.store).aliases(version.name) for version in versions}
 
 
 def _arguments(settings: Settings) -> list[str]:
     store = settings.store if settings.container is None else settings.inside / _STORE
-    arguments = ["--store", str(store), "--host", settings.listen]
+    arguments = ["--store", str(store), "--models", str(settings.inside / FILE), "--host", settings.listen]
     arguments += ["--http-port", str(settings.http_port), "--grpc-port", str(settings.grpc_port)]
     for name, value in settings.options.items():
         if name != "artifact":
