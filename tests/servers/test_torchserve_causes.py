@@ -70,7 +70,7 @@ def java(*arguments: str) -> str:
 
 
 @pytest.mark.skipif(not shutil.which("java"), reason="needs Java")
-@pytest.mark.parametrize("size", ["-Xmx1m", "-Xmx90000000m", "-Xmx99999999999999m"])
+@pytest.mark.parametrize("size", ["-Xmx1m", "-Xmx900000000m", "-Xmx99999999999999m"])
 def test_a_heap_that_cannot_be(size: str) -> None:
     assert "--set heap_mb" in likely_cause(java(size, "-version"))
 
