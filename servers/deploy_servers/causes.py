@@ -7,6 +7,34 @@ import re
 # The first that is found in the end of the log is told.
 CAUSES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
+        re.compile(r"unable to find backend library for backend '(?P<backend>\w+)'"),
+        "this Triton has no {backend} backend: --set backend=python runs the same file where the python backend has its runtime, or take an image with it",
+    ),
+    (
+        re.compile(r"kind KIND_GPU but no GPUs are available|invalid or unsupported gpu id"),
+        "Triton sees no such GPU: nvidia-smi lists those that there are; or serve with --device cpu",
+    ),
+    (
+        re.compile(r"triton_python_backend_stub.*(is not found|(?P<library>libpython[\w.]+): cannot open)"),
+        "Triton's python backend has no program for this Python: install the libpython that its log names, or serve --in container",
+    ),
+    (
+        re.compile(r"Unable to initialize shared memory key|Failed to (increase|create) the shared memory"),
+        "/dev/shm is too small for Triton's python backend: --set shm_mb=1 begins with less, --set shm_size=SIZE gives a container more",
+    ),
+    (
+        re.compile(r"unrecognized option '--(?P<option>[\w-]+)"),
+        "this version of the server has no option {option}: leave it out, or take a newer one",
+    ),
+    (
+        re.compile(r'Bad option: "--(?P<option>[\w-]+)"'),
+        "option {option} cannot have that value: its log says what it takes",
+    ),
+    (
+        re.compile(r"INVALID_PROTOBUF|Protobuf parsing failed"),
+        "the ONNX file cannot be read: `deploy store verify` says whether it is the one that was published",
+    ),
+    (
         re.compile(r"could not select device driver|unresolvable CDI devices|nvidia\.com/gpu"),
         "this engine cannot give a container a GPU: install the NVIDIA Container Toolkit and restart the engine, or serve with --device cpu",
     ),
@@ -31,7 +59,9 @@ CAUSES: tuple[tuple[re.Pattern[str], str], ...] = (
         "{modules} is missing where the server runs: install it there (an image gets it by PACKAGES, docs/containers.md), or export onnx",
     ),
     (
-        re.compile(r"Address already in use|BindException|Failed to bind|cannot listen on"),
+        re.compile(
+            r"[Aa]ddress already in use|[Ss]ocket .* already in use|BindException|Failed to bind|cannot listen on"
+        ),
         "another process has taken the port in the meantime: try again, or choose another",
     ),
     (

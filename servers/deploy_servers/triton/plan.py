@@ -24,6 +24,7 @@ PROGRAMS = ("tritonserver",)
 PORTS = 1  # metrics
 _EXIT_SECONDS = 30
 _KEY = "deploy-key"  # the header that opens what is ours alone
+_FATAL = ("error while loading shared libraries",)  # the python backend's program, for which it waits in vain
 # What loads code, maps memory and writes files: whoever can connect could use it else.
 _RESTRICTED = "model-repository,shared-memory,trace,logging"
 
@@ -46,6 +47,7 @@ def plan(versions: Sequence[Version], settings: Settings) -> Launch:
         env={**program.env, **settings.device.env} if program else {},
         files=repository.configurations(models),
         links={**(program.links if program else {}), **repository.links(models)},
+        fatal=_FATAL,
         # It says itself, after so many seconds, that it waits no longer.
         stop_grace=_exit_seconds(settings) + 10.0,
         engine=settings.container.engine if settings.container else "",
