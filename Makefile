@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format golden constraints clean
+.PHONY: help demo test images check format golden constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -23,6 +23,9 @@ demo: $(READY) ## train, export, serve and check the example models; prints the 
 test: $(READY) ## run all tests
 	$(BIN)/pytest -n 2 --dist loadgroup
 
+images: $(READY) ## build the images that can be built of packages alone; docker/build has the others
+	PYTHON=$(BIN)/python docker/build embedded torchserve tfserving-stand-in
+
 check: $(READY) ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -39,4 +42,4 @@ constraints: $(READY) ## pin what is installed now
 	$(BIN)/pip freeze --exclude-editable | sed -E 's/\+cpu$$//' | sort -f > constraints.txt
 
 clean: ## remove the virtual environment and all that was made
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache models demo-out
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build models demo-out

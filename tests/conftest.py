@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Generator
 from pathlib import Path
 
+import containers
 import psutil
 import pytest
 from filelock import FileLock
@@ -28,16 +29,23 @@ def _own_world(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_left_behind(_own_world: None) -> Generator[None]:
-    """Fail a test that leaves a process, a listening port or a temporary folder of ours."""
-    before = _left()
+def _nothing_left_behind(_own_world: None, request: pytest.FixtureRequest) -> Generator[None]:
+    """Fail a test that leaves a process, a listening port, a temporary folder or a container of ours."""
+    look = (lambda: _left() | containers.left()) if "engine" in request.fixturenames else _left
+    before = look()
     yield
-    left = _left() - before
+    left = look() - before
     end = time.monotonic() + 5  # what was killed with its parent takes a moment to be gone
     while left and time.monotonic() < end:
         time.sleep(0.05)
-        left = _left() - before
+        left = look() - before
     assert not left, f"left behind: {sorted(left)}"
+
+
+@pytest.fixture(scope="session")
+def engine() -> str:
+    """The container engine; a test that asks for it is skipped where none answers, and fails there if $DEPLOY_CI is set."""
+    return containers.require_engine()
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ COMMANDS = (
     "predict",
     "check",
     "package",
+    "image",
     "ps",
     "logs",
     "stop",
