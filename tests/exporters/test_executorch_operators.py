@@ -35,7 +35,13 @@ CALLS = {
     "conv3d, one number for three": (aten.conv3d.default, _random(2, 4, 7, 7, 7), _random(6, 4, 3, 3, 3), None, [2], [1]),
     "max_pool3d": (aten.max_pool3d.default, _random(2, 3, 6, 7, 8), [2, 3, 2]),
     "max_pool3d, every option": (
-        aten.max_pool3d.default, _random(2, 3, 7, 9, 8), [3, 2, 3], [2, 1, 2], [1, 1, 0], [1, 2, 1], True,
+        aten.max_pool3d.default, _random(2, 3, 8, 9, 8), [3, 2, 3], [2, 1, 2], [1, 1, 0], [1, 2, 1], True,
+    ),
+    "batch_norm": (
+        aten.batch_norm.default, _random(2, 6, 4), _random(6), _random(6), _random(6), _random(6).abs(), False, 0.1, 1e-4, True,
+    ),
+    "batch_norm of its own figures": (
+        aten.batch_norm.default, _random(2, 6, 4), None, None, None, None, True, 0.1, 1e-4, True,
     ),
     "group_norm": (aten.group_norm.default, _random(2, 6, 4, 5), 3, _random(6), _random(6), 1e-4),
     "group_norm without weights": (aten.group_norm.default, _random(2, 6, 4), 2),

@@ -55,7 +55,7 @@ def executorch_from_pt2(job: Job) -> Written:
 def _write(job: Job, sizes: Mapping[str, int], partitioners: Sequence[Any]) -> None:
     program = bounded.program(job, sizes, operators(sizes.get(BATCH, 1)))  # anew: lowering changes it
     lowered = to_edge_transform_and_lower(
-        constant_prop_pass(program),  # XNNPACK wants weights that are constants
+        constant_prop_pass(program.run_decompositions({})),  # XNNPACK wants constants as weights; first no in-place
         partitioner=partitioners,
         constant_methods={executorch.SIGNATURE: json.dumps(job.signature.to_json())},
         # Its check of the operators' dtypes computes with symbolic sizes, and so fixes some of them.

@@ -19,6 +19,7 @@ def operators(rows: int) -> Mapping[Any, Callable[..., Any]]:
     return {
         _aten.lstm.input: executorch_recurrent.lstm(rows),
         _aten.gru.input: executorch_recurrent.gru(rows),
+        _aten.batch_norm.default: _batch_norm,
         _aten.conv3d.default: _conv3d,
         _aten.max_pool3d.default: _max_pool3d,
         _aten.adaptive_max_pool2d.default: _adaptive_max_pool2d,
@@ -38,6 +39,24 @@ def _same(tensor: torch.Tensor) -> torch.Tensor:
 
 def _contiguous(tensor: torch.Tensor, memory_format: object = None) -> torch.Tensor:
     return tensor.contiguous()
+
+
+def _batch_norm(
+    values: torch.Tensor,
+    weight: torch.Tensor | None,
+    bias: torch.Tensor | None,
+    mean: torch.Tensor | None,
+    variance: torch.Tensor | None,
+    own: bool,
+    momentum: float,
+    eps: float,
+    cudnn: bool,
+) -> torch.Tensor:
+    """Say that it learns nothing: else its figures may not be constants that were computed."""
+    told = (values, weight, bias, mean, variance)
+    if own:
+        return _aten.batch_norm.default(*told, own, momentum, eps, cudnn)  # type: ignore[no-any-return]
+    return _aten._native_batch_norm_legit_no_training.default(*told, momentum, eps)[0]  # type: ignore[no-any-return]
 
 
 def _conv3d(
@@ -119,13 +138,13 @@ def _instance_norm(
     mean: torch.Tensor | None,
     variance: torch.Tensor | None,
     own: bool,
-    _momentum: float,
+    momentum: float,
     eps: float,
-    _cudnn: bool,
+    cudnn: bool,
 ) -> torch.Tensor:
     if own:
         return _group_norm(values, values.shape[1], weight, bias, eps)
-    return functional.batch_norm(values, mean, variance, weight, bias, eps=eps)
+    return _batch_norm(values, weight, bias, mean, variance, own, momentum, eps, cudnn)
 
 
 def _adaptive_max_pool2d(values: torch.Tensor, sizes: Sequence[int]) -> tuple[torch.Tensor]:
