@@ -4,6 +4,7 @@ A server is a module with
     OPTIONS                                                  option → one line of help, for `--set OPTION=VALUE`
     SERVES, SPEAKS                                           formats of which it serves one; dialects, each over REST and gRPC
     PROGRAMS                                                 what must be on the PATH to run it as a process
+    LABELS                                                   whether aliases of the store can be asked for there (may be absent)
     PORTS                                                    how many ports it needs besides HTTP and gRPC
     plan(versions: Sequence[Version], settings: Settings) -> Launch     what would be started; nothing happens
     swap(old: Sequence[Version], new: Sequence[Version], settings: Settings) -> Swap

@@ -11,10 +11,12 @@ from pathlib import Path
 from deploy_core import child, state
 from deploy_core.errors import UnavailableError
 from deploy_core.process import end_all
+from deploy_servers import engines
 from deploy_servers.furnishing import remove
 from deploy_servers.runs import LEFT_OVER, Run, read
 
 _GRACE = 60.0  # seconds for a `deploy serve` that was asked to stop: its server may have requests to finish
+_SERVER_GRACE = 20.0  # seconds for a server that is asked itself
 _KILL = 10.0  # seconds for what got SIGKILL
 _ENGINE = 20.0  # seconds for one word with a container engine
 _DRAFT_AGE = 3600.0  # seconds after which a half-written record has no writer any more
@@ -69,7 +71,7 @@ def _ask(run: Run) -> None:
         run.owner.signal(signal.SIGTERM)
         run.owner.wait(_GRACE)
         return
-    end_all(run.processes, signal.SIGTERM, _GRACE)
+    end_all(run.processes, signal.SIGTERM, _SERVER_GRACE)
 
 
 def _clear(run: Run) -> list[str]:
@@ -79,7 +81,7 @@ def _clear(run: Run) -> list[str]:
         if end_all(run.processes, signal.SIGKILL, _KILL) and not run.processes:
             break
     if run.container and _container_exists(run):
-        _engine(run, "rm", "--force", run.container)
+        engines.remove(run.engine, run.container)
     owner_stays = run.is_owned and not run.is_command  # a program that goes on tidies up itself
     if not owner_stays:
         _remove(run)

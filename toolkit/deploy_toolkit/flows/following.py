@@ -39,6 +39,8 @@ class Follower:
             raise UsageError(
                 f"{what.request.server} cannot be given other versions while it runs", hint="leave out --follow"
             )
+        # Nothing is to be swapped yet, but whether it could be is told now.
+        self._module.swap(what.versions, what.versions, what.settings)
         self._what = what
         self._store = Store(store)
         self._on_event = on_event
