@@ -1,0 +1,167 @@
+"""What a version baked into an image is made of, as plain data; and the Dockerfiles in docker/."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploy_core.device import Device
+from deploy_core.errors import UnavailableError, UsageError
+from deploy_model_store import Store
+from deploy_servers import SERVERS
+from deploy_servers.container import Container
+from deploy_servers.image import USER, Baking, bake, build, trial, usual_ports
+from deploy_servers.launch import Settings
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = Path(__file__).parent / "golden"
+DOCKER = "/usr/bin/docker"
+
+
+def baking(store: Store, name: str, server: str, *, engine: str = DOCKER, base: str = "", **changes: object) -> Baking:
+    module = SERVERS.load(server)
+    http_port, grpc_port, *others = usual_ports(server, module.PORTS)
+    fixed = Settings(
+        folder=Path("/run/deploy"),
+        store=store.root,
+        http_port=http_port,
+        grpc_port=grpc_port,
+        ports=tuple(others),
+        container=Container(engine, USER),
+        key="KEY",
+    )
+    settings = replace(fixed, **changes)  # type: ignore[arg-type]
+    return bake(module.plan([store.resolve(name)], settings), f"{name.partition('@')[0]}:1", base=base)
+
+
+@pytest.mark.parametrize(
+    ("server", "name", "device"),
+    [("embedded", "linear@1", "cpu"), ("torchserve", "archived", "cuda:0"), ("triton", "linear@2", "cpu")],
+)
+def test_golden_image(store: Store, golden: Callable[[Path, str], None], server: str, name: str, device: str) -> None:
+    made = baking(store, name, server, device=Device.parse(device))
+    text = "\n".join([" ".join(made.build), " ".join(made.run), "", made.dockerfile])
+    text += "".join(f"# {place} = {path}\n" for place, path in made.launch.links.items())
+    golden(GOLDEN / f"image-{server}.txt", text.replace(str(store.root), "STORE"))
+    assert made.run[-1] == made.tag
+
+
+def test_its_base_can_be_another(store: Store) -> None:
+    made = baking(store, "linear@1", "embedded", base="mine:2")
+    assert made.dockerfile.startswith("FROM mine:2\n")
+
+
+def test_values_stay_what_they_are_in_a_dockerfile(store: Store) -> None:
+    launch = baking(store, "linear@1", "embedded").launch
+    command = [part for part in launch.command if not part.startswith("--env=")]
+    command.insert(2, '--env=A=a "b" $HOME \\')
+    made = bake(replace(launch, command=tuple(command)), "a:1")
+    assert 'ENV A="a \\"b\\" \\$HOME \\\\"\n' in made.dockerfile
+
+
+@pytest.mark.parametrize("tag", ["Linear:1", "a b", "", "a:", ":1", "-a"])
+def test_a_name_that_no_image_can_have_is_refused(store: Store, tag: str) -> None:
+    with pytest.raises(UsageError, match="is no name of an image"):
+        bake(baking(store, "linear@1", "embedded").launch, tag)
+
+
+def test_its_trial_is_published_on_free_ports(store: Store) -> None:
+    made = baking(store, "archived", "torchserve")
+    tried = trial(made)
+    assert not set(tried.ports) & set(made.launch.ports)
+    assert {endpoint.port for endpoint in tried.endpoints} <= set(tried.ports)
+    for outer, inner in zip(tried.ports, made.launch.ports, strict=True):
+        assert f"--publish=127.0.0.1:{outer}:{inner}" in tried.command
+    assert tried.folder != made.launch.folder
+    assert tried.command[-1] == made.tag
+    assert not tried.links
+
+
+def test_a_build_that_fails_tells_the_end_of_its_log(store: Store, tmp_path: Path) -> None:
+    engine = tmp_path / "docker"
+    engine.write_text(
+        '#!/bin/sh\n[ "$1" = image ] && exit 0\nfor last; do :; done\n'
+        f"cp $last/Dockerfile {tmp_path}/seen\nfind $last/deploy -type f | sort >> {tmp_path}/seen\n"
+        "echo COPY failed: No space left on device >&2; exit 3\n"
+    )
+    engine.chmod(0o755)
+    folder = tmp_path / "context"
+    made = baking(store, "linear@1", "embedded", engine=str(engine), folder=folder)
+    with pytest.raises(UnavailableError, match="linear:1 could not be built: ended with exit code 3") as raised:
+        build(made, lambda event: None)
+    assert "disk is full" in raised.value.hint
+    assert "COPY failed" in raised.value.__notes__[0]
+    seen = (tmp_path / "seen").read_text()
+    assert seen.startswith(made.dockerfile)
+    assert f"{folder}/deploy/store/linear/1/onnx/linear.onnx" in seen
+    assert not folder.exists()
+
+
+DOCKERFILES = sorted(ROOT.glob("docker/*/Dockerfile"))
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_images_start_from_what_is_asked_for_and_do_not_end_as_root(path: Path) -> None:
+    text = path.read_text()
+    assert re.search(r"^ARG BASE_IMAGE=\S+$", text, re.MULTILINE)
+    assert re.findall(r"^USER (\S+)$", text, re.MULTILINE)[-1] == USER
+    assert "build/images/ca/" in text
+    # The part of an image's name before the first slash is a registry's host if it has a dot or a port.
+    names = re.findall(r"^ARG BASE_IMAGE=(\S+)$", text, re.MULTILINE)
+    assert not [name for name in names if re.match(r"[^/]*[.:][^/]*/", name)]
+
+
+def test_what_images_ask_pip_for(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "docker/requirements.py", tmp_path], cwd=ROOT, check=True)
+    embedded = (tmp_path / "embedded.txt").read_text()
+    assert "uvloop" in embedded
+    assert "torch" not in embedded
+    assert {"PyYAML>=6.0", "numpy", "onnxruntime"} <= set((tmp_path / "torchserve.txt").read_text().split())
+
+
+def test_a_bundle_of_certificates_is_split(tmp_path: Path) -> None:
+    one = "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"
+    (tmp_path / "bundle.pem").write_text(f"# a comment\n{one}{one}")
+    command = [sys.executable, ROOT / "docker/split_bundle.py", tmp_path / "bundle.pem", tmp_path]
+    subprocess.run(command, check=True)
+    assert {path.name: path.read_text() for path in tmp_path.glob("*.crt")} == {"own-1.crt": one, "own-2.crt": one}
+    (tmp_path / "bundle.pem").write_text("nothing")
+    refused = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert refused.returncode
+    assert "holds no certificate" in refused.stderr
+
+
+def test_dry_run_builds_nothing(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from command_line import run_deploy
+
+    (tmp_path / "docker").write_text(f"#!/bin/sh\ntouch {tmp_path}/called\n")
+    (tmp_path / "docker").chmod(0o755)
+    words = ("image", "linear@stable", "--store", store.root, "--set", "threads=2")
+    done = run_deploy(*words, "--dry-run", "--json", cwd=tmp_path, PATH=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["image"] == "linear-embedded:1"
+    assert document["build"][0] == str(tmp_path / "docker")
+    assert not (tmp_path / "called").exists()
+    _valid(document, "image-plan-1")
+    shown = run_deploy(*words, "--dry-run", cwd=tmp_path, PATH=str(tmp_path))
+    assert "FROM deploy-toolkit/embedded:" in shown.stdout
+    none = run_deploy(*words, cwd=tmp_path, PATH="/absent")
+    assert none.returncode == 6
+    assert "neither Docker nor Podman" in none.stderr
+
+
+def _valid(document: object, schema: str) -> None:
+    from importlib.resources import files
+
+    import jsonschema
+
+    text = (files("deploy_toolkit.reports") / "schemas" / f"{schema}.json").read_text()
+    jsonschema.Draft202012Validator(json.loads(text)).validate(document)
