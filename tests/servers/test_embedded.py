@@ -236,6 +236,16 @@ def test_a_missing_runtime_is_passed_over_or_named(store: Store, monkeypatch: py
     assert raised.value.hint == "pip install 'deploy-toolkit[onnx]'"
 
 
+def test_prometheus_is_told_how_many_predictions_ended_how(store: Store, judge: Judge) -> None:
+    with pytest.raises(UsageError, match="option metrics is '/v1/x'"):
+        plan(store, "linear@1", options={"metrics": "/v1/x"})
+    launch = plan(store, "linear@1", options={"metrics": "/metrics"})
+    with running(launch, accept=judge_all(store, judge), timeout=60) as server:
+        told = urllib3.request("GET", f"http://127.0.0.1:{ports(server)['rest']}/metrics")
+    assert told.status == 200
+    assert b'request_count{model_name="linear",status="OK"} 6\n' in told.data
+
+
 def test_unknown_options_and_artifacts_are_refused(store: Store) -> None:
     with pytest.raises(UsageError, match="no option 'thread'") as raised:
         plan(store, "linear", options={"thread": "2"})

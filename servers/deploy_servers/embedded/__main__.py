@@ -19,7 +19,7 @@ from deploy_core.device import Device
 from deploy_core.errors import DeployError
 from deploy_servers.embedded import listing, models, tables, watching
 from deploy_servers.embedded.parse import Limits
-from deploy_servers.embedded.service import Fleet, Model, ServeOptions, serve_fleet, stop_on_signals
+from deploy_servers.embedded.service import Fleet, Model, ServeOptions, Tables, serve_fleet, stop_on_signals
 
 
 def main() -> int:
@@ -72,9 +72,17 @@ async def _serve(loaded: list[Model], arguments: argparse.Namespace) -> bool:
     stop_on_signals(stop, _say)
     fleet = Fleet(loaded, threads=settings.threads)
     async with _watching(arguments, fleet):
-        drained = await serve_fleet(fleet, tables.load(), settings, ready=ready, stop=stop)
+        drained = await serve_fleet(fleet, _spoken(arguments), settings, ready=ready, stop=stop)
     _say("stopped: every request was answered" if drained else "stopped: some requests took too long and were cut")
     return drained
+
+
+def _spoken(arguments: argparse.Namespace) -> Tables:
+    if not arguments.metrics:
+        return tables.load()
+    from deploy_servers.embedded.monitoring import monitored
+
+    return monitored(tables.load(), arguments.metrics)
 
 
 @asynccontextmanager
@@ -105,6 +113,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--grpc-port", type=int, default=0, help="0: the system chooses")
     parser.add_argument("--artifact", default="", help="serve this artifact of each version")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument(
+        "--metrics", default="", metavar="PATH", help="tell Prometheus there how many predictions ended how"
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads that one prediction may use")
     parser.add_argument("--parallel", type=int, default=os.cpu_count() or 1, help="predictions at the same time")
     parser.add_argument("--max-request-bytes", type=int, default=Limits.body)

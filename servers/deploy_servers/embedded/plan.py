@@ -25,6 +25,7 @@ OPTIONS: Mapping[str, str] = {
     "artifact": "which artifact of each version is served, e.g. onnx-dynamic-int8 (default: the fastest that can run)",
     "threads": "how many threads one prediction may use (default 1: several predictions run at the same time instead)",
     "parallel": "how many predictions may run at the same time (default: as many as there are CPUs)",
+    "metrics": "the path at which Prometheus is told how many predictions ended how, e.g. /metrics (default: none)",
     "max_request_bytes": "the largest request that is taken (default 67108864)",
     "grace": "how many seconds requests that have begun get when the server is asked to stop (default 10)",
 }
@@ -112,10 +113,17 @@ def _arguments(settings: Settings) -> list[str]:
     arguments = ["--store", str(store), "--models", str(settings.inside / FILE), "--host", settings.listen]
     arguments += ["--http-port", str(settings.http_port), "--grpc-port", str(settings.grpc_port)]
     for name, value in settings.options.items():
-        if name != "artifact":
+        if name == "metrics":
+            _require_path(value)
+        elif name != "artifact":
             number_option(settings.options, name, 1, least=_LEAST.get(name, 1))
         arguments += [f"--{name.replace('_', '-')}", value]
     return [*arguments, "--device", settings.device.kind] if settings.device.on_gpu else arguments
+
+
+def _require_path(value: str) -> None:
+    if not value.startswith("/") or value.startswith(("/v1/", "/v2/", "/predictions/")):
+        raise UsageError(f"option metrics is {value!r}", hint="give a path that no dialect has, such as /metrics")
 
 
 def _endpoints(version: Version, settings: Settings) -> list[Endpoint]:
