@@ -29,6 +29,11 @@ def header(endpoint: Endpoint, kind: str = "inference") -> Secret:
     # A server that is just starting has not written it yet; it refuses the request then, and is asked again.
     if path is None or (not given and not path.exists()):
         return Secret()
+    return bearer(path, kind)
+
+
+def bearer(path: Path, kind: str = "inference") -> Secret:
+    """Give the authorization that a file of keys holds. Raises UnavailableError if it cannot be read."""
     return Secret({"authorization": f"Bearer {_key(path, kind)}"})
 
 

@@ -55,19 +55,22 @@ def start(path: Path, context: Context, *, alone: bool) -> tuple[object, Handle]
     One that stands `alone` cannot import what lies beside it, such as somebody's numpy.so.
     """
     with nullcontext() if alone else _importable(path.parent):
-        module = _imported(path)
-        kinds: list[Any] = [
-            kind for _, kind in inspect.getmembers(module, inspect.isclass) if kind.__module__ == module.__name__
-        ]
-        if len(kinds) == 1:
-            handler = kinds[0]()
-            handler.initialize(context)
-            return handler, handler.handle
+        return handler_of(_imported(path), context)
+
+
+def handler_of(module: ModuleType, context: Context) -> tuple[object, Handle]:
+    """Initialise the handler of an imported module. Raises UsageError if there is none."""
+    kinds: list[Any] = [
+        kind for _, kind in inspect.getmembers(module, inspect.isclass) if kind.__module__ == module.__name__
+    ]
+    if len(kinds) == 1:
+        handler = kinds[0]()
+        handler.initialize(context)
+        return handler, handler.handle
     handle = getattr(module, "handle", None)
     if handle is None:
-        raise UsageError(
-            f"{path.name} defines {len(kinds)} classes and no function handle", hint="TorchServe takes one"
-        )
+        name = Path(module.__file__ or module.__name__).name
+        raise UsageError(f"{name} defines {len(kinds)} classes and no function handle", hint="TorchServe takes one")
     return module, handle
 
 

@@ -54,7 +54,8 @@ class Source:
     """Plain data that a worker can open: an attribute of a module or script, or a file.
 
     `location` is what the user wrote; `folder` comes first when modules are searched; `note` says how it was handed
-    over; `trust` allows what may run code of the file's own, `static` that every dimension has one size; `signature` names the one of a SavedModel that is meant.
+    over; `trust` allows what may run code of the file's own, `static` that every dimension has one size; `signature` names the one of a SavedModel that is meant;
+    `inside` says that the model in an archive is meant, and not the archive.
     """
 
     location: str
@@ -67,6 +68,7 @@ class Source:
     trust: bool = False
     static: bool = False
     signature: str = ""
+    inside: bool = False
 
     @property
     def file(self) -> Path:

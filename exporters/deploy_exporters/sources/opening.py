@@ -70,7 +70,10 @@ def require_safe_source(source: Source) -> tuple[str, ...]:
 
 def open_source(source: Source, given: Given) -> Opened:
     """Open a source. Raises UsageError if there is no model, ExportError if it cannot answer."""
-    if source.path is not None and not source.attribute and source.path.suffix != HANDED_OVER:
+    if source.inside:
+        model, own = import_module("deploy_exporters.archived").model_inside(source.file), source.example
+        opener = OPENERS[kind_of(model) or ""]
+    elif source.path is not None and not source.attribute and source.path.suffix != HANDED_OVER:
         opener = OPENERS[format_of(source.path)]
         model, own = _function(opener.read)(source), source.example
     else:

@@ -36,20 +36,31 @@ FATAL = (
 
 def plan(versions: Sequence[Version], settings: Settings) -> Launch:
     """Say what would be started. Raises UnavailableError without Java, TamperedError for a damaged archive."""
+    _require_one_version_each(versions)
+    answering = tuple(endpoint for version in versions for endpoint in endpoints(version.name, settings))
+    return _launch(", ".join(map(str, versions)), linked(versions), answering, settings)
+
+
+def plan_archive(path: Path, name: str, settings: Settings) -> Launch:
+    """Say what would be started for an archive outside the store; it has no endpoints, for nobody knows what it speaks."""
+    return _launch(path.name, [_archive(name, path)], (), settings)
+
+
+def _launch(
+    title: str, links: Sequence[tuple[Archive, Path]], answering: tuple[Endpoint, ...], settings: Settings
+) -> Launch:
     options = read(settings.options)
     if settings.container is None:
         _require_java(settings)
         _require_short(settings.folder)
-    _require_one_version_each(versions)
-    links = linked(versions)
-    archives = [link[0] for link in links]
+    archives = [archive for archive, _ in links]
     return Launch(
         server="torchserve",
-        name=", ".join(map(str, versions)),
+        name=title,
         command=_command(settings, options, archives),
         folder=settings.folder,
         host=settings.host,
-        endpoints=tuple(endpoint for version in versions for endpoint in endpoints(version.name, settings)),
+        endpoints=answering,
         ports=(settings.http_port, settings.grpc_port, *settings.ports),
         env={} if settings.container else _env(settings, settings.folder / "tmp", settings.folder / "logs"),
         files={
