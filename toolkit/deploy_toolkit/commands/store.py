@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from deploy_core.errors import UsageError
 from deploy_toolkit.output import Output, common
 
 
@@ -15,20 +16,20 @@ def command() -> None:
     Example:
       deploy store ls
       deploy store verify simplenet
-      deploy store alias simplenet@2 stable
+      deploy store alias simplenet stable 2
     """
 
 
 @command.command("ls")
 @common
 def ls(output: Output) -> int:
-    """List models, versions and artifacts."""
+    """List models, versions, artifacts and aliases; exit code 4 if a manifest is damaged."""
     from deploy_toolkit.flows import store as flow
     from deploy_toolkit.reports import terminal
 
-    listing = flow.listing(output.store)
-    output.show(flow.listing_json(listing), terminal.listing(listing))
-    return 0
+    found = flow.listing(output.store)
+    output.show(flow.listing_json(found), terminal.listing(found))
+    return found.exit_code
 
 
 @command.command("show")
@@ -58,16 +59,37 @@ def verify(output: Output, names: tuple[str, ...]) -> int:
 
 
 @command.command("alias")
-@click.argument("name", metavar="NAME[@VERSION]")
-@click.argument("alias")
+@click.argument("name", metavar="[NAME[@VERSION]]", required=False)
+@click.argument("alias", metavar="[ALIAS]", required=False)
+@click.argument("number", metavar="[VERSION]", required=False, type=click.IntRange(1))
+@click.option("--remove", is_flag=True, help="Forget ALIAS.")
 @common
-def alias(output: Output, name: str, alias: str) -> int:
-    """Let ALIAS name a version (the newest without @VERSION)."""
-    from deploy_toolkit.flows import store as flow
+def alias(output: Output, name: str | None, alias: str | None, number: int | None, remove: bool) -> int:
+    """Let ALIAS name a version, the newest without VERSION; list aliases without ALIAS.
 
-    version = flow.alias(output.store, name, alias)
-    output.show(
-        {"schema": "deploy/alias/1", "name": version.name, "version": version.number, "alias": alias},
-        f"{version.name}@{alias} is now {version.name}@{version.number}",
-    )
+    TensorFlow Serving has them as labels: NAME@ALIAS in an endpoint's URL, /labels/ALIAS on the wire.
+
+    \b
+    Example:
+      deploy store alias simplenet stable 2
+      deploy store alias simplenet
+      deploy store alias simplenet stable --remove
+    """
+    from deploy_toolkit.flows import store as flow
+    from deploy_toolkit.reports import terminal
+
+    if remove:
+        if name is None or alias is None or number is not None:
+            raise UsageError("--remove needs a name and an alias", hint="write deploy store alias NAME ALIAS --remove")
+        found = flow.remove_alias(output.store, name, alias)
+    elif name is None or alias is None:
+        found = flow.aliases(output.store, name)
+    else:
+        version = flow.alias(output.store, name, alias, number)
+        output.show(
+            {"schema": "deploy/alias/1", "name": version.name, "version": version.number, "alias": alias},
+            f"{version.name}@{alias} is now {version.name}@{version.number}",
+        )
+        return 0
+    output.show(flow.aliases_json(found), terminal.aliases(found))
     return 0

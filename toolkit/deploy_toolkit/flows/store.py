@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy_core.errors import TamperedError, UsageError
 from deploy_model_store import Damage, Store, Version
 from deploy_toolkit.flows.export import artifact_json
 
@@ -37,24 +39,56 @@ class Verification:
         }
 
 
-def listing(store: Path) -> tuple[Version, ...]:
-    """Give every version of every model."""
+@dataclass(frozen=True)
+class Listing:
+    """Every version that can be read, the aliases of each model, and of what cannot be read the reason."""
+
+    versions: tuple[Version, ...]
+    aliases: Mapping[str, Mapping[str, int]]
+    damaged: tuple[tuple[str, str], ...]
+
+    @property
+    def exit_code(self) -> int:
+        """4 if a manifest or a file of aliases is not what was written."""
+        return 4 if self.damaged else 0
+
+    def aliases_of(self, version: Version) -> list[str]:
+        """Give the names that a version has."""
+        named = self.aliases.get(version.name, {})
+        return sorted(alias for alias, number in named.items() if number == version.number)
+
+
+def listing(store: Path) -> Listing:
+    """Give all that the store holds; what is damaged hides nothing else."""
     shelf = Store(store)
-    return tuple(shelf.version(name, number) for name, number in _all(shelf))
+    versions, aliases, damaged = [], {}, []
+    for name in shelf.names():
+        try:
+            aliases[name] = shelf.aliases(name)
+        except TamperedError as error:
+            damaged.append((name, str(error)))
+        for number in shelf.versions(name):
+            try:
+                versions.append(shelf.version(name, number))
+            except TamperedError as error:
+                damaged.append((f"{name}@{number}", str(error)))
+    return Listing(tuple(versions), aliases, tuple(damaged))
 
 
-def listing_json(versions: tuple[Version, ...]) -> dict[str, Any]:
+def listing_json(found: Listing) -> dict[str, Any]:
     """Give the document that `deploy store ls --json` prints."""
     return {
         "schema": "deploy/store/1",
+        "damaged": [{"what": what, "problem": problem} for what, problem in found.damaged],
         "versions": [
             {
                 "name": version.name,
                 "version": version.number,
                 "created": version.record.created,
                 "artifacts": [artifact.name for artifact in version.artifacts],
+                "aliases": found.aliases_of(version),
             }
-            for version in versions
+            for version in found.versions
         ],
     }
 
@@ -88,12 +122,40 @@ def verify(store: Path, names: tuple[str, ...]) -> Verification:
     return Verification(tuple((name, number, shelf.verify(name, number)) for name, number in places))
 
 
-def alias(store: Path, name: str, alias: str) -> Version:
-    """Let `alias` name that version."""
+def alias(store: Path, name: str, alias: str, number: int | None = None) -> Version:
+    """Let `alias` name a version: that number, else what `name` means by itself. Raises UsageError."""
     shelf = Store(store)
+    if number is not None:
+        if "@" in name:
+            raise UsageError(f"{name} {alias} {number} names two versions", hint="write NAME ALIAS VERSION")
+        name = f"{name}@{number}"
     version = shelf.resolve(name)
     shelf.set_alias(version.name, alias, version.number)
     return version
+
+
+def aliases(store: Path, name: str | None = None) -> dict[str, dict[str, int]]:
+    """Give the aliases of a model, of all without a name. Raises UsageError, and TamperedError for a damaged file."""
+    shelf = Store(store)
+    if name is None:
+        return {each: shelf.aliases(each) for each in shelf.names()}
+    known, _ = shelf.locate(name)
+    return {known: shelf.aliases(known)}
+
+
+def remove_alias(store: Path, name: str, alias: str) -> dict[str, dict[str, int]]:
+    """Let `alias` name nothing any more; give the aliases that are left. Raises UsageError."""
+    Store(store).remove_alias(name, alias)
+    return aliases(store, name)
+
+
+def aliases_json(found: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    """Give the document that `deploy store alias --json` prints when it lists or removes."""
+    rows = [(name, alias, number) for name, named in found.items() for alias, number in sorted(named.items())]
+    return {
+        "schema": "deploy/aliases/1",
+        "aliases": [{"name": name, "alias": alias, "version": number} for name, alias, number in rows],
+    }
 
 
 def _all(shelf: Store) -> list[tuple[str, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from deploy_toolkit.flows.export import Exported
     from deploy_toolkit.flows.formats import ServerRow
     from deploy_toolkit.flows.package import Packaged
-    from deploy_toolkit.flows.store import Verification
+    from deploy_toolkit.flows.store import Listing, Verification
 
 
 _NOT_ASKED = "not asked"
@@ -105,13 +105,23 @@ def tensors(answer: Tensors) -> RenderableType:
     return Text("\n".join(lines))
 
 
-def listing(versions: Sequence[Version]) -> RenderableType:
-    """Give a row for every version."""
-    table = _table("", "model", "version", "created", "artifacts")
-    for version in versions:
+def listing(found: Listing) -> RenderableType:
+    """Give a row for every version, and a line for all that is damaged."""
+    table = _table("", "model", "version", "created", "artifacts", "aliases")
+    for version in found.versions:
         names = ", ".join(artifact.name for artifact in version.artifacts)
-        table.add_row(version.name, str(version.number), version.record.created, names)
-    return table if versions else Text("the store holds no model")
+        aliases = ", ".join(found.aliases_of(version))
+        table.add_row(version.name, str(version.number), version.record.created, names, aliases)
+    damaged = Text("\n".join(f"{what} is damaged: {problem}" for what, problem in found.damaged), style="bold red")
+    if not found.versions:
+        return damaged if found.damaged else Text("the store holds no model")
+    return Group(table, damaged) if found.damaged else table
+
+
+def aliases(found: Mapping[str, Mapping[str, int]]) -> RenderableType:
+    """Give a line for every alias."""
+    lines = [f"{name}@{alias} is {name}@{number}" for name, named in found.items() for alias, number in named.items()]
+    return Text("\n".join(lines) or "there are no aliases")
 
 
 def version(found: Version) -> RenderableType:
