@@ -20,7 +20,8 @@ OnEvent = Callable[[str], None]
 
 _PAUSE = 0.05  # seconds between looks at a server that is not ready
 _LINES = 20  # of the log, told with a failure
-_SEARCHED = 400  # of the log, searched for causes
+_SEARCHED = 400  # of the log, searched for what is fatal
+_WHOLE = 1000  # of the log, searched for causes: Triton's help, which follows a wrong option, has 430
 _AFTERWORDS = 0.3  # seconds for a failing server to finish what it is saying
 
 
@@ -46,7 +47,7 @@ def wait_until_ready(
 
 def failure(process: Child, what: str, cause: BaseException | None = None) -> UnavailableError:
     """Give the error for a server that failed: the last lines of its log are a note, what they show is the hint."""
-    tail = process.log_tail(_SEARCHED)
+    tail = process.log_tail(_WHOLE)
     hint = likely_cause(f"{tail}\n{what}") or f"its log is {process.log}"
     error = UnavailableError(f"{process.what} {what}", hint=hint)
     lines = "\n".join(tail.splitlines()[-_LINES:])
@@ -100,11 +101,9 @@ class _Attempts:
         return True
 
     def _judged(self) -> str | None:
-        from deploy_clients import connect
-
         self._stage = "connect"
         left = max(1.0, self._deadline - time.monotonic())
-        with closing(connect(self._endpoint, timeout=left)) as predictor:
+        with closing(_connected(self._endpoint, left)) as predictor:
             self._stage = "predict"
             return self._accept(predictor)
 
@@ -126,6 +125,19 @@ class _Attempts:
                 if text in line:
                     return line[line.index(text) :]
         return ""
+
+
+def _connected(endpoint: Endpoint, timeout: float) -> Predictor:
+    """Give a client that asks as most clients do: by raw bytes only where a tensor has no other form."""
+    from deploy_clients import connect
+    from deploy_dialects.oip.datatypes import ONLY_BINARY
+
+    client = connect(endpoint, timeout=timeout)
+    specs = (*client.signature.inputs, *client.signature.outputs)
+    if endpoint.dialect != "oip" or not any(spec.dtype in ONLY_BINARY for spec in specs):
+        return client
+    client.close()
+    return connect(endpoint, timeout=timeout, binary=True)
 
 
 def _fulfil(attempt: Future[str | None], judged: Callable[[], str | None]) -> None:
