@@ -1,5 +1,7 @@
-"""From an endpoint to a Predictor: a dialect over REST or gRPC."""
+"""From an endpoint to a Predictor: a dialect over REST or gRPC; and from a server's address to its management."""
 
+from deploy_clients.asynchronous import AsyncClient, connect_async
 from deploy_clients.client import Client, connect
+from deploy_clients.tls import Tls
 
-__all__ = ["Client", "connect"]
+__all__ = ["AsyncClient", "Client", "Tls", "connect", "connect_async"]

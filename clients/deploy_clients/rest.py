@@ -7,35 +7,37 @@ from typing import Any
 
 import urllib3
 from urllib3.exceptions import (
+    ClosedPoolError,
     ConnectTimeoutError,
     HTTPError,
     NewConnectionError,
+    ProtocolError,
     ReadTimeoutError,
     SSLError,
 )
 
+from deploy_clients import failures, tls
+from deploy_clients.connections import DroppedError, Plain, Secure
 from deploy_clients.headers import Secret
-from deploy_clients.limits import MAX_ANSWER
+from deploy_clients.limits import CONNECTIONS, MAX_ANSWER
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError
 from deploy_dialects.wire import HttpReply, HttpRequest
 
 _CHUNK = 2**20
-_CONNECTIONS = 16  # kept open at most; more threads than that still get connections, which are closed afterwards
 
 
-def transport(endpoint: Endpoint, headers: Secret) -> RestTransport:
+def transport(endpoint: Endpoint, headers: Secret, trust: tls.Tls) -> RestTransport:
     """Give the transport to an endpoint; nothing is opened yet."""
-    return RestTransport(endpoint, headers)
+    return RestTransport(endpoint, headers, trust)
 
 
 class RestTransport:
     """Connections to one server. A pool is used and not a pool manager, which would ask the environment for proxies."""
 
-    def __init__(self, endpoint: Endpoint, headers: Secret) -> None:
-        kind = urllib3.HTTPSConnectionPool if endpoint.tls else urllib3.HTTPConnectionPool
+    def __init__(self, endpoint: Endpoint, headers: Secret, trust: tls.Tls) -> None:
         self._endpoint = endpoint
-        self._pool = kind(endpoint.host, endpoint.port, maxsize=_CONNECTIONS)
+        self._pool = _pool(endpoint, trust)
         # An encoded answer could unpack to any size.
         self._headers = Secret({**headers, "accept-encoding": "identity"})
 
@@ -73,17 +75,16 @@ class RestTransport:
         )
 
     def _body(self, reply: Any, deadline: float) -> bytes:
-        """Read to the end; each read has the socket's timeout, the whole has the deadline."""
-        if reply.headers.get("content-encoding", "identity") != "identity":
-            raise self._error(
-                f"answered with content-encoding {reply.headers['content-encoding']}, which was not asked for"
-            )
+        """Read to the end, to the deadline, or to what is too much."""
+        coding = reply.headers.get("content-encoding", "identity")
+        if coding != "identity":
+            raise failures.encoded(self._endpoint, coding)
         parts: list[bytes] = []
         size = 0
         while part := reply.read1(_CHUNK):
             size += len(part)
             if size > MAX_ANSWER:
-                raise self._error(f"answered more than {MAX_ANSWER} bytes")
+                raise failures.oversized(self._endpoint, MAX_ANSWER)
             if time.monotonic() > deadline:
                 raise ReadTimeoutError(self._pool, None, "")
             parts.append(part)
@@ -92,21 +93,19 @@ class RestTransport:
     def _failure(self, error: Exception, timeout: float) -> EndpointError:
         if isinstance(error, NewConnectionError | ConnectTimeoutError):
             # The error's own text names the pool; the system's words are in its cause.
-            why = getattr(error.__cause__, "strerror", None) or "no connection"
-            return self._error(
-                f"cannot be reached: {why}", "is the server running on that host and port?", "UNAVAILABLE"
-            )
+            return failures.unreachable(self._endpoint, getattr(error.__cause__, "strerror", None) or "no connection")
         if isinstance(error, ReadTimeoutError | TimeoutError):
-            return self._error(
-                f"did not answer within {timeout:g} s",
-                "give connect() a longer timeout, or look at the server's load",
-                "DEADLINE_EXCEEDED",
-            )
+            return failures.late(self._endpoint, timeout)
         if isinstance(error, SSLError):
-            return self._error(
-                f"failed at TLS: {error}", "does the port speak TLS, and is its certificate trusted here?"
-            )
-        return self._error(f"broke off: {type(error).__name__}: {error}", "does the port speak HTTP?")
+            return failures.untrusted(self._endpoint, error)
+        if isinstance(error, ClosedPoolError):
+            return failures.closed(self._endpoint)
+        if isinstance(error, ProtocolError) and isinstance(error.args[-1], DroppedError):
+            return failures.dropped(self._endpoint)
+        return failures.broken(self._endpoint, error)
 
-    def _error(self, what: str, hint: str = "is that the server you mean?", status: str | None = None) -> EndpointError:
-        return EndpointError(f"{self._endpoint} {what}", hint=hint, status=status)
+
+def _pool(endpoint: Endpoint, trust: tls.Tls) -> Any:
+    if not endpoint.tls:
+        return Plain(endpoint.host, endpoint.port, maxsize=CONNECTIONS)
+    return Secure(endpoint.host, endpoint.port, maxsize=CONNECTIONS, ssl_context=tls.context(trust))

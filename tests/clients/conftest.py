@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +14,49 @@ from typing import Any
 import grpc
 import pytest
 
+import deploy_clients
 from deploy_core.signature import Signature, TensorSpec
 
 SIGNATURE = Signature((TensorSpec.parse("x:float32[batch,2]"),), (TensorSpec.parse("y:float32[batch,1]"),))
+
+
+class Blocking:
+    """A client for asyncio, used as one for threads; all of a test are in one event loop."""
+
+    _runner: asyncio.Runner
+
+    def __init__(self, url: Any, **options: Any) -> None:
+        self._client = self._runner.run(deploy_clients.connect_async(url, **options))
+
+    def predict(self, inputs: Any) -> Any:
+        return self._runner.run(self._client.predict(inputs))
+
+    def close(self) -> None:
+        self._runner.run(self._client.close())
+
+    def __enter__(self) -> Blocking:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def __repr__(self) -> str:
+        return repr(self._client)
+
+
+WAYS = {"threads": deploy_clients.connect, "asyncio": Blocking}
+
+
+@pytest.fixture(autouse=True, params=WAYS)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
+    """Every test of a client is one of both kinds."""
+    monkeypatch.setattr(request.module, "connect", WAYS[request.param], raising=False)
+    with asyncio.Runner() as runner:
+        monkeypatch.setattr(Blocking, "_runner", runner, raising=False)
+        yield str(request.param)
 
 
 @dataclass
@@ -47,6 +88,10 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
         self.canned.connections.append(self.client_address)
 
+    def handle(self) -> None:
+        with suppress(ConnectionResetError):  # a client that has seen enough is gone
+            super().handle()
+
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -62,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("content-length", str(len(answer.body) if answer.length is None else answer.length))
         self.end_headers()
-        with suppress(BrokenPipeError, ConnectionResetError):  # a client that has seen enough is gone
+        with suppress(BrokenPipeError, ConnectionResetError):
             self.wfile.write(answer.body)
         self.close_connection = answer.length is not None
 
@@ -72,6 +117,11 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 64  # with five, as usual, a sixth caller waits a second for his connection
+    daemon_threads = True
+
+
 @pytest.fixture
 def http() -> Generator[Callable[..., HttpServer]]:
     """Start servers: `http(Canned(…), …)`."""
@@ -79,9 +129,8 @@ def http() -> Generator[Callable[..., HttpServer]]:
 
     def start(*answers: Canned) -> HttpServer:
         handler = type("Handler", (_Handler,), {})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server = _Server(("127.0.0.1", 0), handler)
         handler.canned = HttpServer(server.server_address[1], list(answers))  # type: ignore[attr-defined]
-        server.daemon_threads = True
         servers.append(server)
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         canned: HttpServer = handler.canned  # type: ignore[attr-defined]

@@ -104,7 +104,7 @@ def test_an_answer_beyond_four_mebibytes(rpc: Start, signature: Signature) -> No
 
 def test_an_answer_beyond_the_bound(rpc: Start, signature: Signature, monkeypatch: pytest.MonkeyPatch) -> None:
     options = [("grpc.max_receive_message_length", 1000), ("grpc.use_local_subchannel_pool", 1)]
-    monkeypatch.setattr("deploy_clients.grpc._OPTIONS", options)
+    monkeypatch.setattr("deploy_clients.rpc._OPTIONS", options)
     server = rpc({INFER: _answer((500, 1), bytes(2000))})
     with _client(server.port, signature) as client, pytest.raises(EndpointError) as caught:
         client.predict(X)

@@ -140,7 +140,8 @@ def test_an_encoded_answer_is_refused(http: Start, canned: Any, signature: Signa
 def test_an_endless_answer_is_cut(
     http: Start, canned: Any, signature: Signature, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deploy_clients.rest.MAX_ANSWER", 1000)
+    for module in ("rest", "reading"):
+        monkeypatch.setattr(f"deploy_clients.{module}.MAX_ANSWER", 1000)
     server = http(canned(body=b" " * 2000 + GOOD))
     with _client(server.port, signature) as client, pytest.raises(EndpointError, match="more than 1000 bytes"):
         client.predict(X)

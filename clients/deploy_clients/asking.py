@@ -1,0 +1,132 @@
+"""What is asked of a server, in which order and how often; who moves the bytes, threads or asyncio, is not known here.
+
+Each question is a generator: it yields what is to be done next and is given the outcome.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Generic, TypeVar
+
+from deploy_clients.retries import pause_before_next
+from deploy_core.endpoint import Endpoint
+from deploy_core.errors import EndpointError
+from deploy_core.signature import Signature, Tensors
+from deploy_dialects.wire import Description
+
+
+@dataclass(frozen=True)
+class Send:
+    """The outcome is the reply, or the EndpointError that there is instead."""
+
+    request: Any
+    timeout: float
+
+
+@dataclass(frozen=True)
+class Pause:
+    """There is no outcome."""
+
+    seconds: float
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Done(Generic[T]):
+    """The question is answered."""
+
+    answer: T
+
+
+Asking = Generator[Send | Pause, Any, T]
+
+
+def exchange(request: Any, deadline: float, *, repeatable: bool) -> Asking[Any]:
+    """Give the reply to a request, which is made again where that is safe. Raises EndpointError if there is none in time."""
+    for made in count(1):
+        outcome = yield Send(request, deadline - time.monotonic())
+        pause = pause_before_next(outcome, made, repeatable=repeatable)
+        if pause is None or time.monotonic() + pause >= deadline:
+            break
+        yield Pause(pause)
+    if isinstance(outcome, EndpointError):
+        raise outcome
+    return outcome
+
+
+def description(endpoint: Endpoint, dialect: Any, timeout: float) -> Asking[Description]:
+    """Give what a server says of the model. Raises EndpointError."""
+    request = dialect.describe(endpoint)
+    reply = yield from exchange(request, time.monotonic() + timeout, repeatable=True)
+    described: Description = dialect.read_description(endpoint, reply)
+    return described
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model at an endpoint, and how it is asked."""
+
+    endpoint: Endpoint
+    description: Description
+    dialect: Any
+    timeout: float
+    binary: bool
+
+    def prediction(self, inputs: Mapping[str, object]) -> Asking[Tensors]:
+        """Give the outputs. Raises InputError before anything is sent, EndpointError for no answer or one that is none."""
+        deadline = time.monotonic() + self.timeout
+        signature = self.description.signature
+        arrays = signature.conform(inputs)
+        request = self.dialect.encode(self.endpoint, signature, arrays, binary=self.binary)
+        reply = yield from exchange(request, deadline, repeatable=False)
+        outputs: Tensors = self.dialect.decode(self.endpoint, signature, reply)
+        _check_sizes(self.endpoint, signature, arrays, outputs)
+        return outputs
+
+
+def advanced(asking: Asking[T], outcome: Any) -> Send | Pause | Done[T]:
+    """Give what is to be done next, after the outcome of what was done before; None at first."""
+    try:
+        return asking.send(outcome)
+    except StopIteration as stop:
+        return Done(stop.value)
+
+
+def answered(asking: Asking[T], send: Callable[[Any, float], Any]) -> T:
+    """Give the answer to a question, with a transport's `send`."""
+    step = advanced(asking, None)
+    while not isinstance(step, Done):
+        step = advanced(asking, _outcome(step, send))
+    return step.answer
+
+
+def _outcome(step: Send | Pause, send: Callable[[Any, float], Any]) -> Any:
+    if isinstance(step, Pause):
+        return time.sleep(step.seconds)
+    try:
+        return send(step.request, step.timeout)
+    except EndpointError as error:
+        return error
+
+
+def _check_sizes(endpoint: Endpoint, signature: Signature, inputs: Tensors, outputs: Tensors) -> None:
+    """Raise EndpointError if a symbol such as the batch has one size in the inputs and another in the outputs."""
+    sizes = {
+        dim: size
+        for spec in signature.inputs
+        for dim, size in zip(spec.shape, inputs[spec.name].shape, strict=True)
+        if isinstance(dim, str)
+    }
+    for spec in signature.outputs:
+        shape = outputs[spec.name].shape
+        for dim, size in zip(spec.shape, shape, strict=True):
+            if isinstance(dim, str) and sizes.setdefault(dim, size) != size:
+                raise EndpointError(
+                    f"{endpoint} answered output {spec.name!r} of shape {list(shape)} for {dim} = {sizes[dim]}",
+                    hint=f"rows were lost or added, or {spec} has no such {dim}: then give connect() the signature",
+                )

@@ -1,0 +1,36 @@
+"""From a URL to a dialect and a transport, with all that goes along: headers, keys, TLS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from deploy_clients import keys
+from deploy_clients.headers import Secret, checked_headers
+from deploy_clients.tls import Tls, checked
+from deploy_core.endpoint import Endpoint
+from deploy_core.table import Table
+from deploy_dialects.tables import DIALECTS
+
+
+def opened(
+    url: str | Endpoint, transports: Table, headers: Mapping[str, str] | None, tls: Tls | None
+) -> tuple[Endpoint, Any, Any]:
+    """Give endpoint, dialect and transport; nothing is sent yet. Raises UsageError, or UnavailableError for an extra."""
+    endpoint = Endpoint.parse(url) if isinstance(url, str) else url
+    dialect = DIALECTS.load(f"{endpoint.dialect}+{endpoint.transport}")
+    return endpoint, dialect, transport_to(endpoint, transports, headers, tls)
+
+
+def transport_to(
+    endpoint: Endpoint,
+    transports: Table,
+    headers: Mapping[str, str] | None,
+    tls: Tls | None,
+    kind: str = "inference",
+) -> Any:
+    """Give a transport; a key that is known goes along, unless the headers say otherwise."""
+    trust = checked(endpoint, tls)
+    given = checked_headers(headers or {})
+    known = given if "authorization" in given else checked_headers({**keys.header(endpoint, kind), **given})
+    return transports.load(endpoint.transport).transport(endpoint, Secret(known), trust)
