@@ -27,6 +27,7 @@ COMMANDS = (
     "store",
     "formats",
     "servers",
+    "doctor",
     "demo",
 )
 

@@ -1,0 +1,86 @@
+"""What there is on this machine, and which servers can run on it, in which ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from deploy_core.errors import UsageError
+from deploy_servers import SERVERS
+from deploy_servers.container import ENGINES
+from deploy_servers.image import PORTS
+from deploy_toolkit.probes import engines, gpu, machine, programs, python
+from deploy_toolkit.probes.finding import Finding, Probe, look
+from deploy_toolkit.probes.ways import Able, able, images
+
+SECONDS = 4.0  # for all probes together
+USUAL = "embedded"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the probes found, and what follows for the servers; `ok` if the server that was asked for can run."""
+
+    findings: Mapping[str, Finding]
+    servers: tuple[Able, ...]
+    ok: bool
+
+
+def probes(store: Path) -> dict[str, Probe]:
+    """Give every probe by its name."""
+    usual = sorted({port for ports in PORTS.values() for port in ports})
+    return {
+        "python": python.interpreter,
+        "extras": python.extras,
+        "java": programs.java,
+        **{name: partial(engines.engine, name, images()) for name in ENGINES},
+        "gpu": gpu.gpus,
+        "driver": gpu.driver,
+        "memory": machine.memory,
+        "disk": partial(machine.disk, store),
+        "shm": machine.shared_memory,
+        "ports": partial(machine.ports, usual),
+        "state": machine.state_folder,
+        "store": partial(machine.store_folder, store),
+        "runs": machine.leftovers,
+    }
+
+
+def doctor(store: Path, server: str | None = None, *, seconds: float = SECONDS) -> Diagnosis:
+    """Look at everything at once; with `server` only at that one's ways. Raises UsageError for an unknown one."""
+    names = tuple(SERVERS) if server is None else (_known(server),)
+    found = look(probes(store), seconds=seconds)
+    judged = tuple(able(name, found) for name in names)
+    return Diagnosis(found, judged, next(one.ok for one in judged if one.server == (server or USUAL)))
+
+
+def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Give the document that `deploy doctor --json` prints."""
+    return {
+        "schema": "deploy/doctor/1",
+        "ok": diagnosis.ok,
+        "findings": [{"probe": name, **asdict(finding)} for name, finding in diagnosis.findings.items()],
+        "servers": [
+            {"server": one.server, "ok": one.ok, "formats": list(one.runs), "ways": list(map(_way_json, one.ways))}
+            for one in diagnosis.servers
+        ],
+    }
+
+
+def _way_json(way: Any) -> dict[str, Any]:
+    return {
+        "in": way.where,
+        "device": way.device,
+        "ok": way.ok,
+        "options": list(way.options),
+        "missing": [asdict(lack) for lack in way.lacks],
+    }
+
+
+def _known(server: str) -> str:
+    if server not in SERVERS:
+        raise UsageError(f"unknown server {server!r}", hint=f"known: {', '.join(sorted(SERVERS))}")
+    return server

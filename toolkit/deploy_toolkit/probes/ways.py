@@ -1,0 +1,189 @@
+"""In which ways a server can run here, by what the probes found: as process or container, on CPU or GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from itertools import chain
+
+from deploy_core.device import CPU, Device
+from deploy_exporters.formats import FORMATS
+from deploy_servers import SERVERS
+from deploy_servers.container import ENGINES, OWN, own_image
+from deploy_servers.settings import find_program
+from deploy_servers.tfserving.plan import IMAGE as TFSERVING
+from deploy_toolkit.probes.engines import TOOLKIT_HINT
+from deploy_toolkit.probes.finding import Finding
+from deploy_toolkit.probes.programs import JAVA_HINT
+from deploy_toolkit.probes.python import numbers
+
+Findings = Mapping[str, Finding]
+CUDA = Device("cuda")
+# What each server's container runs unless --image names another; of servers that others add, nothing is known.
+_IMAGES: Mapping[str, Callable[[Device], str]] = {
+    "embedded": lambda device: own_image("embedded", device),
+    "torchserve": lambda device: own_image("torchserve", device),
+    "tfserving": lambda device: f"{TFSERVING}-gpu" if device.on_gpu else TFSERVING,
+    "triton": lambda device: own_image("triton"),
+}
+_PROGRAM_HINTS: Mapping[str, str] = {
+    "java": JAVA_HINT,
+    "tensorflow_model_server": "no package registry has it: serve with --in container, or give --set binary=PATH",
+    "tritonserver": "pip install --no-deps nvidia-pytriton (only its python backend), or serve with --in container",
+}
+
+
+@dataclass(frozen=True)
+class Lack:
+    """Something that is not here, and the command or step that mends it."""
+
+    what: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to run a server; `engine` is that of a container that is not the one taken by default."""
+
+    where: str
+    device: str
+    lacks: tuple[Lack, ...]
+    engine: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it can be done here now."""
+        return not self.lacks
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What `deploy serve` is to be given for it."""
+        parts = ["--in", "container"] if self.where == "container" else []
+        parts += ["--device", self.device] if self.device != "cpu" else []
+        return (*parts, *(("--engine", self.engine) if self.engine else ()))
+
+
+@dataclass(frozen=True)
+class Able:
+    """What a server needs and whether it is here; `runs` are the formats of its that can be run."""
+
+    server: str
+    runs: tuple[str, ...]
+    ways: tuple[Way, ...] = field(default_factory=tuple)
+
+    @property
+    def ok(self) -> bool:
+        """Whether it can run at all."""
+        return any(way.ok for way in self.ways)
+
+
+def images() -> tuple[str, ...]:
+    """Give the images of all servers for all devices, each once."""
+    return tuple(dict.fromkeys(image(device) for image in _IMAGES.values() for device in (CPU, CUDA)))
+
+
+def able(server: str, found: Findings) -> Able:
+    """Say in which ways a server can run."""
+    row = SERVERS[server]
+    module = import_module(row.module)  # a plan needs nothing of what it launches
+    hint = f"pip install 'deploy-toolkit[{row.extra}]'"
+    modules = tuple(Lack(f"the Python module {name}", hint) for name in row.missing)
+    runs = tuple(name for name in module.SERVES if server != "embedded" or not FORMATS[name].missing)
+    ways = [
+        Way("process", device.kind, (*modules, *_of_process(server, module.PROGRAMS, runs, device, found)))
+        for device in (CPU, CUDA)
+    ]
+    engine = _engine(found)
+    # The first of the engines is taken unless another is named.
+    named = (
+        engine if any(found[name].facts.get("path") for name in ENGINES[: ENGINES.index(engine or "docker")]) else ""
+    )
+    ways += [
+        Way("container", device.kind, (*modules, *_of_container(server, engine, device, found)), named)
+        for device in (CPU, CUDA)
+    ]
+    return Able(server, runs, tuple(ways))
+
+
+def _of_process(
+    server: str, programs: Iterable[str], runs: tuple[str, ...], device: Device, found: Findings
+) -> list[Lack]:
+    lacks = [
+        Lack(program, _PROGRAM_HINTS.get(program, "put it on the PATH"))
+        for program in programs
+        if not find_program(program)
+    ]
+    if "java" in programs and not lacks and not found["java"].ok:
+        lacks.append(Lack(found["java"].told, found["java"].hint))
+    if not runs:
+        lacks.append(
+            Lack("what runs a file: ONNX Runtime, torch, TensorFlow or LiteRT", "pip install 'deploy-toolkit[serve]'")
+        )
+    return [*lacks, *_of_gpu(found), *_of_cuda(server, found)] if device.on_gpu else lacks
+
+
+def _of_container(server: str, engine: str, device: Device, found: Findings) -> list[Lack]:
+    if not engine:
+        told = "; ".join(f"{name}: {found[name].told}" for name in ENGINES)
+        hints = (found[name].hint for name in ENGINES if found[name].told != "not installed")
+        return [Lack(f"a container engine ({told})", next(hints, found[ENGINES[0]].hint)), *_gpu_if(device, found)]
+    lacks = _of_image(server, engine, device, found)
+    if device.on_gpu and not found[engine].facts.get("gpus"):
+        lacks.append(Lack("the NVIDIA Container Toolkit", TOOLKIT_HINT[engine]))
+    return [*lacks, *_gpu_if(device, found)]
+
+
+def _of_image(server: str, engine: str, device: Device, found: Findings) -> list[Lack]:
+    if server not in _IMAGES:
+        return []
+    image, here = _IMAGES[server](device), found[engine].facts["images"]
+    if image not in here:
+        return [
+            Lack(f"the image {image}", _building(server, device) if image.startswith(OWN) else f"{engine} pull {image}")
+        ]
+    have, want = found["driver"].facts.get("cuda", ""), here[image]
+    if device.on_gpu and have and numbers(want) > numbers(have):
+        return [
+            Lack(
+                f"a driver for CUDA {want}, which {image} wants",
+                f"bring the driver, which ends at CUDA {have}, up to date",
+            )
+        ]
+    return []
+
+
+def _building(server: str, device: Device) -> str:
+    own = {"embedded": "", "torchserve": ""}.get(server, "BASE_IMAGE=IMAGE ")
+    return f"{own}{'DEVICE=cuda ' if device.on_gpu and not own else ''}docker/build {server}"
+
+
+def _gpu_if(device: Device, found: Findings) -> list[Lack]:
+    return _of_gpu(found) if device.on_gpu else []
+
+
+def _of_gpu(found: Findings) -> list[Lack]:
+    return [] if found["gpu"].ok else [Lack("an NVIDIA GPU", found["gpu"].hint or "serve with --device cpu")]
+
+
+def _of_cuda(server: str, found: Findings) -> list[Lack]:
+    """What a process lacks of libraries for CUDA, and what they lack of the driver."""
+    facts = found["driver"].facts
+    torch, onnx = facts.get("torch", ""), facts.get("onnxruntime", False)
+    if server == "torchserve" and not torch:
+        return [Lack("a torch for CUDA", "pip install --force-reinstall torch (a build for CUDA)")]
+    if server == "embedded" and not (torch or onnx):
+        return [Lack("a runtime for CUDA", "pip uninstall onnxruntime; pip install 'onnxruntime-gpu[cuda,cudnn]'")]
+    if server in ("torchserve", "embedded") and found["driver"].state == "warning" and not onnx:
+        return [Lack(f"a driver for CUDA {torch}, which torch wants", found["driver"].hint)]
+    return []
+
+
+def _engine(found: Findings) -> str:
+    return next((name for name in ENGINES if found[name].facts.get("version")), "")
+
+
+def lacks_of(ways: Iterable[Way]) -> dict[Lack, list[Way]]:
+    """Give everything that is lacking once, with the ways that lack it."""
+    everything = dict.fromkeys(chain.from_iterable(way.lacks for way in ways))
+    return {lack: [way for way in ways if lack in way.lacks] for lack in everything}
