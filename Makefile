@@ -24,7 +24,7 @@ test: $(READY) ## run all tests
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 images: $(READY) ## build the images that can be built of packages alone; docker/build has the others
-	PYTHON=$(BIN)/python docker/build embedded torchserve tfserving-stand-in
+	PYTHON=$(BIN)/python docker/build embedded torchserve tfserving-stand-in triton-wheel
 
 check: $(READY) ## format, lint and types
 	$(BIN)/ruff format --check .

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,15 @@ from deploy_servers.settings import find_engine
 Judge = Callable[[Any], Callable[[Any], "str | None"]]
 
 
-def planned(store: Store, name: str, server: str = "embedded", *, device: str = "cpu", **container: str) -> Launch:
+def planned(
+    store: Store,
+    name: str,
+    server: str = "embedded",
+    *,
+    device: str = "cpu",
+    options: Mapping[str, str] | None = None,
+    **container: str,
+) -> Launch:
     module = SERVERS.load(server)
     settings = prepare(
         server,
@@ -36,6 +44,7 @@ def planned(store: Store, name: str, server: str = "embedded", *, device: str = 
         extra_ports=module.PORTS,
         device=Device.parse(device),
         container=find_engine("docker", **container),
+        options=options,
     )
     launch: Launch = module.plan([store.resolve(name)], settings)
     return launch
@@ -84,13 +93,18 @@ def test_the_container_can_do_nothing_but_serve(served: Running, engine: str) ->
     assert {one["HostIp"] for bound in json.loads(published or "{}").values() for one in bound} == {"127.0.0.1"}
 
 
-def test_torchserve_in_a_container_answers_right(engine: str, store: Store, judge: Judge) -> None:
-    require_image(engine, "torchserve")
-    launch = planned(store, "archived", "torchserve")
-    with running(launch, accept=judge(store.resolve("archived")), timeout=120) as server:
+@pytest.mark.parametrize(
+    ("server", "name", "image", "options"),
+    [("torchserve", "archived", "torchserve", {}), ("triton", "linear@1", "triton-wheel", {"backend": "python"})],
+)
+def test_other_servers_in_a_container_answer_right(
+    engine: str, store: Store, judge: Judge, server: str, name: str, image: str, options: dict[str, str]
+) -> None:
+    launch = planned(store, name, server, options=options, image=require_image(engine, image))
+    with running(launch, accept=judge(store.resolve(name)), timeout=120) as started:
         assert inside(launch, engine, "id", "-u").stdout.strip() != "0"
-        assert {endpoint.transport for endpoint in server.endpoints} == {"rest", "grpc"}
-    assert server.drained
+        assert {endpoint.transport for endpoint in started.endpoints} == {"rest", "grpc"}
+    assert started.drained
     assert inspected(engine, launch.folder.name, "{{.Id}}") is None
 
 
@@ -176,14 +190,24 @@ def test_a_container_that_is_killed_behind_our_back_is_told(
     assert inspected(engine, launch.folder.name, "{{.Id}}") is None
 
 
-def test_a_baked_image_serves_by_itself(embedded: str, engine: str, store: Store, tmp_path: Path) -> None:
-    tag = f"linear-embedded:test-{os.getpid()}"
+@pytest.mark.parametrize(
+    ("server", "name", "base"), [("embedded", "linear@1", "embedded"), ("torchserve", "archived", "torchserve")]
+)
+def test_a_baked_image_serves_by_itself(
+    engine: str, store: Store, tmp_path: Path, server: str, name: str, base: str
+) -> None:
+    require_image(engine, base)
+    tag = f"{server}-baked:test-{os.getpid()}"
+    words = ("image", name, "--server", server, "--tag", tag, "--store", store.root, "--json")
     try:
-        done = run_deploy("image", "linear@1", "--tag", tag, "--store", store.root, "--json", cwd=tmp_path)
+        done = run_deploy(*words, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         document = json.loads(done.stdout)
         assert document["proved"] is True
         assert document["image"] == tag
-        assert "waiting for oip+grpc" in done.stderr
+        assert document["run"][-1] == tag
+        assert "is ready" in done.stderr
+        listed = subprocess.run([engine, "ps", "--all", f"--filter=ancestor={tag}", "--quiet"], capture_output=True)
+        assert listed.stdout == b""
     finally:
         subprocess.run([engine, "image", "rm", "--force", tag], check=False, capture_output=True)
