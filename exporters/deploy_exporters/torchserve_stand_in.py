@@ -32,6 +32,7 @@ class Context:
         self.manifest = manifest
         self.model_name = manifest["model"]["modelName"]
         self.system_properties = {"model_dir": str(folder), "gpu_id": None, "batch_size": 1}
+        self.model_yaml_config = _yaml(folder, manifest["model"].get("configFile", ""))
         self.metrics = Metrics()
         self.statuses: dict[int, int] = {}
         self.content_types: dict[int, str] = {}
@@ -47,6 +48,15 @@ class Context:
     def get_request_header(self, idx: int, key: str, exact: bool = False) -> str | None:
         """Give no header: these requests come from nowhere."""
         return None
+
+
+def _yaml(folder: Path, name: str) -> dict[str, Any]:
+    if not name:
+        return {}
+    import yaml
+
+    found: dict[str, Any] = yaml.safe_load((folder / name).read_text()) or {}
+    return found
 
 
 def start(path: Path, context: Context, *, alone: bool) -> tuple[object, Handle]:

@@ -21,6 +21,7 @@ COMMANDS = (
     "check",
     "package",
     "image",
+    "migrate",
     "ps",
     "logs",
     "stop",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from deploy_toolkit.flows.demo import Demo
     from deploy_toolkit.flows.export import Exported
     from deploy_toolkit.flows.formats import ServerRow
+    from deploy_toolkit.flows.migrate import Migrated
     from deploy_toolkit.flows.package import Packaged
     from deploy_toolkit.flows.store import Listing, Verification
 
@@ -70,6 +71,13 @@ def exported(result: Exported) -> RenderableType:
         table.add_row(artifact.name, f"{size_of(artifact.path):,}", " · ".join(artifact.route), str(artifact.path))
     proved = dimensions.parts(result.version.signature, result.report)
     return Group(agreement(result.report), *proved, table, *dimensions.changes(result.version.artifacts))
+
+
+def migrated(result: Migrated) -> RenderableType:
+    """Give the new version with its proof, and the answers of the new servers beside TorchServe's."""
+    kept = f", around each its handler {result.kept}" if result.kept else ""
+    title = f"{result.requests} requests, as TorchServe answers them{kept}"
+    return Group(exported(result.exported), agreement(result.report, title))
 
 
 def packaged(result: Packaged) -> RenderableType:
