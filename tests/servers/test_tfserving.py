@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 import urllib3
@@ -17,6 +18,8 @@ from tfserving_store import fill, publish
 from deploy_clients import connect
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError, UnavailableError
+from deploy_dialects.messages import message
+from deploy_dialects.tfserving.files import read_file
 from deploy_model_store import Store, Version
 from deploy_servers import SERVERS, swapping
 from deploy_servers.furnishing import put_files
@@ -182,6 +185,39 @@ def test_a_swap_moves_a_label_and_no_request_fails(
         swapping.apply(swap, served, accept, timeout=60, on_event=lambda event: None)
         until(lambda: answer(served, "rest", "linear", "stable") == 111.0)
     assert moves.wrong == ""
+
+
+def reloaded(server: Running, text: str) -> Any:
+    request = message("tfserving", "tensorflow.serving.ReloadConfigRequest")()
+    request.config.CopyFrom(read_file("models", text))
+    port = next(endpoint.port for endpoint in server.endpoints if endpoint.transport == "grpc")
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.unary_unary("/tensorflow.serving.ModelService/HandleReloadConfigRequest")
+        reply = call(request.SerializeToString(), timeout=60)
+    return message("tfserving", "tensorflow.serving.ReloadConfigResponse").FromString(reply).status
+
+
+def test_a_call_gives_another_configuration_and_is_answered_when_that_is_served(
+    models: Store, settings: Settings, accept: Callable[[Any], str | None]
+) -> None:
+    models.set_alias("linear", "stable", 1)
+    still = {**settings.options, "model_config_file_poll_wait_seconds": "0"}
+    settings = prepare("tfserving", models.root, options=still)
+    module = SERVERS.load("tfserving")
+    launch = module.plan([models.resolve("linear@1"), models.resolve("linear@2")], settings)
+    config = str(launch.files["models.config"])
+    with running(launch, accept=accept, timeout=120) as server:
+        assert reloaded(server, config.replace("versions: 2", "")).error_code == 0
+        assert answer(server, "grpc", "linear") == 111.0
+        assert not available(server, "2")
+        refused = reloaded(server, config.replace("value: 1", "value: 2"))
+        assert (refused.error_code, "assign label" in refused.error_message) == (9, True)
+        refused = reloaded(server, config.replace('"/', '"'))
+        assert (refused.error_code, "absolute path" in refused.error_message) == (3, True)
+        assert reloaded(server, config).error_code == 0
+        assert answer(server, "grpc", "linear") == 222.0
+        absent = reloaded(server, config.replace('name: "linear"', 'name: "other"').replace("linear", "nothing"))
+        assert (absent.error_code, "did not become available: {other}" in absent.error_message) == (2, True)
 
 
 def available(server: Running, version: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Callable
@@ -34,7 +35,7 @@ class Desk:
         replied: Callable[[Reply], None],
         refused: Callable[[Refused], None],
     ) -> None:
-        """Run a handler and the prediction that it asks for."""
+        """Run a handler and the prediction that it asks for; one that gives a task is answered when that is done."""
         try:
             outcome = handler(self._plane, request, match)
             if isinstance(outcome, Ask):
@@ -43,6 +44,9 @@ class Desk:
                 return
         except Exception as error:
             refused(_refusal(error))
+            return
+        if isinstance(outcome, asyncio.Task):
+            outcome.add_done_callback(partial(_settle, replied, refused))
             return
         replied(outcome)
 
@@ -61,6 +65,17 @@ def _finish(
         refused(_refusal(error))
         return
     replied(reply)
+
+
+def _settle(replied: Callable[[Reply], None], refused: Callable[[Refused], None], task: asyncio.Task[Reply]) -> None:
+    if task.cancelled():
+        refused(Refused("CANCELLED", "the server stops"))
+        return
+    error = task.exception()
+    if isinstance(error, Exception):
+        refused(_refusal(error))
+    else:
+        replied(task.result())
 
 
 def _refusal(error: Exception) -> Refused:

@@ -18,6 +18,10 @@ Load = Callable[[str, int, Path], Model]
 Key = tuple[str, int]
 
 
+class LabelError(UsageError):
+    """A label is to name a version that is not served."""
+
+
 @dataclass(frozen=True)
 class Retries:
     """How often a load that failed is tried again, and after how many seconds."""
@@ -101,6 +105,11 @@ class Follower:
         self._loaded.add((name, version))
         log.info("Successfully loaded servable version {name: %s version: %d}", name, version)
 
+    def absent(self) -> list[str]:
+        """Give the models that are wanted and of which no version is served."""
+        there = {name for name, _ in self._loaded}
+        return [model.name for model in self._wanted if model.name not in there]
+
     def _due(self, key: Key) -> bool:
         failure = self._failures.get(key)
         if failure is None:
@@ -139,7 +148,7 @@ class Follower:
         for label, version in model.labels.items():
             ahead = self.labels_ahead and before.get(label, version) == version
             if (model.name, version) not in self._loaded and not ahead:
-                raise UsageError(
+                raise LabelError(
                     f"Request to assign label to version {version} of model {model.name}, "
                     "which is not currently available for inference",
                     hint="serve the version first, then move the label",

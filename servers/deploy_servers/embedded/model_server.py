@@ -25,6 +25,7 @@ from deploy_dialects.tables import DIALECTS
 from deploy_servers.embedded import savedmodels
 from deploy_servers.embedded.following import Follower, Retries, log
 from deploy_servers.embedded.monitoring import monitored
+from deploy_servers.embedded.reloading import reloadable
 from deploy_servers.embedded.rest import RestTable
 from deploy_servers.embedded.servables import Wanted, read_models, text_file
 from deploy_servers.embedded.service import Fleet, Model, ServeOptions, Tables, serve_fleet, stop_on_signals
@@ -133,11 +134,11 @@ async def _serve(
 
     stop = asyncio.Event()
     stop_on_signals(stop, log.info)
-    fleet = Fleet(models, threads=os.cpu_count() or 1)
-    looking = [asyncio.create_task(looks) for looks in _looks(fleet, follower, wanted, chosen)]
+    keeping = _Keeping(Fleet(models, threads=os.cpu_count() or 1), follower)
+    looking = [asyncio.create_task(looks) for looks in _looks(keeping, wanted, chosen)]
     for task in looking:
         task.add_done_callback(lambda task: stop.set())  # a server that no longer looks is not to seem well
-    drained = await serve_fleet(fleet, tables, settings, ready=ready, stop=stop)
+    drained = await serve_fleet(keeping.fleet, reloadable(tables, keeping.become), settings, ready=ready, stop=stop)
     for task in looking:
         if task.done():
             task.result()
@@ -146,22 +147,35 @@ async def _serve(
     return drained
 
 
+class _Keeping:
+    """What is served, kept in step with what is wanted by one at a time."""
+
+    def __init__(self, fleet: Fleet, follower: Follower) -> None:
+        self.fleet = fleet
+        self._follower = follower
+        self._alone = asyncio.Lock()
+
+    async def look(self) -> None:
+        """Look at the folders."""
+        async with self._alone:
+            await self._follower.follow(self.fleet)
+
+    async def become(self, wanted: Sequence[Wanted]) -> list[str]:
+        """Serve this from now on; give the models of which nothing could be loaded. Raises UsageError."""
+        async with self._alone:
+            self._follower.accept(wanted)
+            await self._follower.follow(self.fleet)
+            return self._follower.absent()
+
+
 def _looks(
-    fleet: Fleet, follower: Follower, wanted: Callable[[], Sequence[Wanted]], chosen: Mapping[str, str]
+    keeping: _Keeping, wanted: Callable[[], Sequence[Wanted]], chosen: Mapping[str, str]
 ) -> list[Coroutine[Any, Any, None]]:
-    alone = asyncio.Lock()
-
-    async def at_folders() -> None:
-        async with alone:
-            await follower.follow(fleet)
-
     async def at_file() -> None:
-        async with alone:
-            follower.accept(wanted())
-            await follower.follow(fleet)
+        await keeping.become(wanted())
 
     seconds = {name: float(chosen[f"{name}_poll_wait_seconds"]) for name in ("file_system", "model_config_file")}
-    looks = [_every(seconds["file_system"], at_folders)] if seconds["file_system"] > 0 else []
+    looks = [_every(seconds["file_system"], keeping.look)] if seconds["file_system"] > 0 else []
     if chosen["model_config_file"] and seconds["model_config_file"] > 0:
         looks.append(_every(seconds["model_config_file"], at_file))
     return looks
