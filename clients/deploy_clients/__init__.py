@@ -2,6 +2,7 @@
 
 from deploy_clients.asynchronous import AsyncClient, connect_async
 from deploy_clients.client import Client, connect
+from deploy_clients.managing import Management, management
 from deploy_clients.tls import Tls
 
-__all__ = ["AsyncClient", "Client", "Tls", "connect", "connect_async"]
+__all__ = ["AsyncClient", "Client", "Management", "Tls", "connect", "connect_async", "management"]

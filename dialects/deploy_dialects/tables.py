@@ -1,4 +1,7 @@
-"""The registry of dialects: `DIALECT+TRANSPORT` → the module that speaks it. Who moves the bytes has needs of its own."""
+"""The registry of dialects: `DIALECT+TRANSPORT` → the module that speaks it, `DIALECT` → how such a server is managed.
+
+Who moves the bytes has needs of its own.
+"""
 
 from __future__ import annotations
 
@@ -14,4 +17,9 @@ DIALECTS = Table(
         for dialect in NAMES
         for transport, needs in _NEEDS.items()
     },
+)
+
+MANAGEMENT = Table(
+    "management",
+    {dialect: Row(f"deploy_dialects.{dialect}.management", _NEEDS["grpc"], "client") for dialect in NAMES},
 )
