@@ -35,7 +35,7 @@ class Launch:
     `engine` is empty unless `command` runs a container of that engine, which then has the name of `folder`. `ports` are all that it will listen on; `fatal` are texts in its log after which it will never be ready;
     `stop_grace` is how many seconds it gets to end after SIGTERM; `notes` is what its user should know. `writes` are
     folders in `folder` that it may write to, which matters in a container; `facts` are what its record tells beyond the
-    usual, such as where its keys lie.
+    usual, such as where its keys lie. `drained` is what its log says, whatever its exit code, when it cut no request.
     """
 
     server: str
@@ -54,6 +54,7 @@ class Launch:
     notes: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
+    drained: str = ""
 
     def __str__(self) -> str:
         return f"{self.server} with {self.name}"
@@ -140,12 +141,15 @@ class Running:
             died = self.process.returncode is not None
             with suppress(FileNotFoundError):  # the state folder may have been cleared
                 self.note(stopping=True)
-            clean = self.process.stop(self.launch.stop_grace, hurry=hurry) in _CLEAN
+            clean = self.process.stop(self.launch.stop_grace, hurry=hurry) in _CLEAN or self._says_drained()
             _remove_container(self.launch)
             self._cut = not (clean or died)
             self._failed |= died or not clean or isinstance(error, UnavailableError)
             if not self._failed:
                 self.process.log.unlink(missing_ok=True)
+
+    def _says_drained(self) -> bool:
+        return bool(self.launch.drained) and self.launch.drained in self.process.log_tail()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import threading
@@ -58,12 +59,20 @@ def served(kinds: Store, judge: Judge) -> Iterator[Running]:
     def accept(client: Any) -> str | None:
         return judge(kinds.resolve(f"{client.endpoint.model}@{client.endpoint.version}"))(client)
 
-    launch = plan(kinds, "linear@1", "linear@2", "many", "total", "scripted", max_queue_delay_us="20000")
+    launch = plan(
+        kinds, "linear@1", "linear@2", "many", "total", "scripted", max_queue_delay_us="20000", exit_timeout_secs="2"
+    )
     with running(launch, accept=accept, timeout=90) as server:
         yield server
         stubs = psutil.Process(server.process.pid).children(recursive=True)
         assert len(stubs) == 5
         assert in_shared_memory(launch)
+        # A connection that nobody uses holds it up until its time is over, and cuts nothing.
+        idle = http.client.HTTPConnection("127.0.0.1", launch.ports[0])
+        idle.request("GET", "/v2/health/live")
+        assert idle.getresponse().read() == b""
+    idle.close()
+    assert server.drained
     # What the fixture finds after the stop is judged here, because no test can look later.
     assert not [stub for stub in stubs if stub.is_running() and stub.status() != psutil.STATUS_ZOMBIE]
     assert not in_shared_memory(launch)

@@ -115,7 +115,8 @@ def _start_onnx(folder: Path, gpu: int | None, threads: int, outputs: list[str])
     if gpu is not None:
         if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
             raise RuntimeError("the ONNX Runtime of this server's Python has no CUDA: install onnxruntime-gpu there")
-        providers.insert(0, ("CUDAExecutionProvider", {"device_id": gpu}))
+        # TensorFloat-32 rounds to ten bits, which is another model's answer.
+        providers.insert(0, ("CUDAExecutionProvider", {"device_id": gpu, "use_tf32": 0}))
     path = folder / "model.onnx"
     options = onnxruntime.SessionOptions()
     if threads:

@@ -20,6 +20,7 @@ OPTIONS: Mapping[str, str] = {
     "shm_mb": "shared memory that the python backend begins with, per instance, in MiB (default 1; it grows)",
     "shm_size": "how large a container's /dev/shm may become, e.g. 2g (default 1g)",
     "binary": "the path of tritonserver (default: the one on the PATH, else the one of the Python package pytriton)",
+    "exit_timeout_secs": "how many seconds requests that have begun, and idle connections, get at the end (default 10)",
     "NATIVE-OPTION": "any option of tritonserver itself, e.g. http-thread-count=4; values of one that may be given "
     "more than once are separated by semicolons",
 }
@@ -110,4 +111,4 @@ def _native(name: str) -> str:
     return name.replace("_", "-")
 
 
-_TAKEN = tuple(name for name in OPTIONS if name != "NATIVE-OPTION")
+_TAKEN = tuple(name for name in OPTIONS if name not in ("NATIVE-OPTION", "exit_timeout_secs"))

@@ -22,7 +22,7 @@ SERVES = ("onnx", "torchscript")
 SPEAKS = ("oip",)
 PROGRAMS = ("tritonserver",)
 PORTS = 1  # metrics
-_EXIT_SECONDS = 30
+_EXIT_SECONDS = 10
 _KEY = "deploy-key"  # the header that opens what is ours alone
 _FATAL = ("error while loading shared libraries",)  # the python backend's program, for which it waits in vain
 # What loads code, maps memory and writes files: whoever can connect could use it else.
@@ -51,6 +51,8 @@ def plan(versions: Sequence[Version], settings: Settings) -> Launch:
         # It says itself, after so many seconds, that it waits no longer.
         stop_grace=_exit_seconds(settings) + 10.0,
         engine=settings.container.engine if settings.container else "",
+        # As long as a client holds an idle connection it waits, and ends with an error then.
+        drained="Found 0 model versions that have in-flight inferences",
     )
 
 
