@@ -115,6 +115,8 @@ def run_torchscript(path: Path, gpu: object, names: Sequence[str]) -> Run:
     import torch
 
     device = f"cuda:{gpu}" if gpu is not None and torch.cuda.is_available() else "cpu"
+    # TensorFloat-32 rounds to ten bits, which is another model's answer.
+    torch.backends.cudnn.allow_tf32 = False
     model = load(path, device)[0]
 
     def run(inputs: Mapping[str, Tensor]) -> list[Tensor]:
@@ -130,7 +132,8 @@ def run_onnx(path: Path, gpu: object, names: Sequence[str]) -> Run:
     import onnxruntime
 
     cuda = gpu is not None and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    providers = [*([("CUDAExecutionProvider", {"device_id": gpu})] if cuda else []), "CPUExecutionProvider"]
+    chosen = {"device_id": gpu, "use_tf32": 0}  # as above
+    providers = [*([("CUDAExecutionProvider", chosen)] if cuda else []), "CPUExecutionProvider"]
     session = onnxruntime.InferenceSession(str(path), providers=providers)
 
     def run(inputs: Mapping[str, Tensor]) -> list[Tensor]:
