@@ -22,6 +22,9 @@ from deploy_core import state
 from deploy_core.errors import UnavailableError
 
 _TRAMPOLINE = Path(__file__).with_name("trampoline.py")
+_PRIVATE = {
+    "ORT_DISABLE_TELEMETRY": "1"
+}  # ONNX Runtime would tell its maker of its use, and keeps a file for that in TMPDIR
 _HURRY = 0.2  # seconds between looks at whether patience has ended
 
 
@@ -290,5 +293,5 @@ def _popen(start: _Start) -> subprocess.Popen[bytes]:
 
 
 def _merged(env: Mapping[str, str] | None) -> dict[str, str]:
-    merged = {**os.environ, **(env or {})}
+    merged = {**_PRIVATE, **os.environ, **(env or {})}
     return {name: value for name, value in merged.items() if value != "" or name not in (env or {})}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -10,6 +11,12 @@ from typing import Any
 def openvino() -> Any:
     """Give OpenVINO without its telemetry, which would tell its maker of every import; it has a stub for that."""
     return _without(("openvino_telemetry",), "openvino")
+
+
+def onnxruntime() -> Any:
+    """Give ONNX Runtime without its telemetry, which would tell its maker of every import and leave a file in TMPDIR."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    return import_module("onnxruntime")
 
 
 def coremltools() -> Any:

@@ -89,6 +89,16 @@ def test_a_child_goes_when_its_parent_is_killed(tmp_path: Path) -> None:
     assert wait_until_gone(inner, 10)
 
 
+def test_libraries_do_not_tell_their_makers_of_their_use_unless_the_user_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = _python("import os; print(os.environ['ORT_DISABLE_TELEMETRY'])")
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    assert child.output(code, seconds=20).out == "1\n"
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
+    assert child.output(code, seconds=20).out == "0\n"
+
+
 def test_a_missing_program_is_named(tmp_path: Path) -> None:
     started = child.start("a test", ["/no/such/program"], log=tmp_path / "log")
     assert started.wait(20) == 1

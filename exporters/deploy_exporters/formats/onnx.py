@@ -66,8 +66,9 @@ def load(
 
     Raises UnavailableError if it is to run on a GPU and cannot.
     """
-    import onnxruntime
+    from deploy_exporters import lean_import
 
+    onnxruntime = lean_import.onnxruntime()
     path = path / FILE if path.is_dir() else path
 
     options = onnxruntime.SessionOptions()
