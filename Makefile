@@ -15,6 +15,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install -q --constraint constraints.txt torch
 	$(BIN)/pip install -q --constraint constraints.txt -e '.[all]' $$(sed -n '/^dev = \[/,/^\]/s/^ *"\(.*\)",/\1/p' pyproject.toml)
 	$(BIN)/pip install -q --constraint constraints.txt --no-deps tensorflow-serving-api # a test oracle; its dependencies are a second TensorFlow
+	$(BIN)/pip install -q --constraint constraints.txt --no-deps nvidia-pytriton # brings Triton itself, for tests; its dependencies are of its own Python interface
 	touch $(READY)
 
 demo: $(READY) ## train, export, serve and check the example models; prints the table
