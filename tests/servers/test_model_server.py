@@ -18,7 +18,9 @@ import pytest
 from deploy_core.errors import UnavailableError, UsageError
 from deploy_core.signature import Signature, Tensors, TensorSpec
 from deploy_dialects.tables import DIALECTS
+from deploy_dialects.tfserving.warmup import FILE, write_warmup
 from deploy_dialects.wire import Ask, HttpRequest, Refused, Served
+from deploy_servers.embedded import savedmodels
 from deploy_servers.embedded.batching import Runnable
 from deploy_servers.embedded.following import Follower, Retries
 from deploy_servers.embedded.model_server import arguments
@@ -290,6 +292,39 @@ def test_a_first_version_that_does_not_load_ends_it(tmp_path: Path) -> None:
     follower.accept(wanted(folders(tmp_path / "m", "1")))
     with pytest.raises(UnavailableError, match=r"Failed to start server.*\{name: m version: 1\} failed"):
         follower.first()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (write_warmup("recorded-elsewhere", [{"x": np.ones((2, 3), np.float32)}]), None),
+        (write_warmup("m", [{"x": np.full((1, 3), 13, np.float32)}]), "RuntimeError: thirteen"),
+        (write_warmup("m", [{"y": np.ones((2, 3), np.float32)}]), "Missing but required: {x}"),
+        (write_warmup("m", [{"x": np.ones((2, 4), np.float32)}]), "x"),
+        (b"no record", "the head of the record at byte 0 is damaged"),
+    ],
+)
+def test_a_version_is_served_only_if_it_answers_its_warm_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, said: str | None
+) -> None:
+    class Moody(Toy):
+        def predict(self, inputs: Tensors) -> Tensors:
+            if (inputs["x"] == 13).any():
+                raise RuntimeError("thirteen")
+            return super().predict(inputs)
+
+    toy = Moody(1)
+    monkeypatch.setattr("deploy_exporters.formats.load_file", lambda name, path, **options: toy)
+    (tmp_path / FILE).parent.mkdir()
+    (tmp_path / FILE).write_bytes(data)
+    if said is None:
+        assert savedmodels.load("m", 1, tmp_path).runnable.predictor is toy
+        return
+    with pytest.raises(UsageError, match="its warm-up failed") as raised:
+        savedmodels.load("m", 1, tmp_path)
+    assert said in str(raised.value)
+    assert toy.closed
+    assert savedmodels.load("m", 1, tmp_path, warm=False)
 
 
 def test_only_predictions_that_were_answered_count_as_ok() -> None:

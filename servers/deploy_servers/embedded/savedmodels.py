@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from deploy_core.errors import UsageError
+from deploy_core.errors import UsageError, reason
 from deploy_core.predictor import Predictor
-from deploy_dialects.malformed import Malformed
 from deploy_dialects.messages import message, parsed
 from deploy_dialects.tfserving.grpc import HANDLERS
 from deploy_dialects.tfserving.warmup import FILE, read_warmup
-from deploy_dialects.wire import Ask, Refused, RpcRequest, Served
+from deploy_dialects.wire import Ask, RpcRequest, Served
 from deploy_servers.embedded.batching import Runnable
 from deploy_servers.embedded.plane import ServedModels
 from deploy_servers.embedded.service import Model
@@ -30,9 +29,9 @@ def load(name: str, version: int, path: Path, *, threads: int | None = None, war
     if warm and (path / FILE).exists():
         try:
             _warm_up(served, predictor, (path / FILE).read_bytes())
-        except (Malformed, Refused) as error:
+        except Exception as error:  # whatever TensorFlow raises, this version is not served, and the others are
             predictor.close()
-            raise UsageError(f"its warm-up failed: {error}", hint=f"remove or mend {path / FILE}") from error
+            raise UsageError(f"its warm-up failed: {reason(error)}", hint=f"remove or mend {path / FILE}") from error
     return Model(served, Runnable(predictor))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy_core.errors import UsageError
+from deploy_core.errors import UnavailableError, UsageError
 from deploy_dialects.malformed import Malformed
 from deploy_dialects.tfserving.files import read_file
 
@@ -79,10 +79,14 @@ def wanted_of(config: Any) -> tuple[Wanted, ...]:
 
 
 def look(base_path: Path) -> Found:
-    """Look for versions: folders whose name is a whole number, and which lie where they seem to."""
+    """Look for versions: folders whose name is a whole number, and which lie where they seem to. Raises UnavailableError."""
     versions: dict[int, Path] = {}
     strange = {}
-    for folder in sorted(base_path.iterdir()) if base_path.is_dir() else []:
+    try:
+        entries = sorted(base_path.iterdir()) if base_path.is_dir() else []
+    except OSError as error:
+        raise UnavailableError(f"the base path cannot be looked at: {error}", hint="may this user read it?") from error
+    for folder in entries:
         if folder.name.startswith(".") or not folder.is_dir():
             continue
         why = _strange(folder, base_path) or (int(folder.name) in versions and "another folder is this version")
