@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from deploy_core.errors import ExportError, UsageError, reason
+from deploy_core.errors import UsageError, reason
 from deploy_core.signature import Tensors
 from deploy_exporters.deploy_handler import flatten, to_tensor
 from deploy_exporters.safety import require_safe
@@ -40,6 +40,7 @@ class Archived:
             self._context = Context(root, manifest)
             handler, self._handle = _started(path, root, self._context)
             self.model = _model(path, handler)
+            self._watched = _watched(handler, self.model)
         except BaseException:
             self._folder.cleanup()
             raise
@@ -60,10 +61,10 @@ class Archived:
         seen: list[Tensors] = []
 
         def watch(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any) -> Any:
-            seen.append(_named(model, args, kwargs))
+            seen.append(_named(self.model, args, kwargs))
             return None if outputs is None else _like(answer, list(outputs.values()))
 
-        hook = self.model.register_forward_hook(watch, with_kwargs=True)
+        hook = self._watched.register_forward_hook(watch, with_kwargs=True)
         try:
             self._context.statuses.clear()
             (answer,) = self._handle([{"body": _received(body)}], self._context)
@@ -75,7 +76,7 @@ class Archived:
         finally:
             hook.remove()
         if len(seen) != 1:
-            raise ExportError(
+            raise UsageError(
                 f"the archive's handler asks its model {len(seen)} times for one request",
                 hint="only a handler that asks once can stay around another server",
             )
@@ -104,6 +105,26 @@ def _model(path: Path, handler: object) -> torch.nn.Module:
         f"the handler of {path} holds no torch model in `model`, as TorchServe's BaseHandler does",
         hint="deploy export takes the model itself; --to mar --handler FILE.py keeps a handler of your own",
     )
+
+
+class _Plain(torch.nn.Module):
+    """Calls a TorchScript program, which itself takes no hooks."""
+
+    def __init__(self, script: Any) -> None:
+        super().__init__()
+        self.script = script
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Answer one batch."""
+        return self.script(*args, **kwargs)
+
+
+def _watched(handler: Any, model: torch.nn.Module) -> torch.nn.Module:
+    """Give what hooks are put on, which the handler asks."""
+    if isinstance(model, torch.jit.ScriptModule):
+        handler.model = _Plain(model)
+    watched: torch.nn.Module = handler.model
+    return watched
 
 
 def _named(model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensors:

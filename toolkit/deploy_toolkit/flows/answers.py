@@ -55,8 +55,8 @@ def compared(subject: str, wanted: Sequence[bytes], got: Sequence[bytes], noise:
             "empty", "nothing was compared by number: the answers hold none, but all that they say is equal"
         )
         return Agreement(subject, problems=(empty,), rows=len(wanted))
-    outputs = {_NUMBERS: want.numbers}
-    row = compare(subject, outputs, _Given(have.numbers), {_NUMBERS: want.numbers}, noise=noise, batches=())
+    right, given = ({_NUMBERS: each.numbers.astype(np.float32)} for each in (want, have))  # as models compute them
+    row = compare(subject, right, _Given(given), right, noise=noise, batches=())
     return replace(row, rows=len(wanted))
 
 
@@ -65,7 +65,7 @@ def moved(wanted: Sequence[bytes], exact: Sequence[bytes]) -> Noise:
     want, have = _Parts.of(wanted), _Parts.of(exact)
     if want.numbers.shape != have.numbers.shape or not want.numbers.size:
         return Noise({}, "none: in float64 the handler answers in another form")
-    gap = float(np.abs(want.numbers.astype(np.float64) - have.numbers).max())
+    gap = float(np.abs(want.numbers - have.numbers).max())
     return Noise({_NUMBERS: gap}, "float64, through the handler")
 
 
@@ -85,14 +85,14 @@ class _Parts:
     def of(cls, answers: Sequence[bytes]) -> _Parts:
         found: list[float] = []
         rest = [_without_numbers(_read(answer), found) for answer in answers]
-        return cls(np.asarray(found, dtype=np.float32), repr(rest))
+        return cls(np.asarray(found, dtype=np.float64), repr(rest))
 
 
 @dataclass(frozen=True)
 class _Given:
     """A Predictor that has its answer already."""
 
-    numbers: Array
+    answer: Tensors
 
     @property
     def signature(self) -> Signature:
@@ -100,7 +100,7 @@ class _Given:
         return Signature((spec,), (spec,))
 
     def predict(self, inputs: Tensors) -> Tensors:
-        return {_NUMBERS: self.numbers}
+        return self.answer
 
     def close(self) -> None:
         pass

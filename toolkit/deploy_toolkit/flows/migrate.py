@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -153,7 +154,7 @@ class _Around:
         """Give what the model is asked for a request that the handler may not take; None if it does not."""
         try:
             return self.asks([body])[0]
-        except DeployError:
+        except UsageError:
             return None
 
 
@@ -193,8 +194,9 @@ class _Wanted:
 
     def row(self, subject: str, got: Sequence[bytes]) -> Agreement:
         """Compare answers with those of TorchServe."""
-        return answers.compared(subject, self.answers, got, self.noise())
+        return answers.compared(subject, self.answers, got, self.noise)
 
+    @cached_property
     def noise(self) -> Noise:
         """Give how much the numbers of the answers move by rounding: the reference in float64, through the handler."""
         asked = self.around.asks(self.bodies)
