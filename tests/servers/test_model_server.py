@@ -7,6 +7,7 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -207,6 +208,37 @@ def test_new_versions_come_before_old_ones_go(tmp_path: Path) -> None:
         assert list(served(fleet)) == [1]
 
     run(check, wanted(base))
+
+
+def test_what_was_asked_of_a_version_that_goes_is_answered_and_then_it_is_closed() -> None:
+    gate, entered = threading.Event(), threading.Event()
+
+    class Slow(Toy):
+        def predict(self, inputs: Tensors) -> Tensors:
+            entered.set()
+            assert gate.wait(30)
+            assert not self.closed
+            return super().predict(inputs)
+
+    async def main() -> None:
+        toy, answers = Slow(1), []
+        fleet = Fleet([Model(Served("m", 1, SIGNATURE, "toy"), Runnable(toy))], threads=1)
+        for rows in (1, 2):  # the second waits until the first has been run
+            fleet.batcher.submit(("m", 1), {"x": np.zeros((rows, 3), np.float32)}, answers.append)
+            await asyncio.to_thread(entered.wait, 30)
+        fleet.remove("m", 1)
+        assert not list(fleet.plane.served())
+        with pytest.raises(KeyError):
+            fleet.batcher.submit(("m", 1), {"x": np.zeros((1, 3), np.float32)}, answers.append)
+        assert (answers, fleet.batcher.busy, toy.closed) == ([], 1, False)
+        gate.set()
+        while not toy.closed:
+            await asyncio.sleep(0)
+        assert [len(answer["y"]) for answer in answers] == [1, 2]
+        assert fleet.batcher.busy == 0
+        fleet.batcher.close()
+
+    asyncio.run(main())
 
 
 def test_a_version_that_does_not_load_leaves_the_old_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
