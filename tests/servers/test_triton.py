@@ -21,6 +21,7 @@ import urllib3
 from triton_store import MANY_INPUTS, MANY_OUTPUTS, X, fill, same
 
 from deploy_clients import connect
+from deploy_core.device import Device
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError, UnavailableError
 from deploy_model_store import Store, Version
@@ -225,6 +226,18 @@ def test_what_a_killed_server_leaves_in_shared_memory_goes_too(kinds: Store, jud
         assert server.process.wait(10) == -signal.SIGKILL
         server.process.stop(0)
     assert not in_shared_memory(launch)
+
+
+def test_the_request_that_warms_a_gpu_up_is_one_that_triton_takes(kinds: Store) -> None:
+    shown: Launch = SERVERS.load("triton").plan(
+        [kinds.resolve("many"), kinds.resolve("total")], replace(settings(kinds), device=Device("cuda"))
+    )
+    assert all("model_warmup" in str(text) for text in shown.files.values())
+    plain = plan(kinds, "many", "total")
+    launch = replace(with_config(shown, "KIND_GPU", "KIND_CPU"), command=plain.command, folder=plain.folder)
+    launch = replace(launch, endpoints=plain.endpoints, ports=plain.ports)
+    with running(launch, accept=lambda client: None, timeout=60) as server:
+        assert "successfully loaded 'many'" in server.process.log.read_text()  # which it is not when that request fails
 
 
 def with_config(launch: Launch, old: str, new: str) -> Launch:

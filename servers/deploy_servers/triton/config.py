@@ -119,7 +119,7 @@ def _parameter(key: str, value: str) -> dict[str, Any]:
 def _warmup(model: Model, sizes: Mapping[str, int]) -> dict[str, Any]:
     return {
         "name": "first",
-        "batch_size": 1 if model.max_batch_size else 0,
+        "batch_size": 1,  # also for a model without a batch, as model_config.proto says
         "inputs": [_warm(spec, model, sizes) for spec in model.signature.inputs],
     }
 

@@ -60,6 +60,7 @@ _OURS = {
     "model-repository": "the store's versions are served",
     "model-store": "the store's versions are served",
     "model-control-mode": "models are loaded by deploy",
+    "repository-poll-secs": "models are loaded by deploy",
     "load-model": "name the models on the command line",
     "disable-auto-complete-config": "the configuration is complete",
 }
