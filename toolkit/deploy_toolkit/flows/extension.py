@@ -33,7 +33,7 @@ def extend(request: flow.Request, version: Version, shelf: Store, on_event: OnEv
     reference = _reference(version)
     on_event(f"opening the reference of {version}")
     with shelf.staging(version.name) as staged, request.workers() as workers:
-        opened = _opened(workers, version, reference, trust=request.trust)
+        opened = opened_reference(workers, version, reference, trust=request.trust)
         _require_same(opened, version)
         order = replace(request.order(staged, version.name), reference=reference, known=version.artifacts)
         written, report = flow.make(workers, opened, order, version.golden, on_event, limit=request.max_degradation)
@@ -64,7 +64,8 @@ def _reference(version: Version) -> Artifact:
     return version.reference
 
 
-def _opened(workers: Workers, version: Version, reference: Artifact, *, trust: bool) -> OpenedSource:
+def opened_reference(workers: Workers, version: Version, reference: Artifact, *, trust: bool) -> OpenedSource:
+    """Open the reference of a version as a source, which computes in float64 where it can."""
     path: Path = reference.path
     source = sources.Source(
         f"{version}/reference",

@@ -13,11 +13,10 @@ from typing import Any
 from deploy_agreement import Agreement, Noise, Report
 from deploy_core import state
 from deploy_core.errors import DeployError, UnavailableError, UsageError
-from deploy_core.predictor import HasFloat64
 from deploy_core.signature import Tensors, TensorSpec
 from deploy_core.table import require
 from deploy_exporters import sources
-from deploy_exporters.formats import FORMATS, hosted
+from deploy_exporters.formats import FORMATS
 from deploy_exporters.safety import require_safe
 from deploy_exporters.worker import Worker, Workers
 from deploy_model_store import Version
@@ -25,6 +24,7 @@ from deploy_servers import SERVERS
 from deploy_toolkit.flows import answers, export, serve
 from deploy_toolkit.flows.answers import Body
 from deploy_toolkit.flows.export import Exported
+from deploy_toolkit.flows.extension import opened_reference
 from deploy_toolkit.output import OnEvent, silent
 
 _ARCHIVED = "deploy_exporters.archived"
@@ -200,16 +200,16 @@ class _Wanted:
     def noise(self) -> Noise:
         """Give how much the numbers of the answers move by rounding: the reference in float64, through the handler."""
         asked = self.around.asks(self.bodies)
-        reference = hosted(self.workers, self.version.reference) if self.version.reference else None
-        if not isinstance(reference, HasFloat64):
-            return Noise({}, "none: the reference has no float64")
+        reference = self.version.reference
+        assert reference is not None  # an export has written it a moment ago
+        opened = opened_reference(self.workers, self.version, reference, trust=False)
         try:
-            exact = [reference.predict_float64(inputs) for inputs in asked]
+            exact = [opened.predict_float64(inputs) for inputs in asked]
             return answers.moved(self.answers, self.around.answers(self.bodies, exact))
         except DeployError:
             return Noise({}, "none: the model or its handler does not compute in float64")
         finally:
-            reference.close()
+            opened.close()
 
 
 def _torchserve(path: Path, bodies: Sequence[Body], on_event: OnEvent) -> list[bytes]:
