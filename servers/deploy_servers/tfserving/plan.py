@@ -19,6 +19,7 @@ SERVES = ("savedmodel",)
 SPEAKS = ("tfserving",)
 PROGRAMS = ("tensorflow_model_server",)
 PORTS = 0
+LABELS = True  # aliases of the store can be asked for as labels
 OPTIONS = options.OPTIONS
 IMAGE = "tensorflow/serving:2.20.0"
 _CONFIG = "models.config"
