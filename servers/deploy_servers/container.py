@@ -62,6 +62,7 @@ def run_command(
     shown = f"[{host}]" if ":" in host else host
     parts = [container.engine, "run", "--rm", "--init", f"--name={folder.name}"]
     parts += ["--label=deploy-toolkit", f"--user={container.user}", "--read-only", "--cap-drop=ALL"]
+    parts += _mapped(container)
     parts += ["--security-opt=no-new-privileges", *(f"--tmpfs={path}" for path in what.writes)]
     parts += [f"--volume={folder}:{INSIDE}:ro", *(f"--volume={folder}/{name}:{INSIDE}/{name}" for name in what.keeps)]
     parts += [*(f"--publish={shown}:{port}:{port}" for port in ports)]
@@ -110,6 +111,13 @@ def require(container: Container | None) -> Container:
             "there is neither Docker nor Podman", hint="install one of them, or serve with --in process"
         )
     return container
+
+
+def _mapped(container: Container) -> list[str]:
+    # Podman of an ordinary user numbers users anew, and would make theirs a stranger to their own files.
+    if Path(container.engine).name == "podman" and container.user != ":".join(map(str, NOBODY)):
+        return ["--userns=keep-id"]
+    return []
 
 
 def _gpus(engine: str, device: Device) -> list[str]:

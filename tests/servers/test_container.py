@@ -44,6 +44,14 @@ def test_gpus(engine: str, device: str, wanted: list[str]) -> None:
     assert [part for part in command(Container(engine, "1:2"), device) if "gpu" in part] == wanted
 
 
+@pytest.mark.parametrize(
+    ("engine", "user", "mapped"),
+    [("podman", "1000:1000", True), ("podman", "65532:65532", False), ("docker", "1:1", False)],
+)
+def test_podman_of_an_ordinary_user_keeps_their_number(engine: str, user: str, mapped: bool) -> None:
+    assert ("--userns=keep-id" in command(Container(engine, user))) is mapped
+
+
 def test_no_engine_is_one_sentence() -> None:
     for none in (None, Container("", "1:2")):
         with pytest.raises(UnavailableError, match="neither Docker nor Podman"):
