@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
+from tfserving_store import fill_pretended
 
-from deploy_toolkit.cli import deploy
+from deploy_toolkit.cli import _exit_code, deploy
 from deploy_toolkit.flows import demo, formats, serve, upkeep
 from deploy_toolkit.output import Output
 from deploy_toolkit.reports import terminal
@@ -36,10 +40,12 @@ def test_the_demo_says_which_server_it_leaves_out(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(demo.check, "check", lambda request, **options: asked.append(request.servers))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("deploy_servers.settings._in_pytriton", lambda: "")
     result = demo.demo(tmp_path, on_event=lambda event: None)
     assert set(asked) == {("embedded",)}
     assert "torchserve was left out: it needs java" in result.notes
     assert "tfserving was left out: it needs tensorflow_model_server" in result.notes
+    assert "triton was left out: it needs tritonserver" in result.notes
 
 
 def test_progress_is_over_while_a_server_serves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,3 +69,19 @@ def test_progress_is_over_while_a_server_serves(monkeypatch: pytest.MonkeyPatch)
         deploy.main(["serve", "net"])
     assert ended.value.code == 0
     assert told == ["progress begins", "server begins", "progress ends", "shown", "waited", "server ends", "drained"]
+
+
+def test_a_dry_run_tells_every_file_whatever_its_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fill_pretended(tmp_path)
+    asked = ["serve", "linear@2", "--server", "tfserving", "--dry-run", "--store", str(tmp_path)]
+    assert _exit_code([*asked, "--json"], debug=False) == 0
+    document = json.loads(capsys.readouterr().out)
+    kept = json.loads(files("deploy_toolkit.reports").joinpath("schemas", "launch-1.json").read_text())
+    Draft202012Validator(kept).validate(document)
+    assert document["files"]["models/linear/2/assets.extra/tf_serving_warmup_requests"] == "(208 bytes)"
+    assert "listens on every address" in document["notes"][0]
+    assert _exit_code(asked, debug=False) == 0
+    told = capsys.readouterr().out
+    assert "--model_config_file=" in told
+    assert "(208 bytes)" in told
+    assert "listens on every address" in " ".join(told.split())
