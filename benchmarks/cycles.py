@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -162,6 +163,11 @@ def _twice(serving: Serving) -> None:
     serving.send(signal.SIGINT)
 
 
+def _later(serving: Serving) -> None:
+    time.sleep(random.uniform(0.2, 6))  # while workers are started, models loaded, endpoints judged
+    serving.send(signal.SIGKILL)
+
+
 def _both(serving: Serving) -> None:
     serving.kill_server()
     serving.send(signal.SIGKILL)
@@ -207,6 +213,7 @@ DEATHS = (
     Death("Ctrl-C during the start", _send(signal.SIGINT), WAIT),
     Death("SIGTERM at the very start", _send(signal.SIGTERM), START),
     Death("kill -9 of us at the very start", _send(signal.SIGKILL), START, ours=True),
+    Death("kill -9 of us somewhere in the start", _later, WAIT, ours=True),
     Death("kill -9 of the server during the start", Serving.kill_server, WAIT),
     Death("Ctrl-C twice", _twice),
     Death("kill -9 of us and the server", _both, ours=True),
