@@ -157,6 +157,8 @@ def _rpc_register(endpoint: Endpoint, wish: Wish) -> RpcRequest:
 
 
 def _rpc_scale(endpoint: Endpoint, wish: Wish) -> RpcRequest:
+    if wish.workers == 0:
+        raise InputError("over gRPC TorchServe takes no worker for one worker", hint="scale over rest, or unload it")
     workers = {"min_worker": wish.workers, "max_worker": wish.workers, "synchronous": True}
     return _call("ScaleWorker", model_name=endpoint.model, model_version=endpoint.version or "", **workers)
 
