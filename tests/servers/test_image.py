@@ -43,7 +43,7 @@ def baking(store: Store, name: str, server: str, *, engine: str = DOCKER, base: 
 
 @pytest.mark.parametrize(
     ("server", "name", "device"),
-    [("embedded", "linear@1", "cpu"), ("torchserve", "archived", "cuda:0"), ("triton", "linear@2", "cpu")],
+    [("embedded", "linear@1", "cpu"), ("torchserve", "archived", "cuda:0")],
 )
 def test_golden_image(store: Store, golden: Callable[[Path, str], None], server: str, name: str, device: str) -> None:
     made = baking(store, name, server, device=Device.parse(device))
@@ -51,6 +51,12 @@ def test_golden_image(store: Store, golden: Callable[[Path, str], None], server:
     text += "".join(f"# {place} = {path}\n" for place, path in made.launch.links.items())
     golden(GOLDEN / f"image-{server}.txt", text.replace(str(store.root), "STORE"))
     assert made.run[-1] == made.tag
+
+
+def test_triton_has_the_ports_of_its_own_documentation(store: Store) -> None:
+    made = baking(store, "linear@2", "triton")
+    assert 'EXPOSE 8000 8001 8002\nENTRYPOINT ["tritonserver"]\n' in made.dockerfile
+    assert {endpoint.transport: endpoint.port for endpoint in made.launch.endpoints} == {"rest": 8000, "grpc": 8001}
 
 
 def test_its_base_can_be_another(store: Store) -> None:
@@ -165,3 +171,20 @@ def _valid(document: object, schema: str) -> None:
 
     text = (files("deploy_toolkit.reports") / "schemas" / f"{schema}.json").read_text()
     jsonschema.Draft202012Validator(json.loads(text)).validate(document)
+
+
+def test_compose_publishes_on_this_machine_only_and_locks_every_service_in() -> None:
+    import yaml
+
+    services = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
+    scraped = yaml.safe_load((ROOT / "docker/prometheus.yaml").read_text())["scrape_configs"]
+    for name, service in services.items():
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"]), name
+        assert service["read_only"], name
+        assert service["user"] != "root", name
+        assert not re.match(r"[^/]*[.:][^/]*/", service["image"]), name
+    targets = {
+        target.partition(":")[0] for job in scraped for part in job["static_configs"] for target in part["targets"]
+    }
+    assert targets == services.keys() - {"prometheus"}
+    assert services["embedded-gpu"]["profiles"] == ["gpu"]
