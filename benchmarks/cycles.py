@@ -63,6 +63,7 @@ class Serving:
             self._command(words), env=self._env(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
         self.said: list[str] = []
+        self._elsewhere: set[Path] = set()
 
     def until_told(self, text: str) -> bool:
         """Read what it says until a line with this text; tell whether one came."""
@@ -72,6 +73,11 @@ class Serving:
             if text in line:
                 return True
         return False
+
+    def remember(self) -> None:
+        """Note where else its processes may leave something: shared memory by the folder's name, Java's by process id."""
+        self._elsewhere |= {Path("/dev/shm") / f"{path.name}*" for path in (self.folder / "tmp").glob("deploy-*")}
+        self._elsewhere |= {Path("/tmp/hsperfdata_*") / one.split()[1] for one in _processes(self.mark)}
 
     def send(self, number: signal.Signals) -> None:
         """Signal `deploy serve` itself."""
@@ -126,6 +132,7 @@ class Serving:
     def left(self) -> set[str]:
         """What is there of it."""
         files = [path for place in ("tmp", "state/runs") for path in (self.folder / place).glob("*")]
+        files += [path for place in self._elsewhere for path in Path("/").glob(str(place)[1:])]
         return {f"{path.parent.name}/{path.name}" for path in files} | set(_processes(self.mark))
 
     def settled(self, allowed: Callable[[str], bool] = lambda what: False) -> set[str]:
@@ -250,6 +257,7 @@ def run(way: Way, death: Death) -> Outcome:
     containers = _containers() if way.where == "container" else frozenset()
     try:
         if serving.until_told(death.at):
+            serving.remember()
             death.act(serving)
         serving.end()
         left = serving.settled(_stays if death.ours else lambda what: False)
@@ -303,7 +311,7 @@ def table(outcomes: Iterable[Outcome]) -> str:
 
 def _stays(what: str) -> bool:
     """Tell what nobody can remove when we are killed: the folder of the run, and its record."""
-    return what.startswith(("tmp/deploy-", "runs/"))
+    return what.startswith(("tmp/deploy-", "runs/", "shm/deploy-"))
 
 
 def _processes(mark: str) -> list[str]:

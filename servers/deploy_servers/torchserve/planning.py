@@ -150,6 +150,7 @@ def _arguments(
     inside = settings.inside
     return [
         f"-Xmx{options.heap_mb}m",
+        "-XX:-UsePerfData",  # a file in /tmp, whatever TMPDIR is, that stays when Java is killed
         f"-Djava.io.tmpdir={temporary}",
         f"-Duser.dir={inside / _WRITES}",  # where it writes its keys
         f"-Dmodel_server_home={home}",
