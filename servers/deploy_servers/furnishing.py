@@ -32,9 +32,14 @@ def put_links(folder: Path, links: Mapping[str, Path]) -> tuple[str, ...]:
     return new
 
 
-def open_to_all(folder: Path) -> None:
-    """Let every user read what lies there, whatever our umask is: in a container, the server is another one."""
+def open_to_all(folder: Path, *, but: Sequence[str] = ()) -> None:
+    """Let every user read what lies there, whatever our umask is: in a container, the server is another one.
+
+    What lies in the folders `but` is the server's own, such as its keys.
+    """
     for path in (folder, *folder.rglob("*")):
+        if any(path.is_relative_to(folder / name) for name in but):
+            continue
         wanted = 0o555 if path.is_dir() else 0o444
         mode = path.stat().st_mode & 0o777
         if mode & wanted != wanted:  # a hard link is the store's own file, which everybody can read

@@ -30,7 +30,7 @@ def apply(swap: Swap, running: Running, accept: Accept, *, timeout: float, on_ev
     try:
         put_files(folder, swap.files)
         if old.engine:
-            open_to_all(folder)
+            open_to_all(folder, but=old.writes)
         _call_all(swap.load, folder, deadline)
         wait_until_ready(
             running.process,

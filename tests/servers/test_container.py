@@ -9,6 +9,7 @@ import pytest
 from deploy_core.device import Device
 from deploy_core.errors import UnavailableError, UsageError
 from deploy_servers.container import Contained, Container, require, run_command
+from deploy_servers.furnishing import open_to_all
 
 FOLDER = Path("/run/deploy-triton-1")
 WHAT = Contained("a/server:1", ("serve", "--port", "80"), {"A": "b c"}, writes=("/tmp", "/logs"), entrypoint="")
@@ -68,3 +69,16 @@ def test_a_process_sees_the_gpus_it_was_given() -> None:
     shown = {text: Device.parse(text).env.get("CUDA_VISIBLE_DEVICES") for text in ("cpu", "cuda", "cuda:1,0")}
     assert shown == {"cpu": "-1", "cuda": None, "cuda:1,0": "1,0"}
     assert str(Device.parse("cuda:1,0")) == "cuda:1,0"
+
+
+def test_everybody_may_read_what_a_container_gets_but_not_its_keys(tmp_path: Path) -> None:
+    for name in ("models/a/file", "keys/key_file.json"):
+        (tmp_path / name).parent.mkdir(parents=True, mode=0o700)
+        (tmp_path / name).write_text("x")
+        (tmp_path / name).chmod(0o600)
+        (tmp_path / name).parent.chmod(0o700)
+    (tmp_path / "models").chmod(0o700)
+    open_to_all(tmp_path, but=("keys",))
+    modes = {path.relative_to(tmp_path).as_posix(): path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    wanted = {"models": 0o755, "models/a": 0o755, "models/a/file": 0o644, "keys": 0o700, "keys/key_file.json": 0o600}
+    assert modes == wanted
