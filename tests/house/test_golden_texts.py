@@ -85,4 +85,6 @@ def _belongs(path: str, name: str) -> bool:
 
 
 def _help(command: click.Command, path: str) -> str:
-    return command.get_help(click.Context(command, info_name=path, max_content_width=100, terminal_width=100))
+    # The names of the help option as every user has them: click keeps those that it has made first.
+    settings = {**deploy.context_settings, "max_content_width": 100}
+    return command.get_help(click.Context(command, info_name=path, terminal_width=100, **settings))
