@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from deploy_clients.asking import Asking, Done, Model, Pause, Send, advanced, description
-from deploy_clients.opening import opened
+from deploy_clients.opening import opened, seconds
 from deploy_clients.tls import Tls
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError
@@ -75,6 +75,7 @@ async def connect_async(
     tls: Tls | None = None,
 ) -> AsyncClient:
     """Give a client for an endpoint that is awaited; all as for `connect`."""
+    seconds(timeout)
     endpoint, dialect, transport = opened(url, TRANSPORTS, headers, tls)
     try:
         if signature is None:

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from deploy_clients.asking import Model, answered, description
-from deploy_clients.opening import opened
+from deploy_clients.opening import opened, seconds
 from deploy_clients.tls import Tls
 from deploy_core.endpoint import Endpoint
 from deploy_core.signature import Signature, Tensors
@@ -81,6 +81,7 @@ def connect(
     goes by itself. `tls` is for `rests` and `grpcs`, where the system's authorities do not do.
     Raises UsageError for a URL that is none, EndpointError for an endpoint that does not answer.
     """
+    seconds(timeout)
     endpoint, dialect, transport = opened(url, TRANSPORTS, headers, tls)
     try:
         if signature is None:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from deploy_clients.asking import Asking, answered, exchange
 from deploy_clients.client import TRANSPORTS, Transport
-from deploy_clients.opening import transport_to
+from deploy_clients.opening import seconds, transport_to
 from deploy_clients.tls import Tls
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError, UsageError
@@ -133,6 +133,7 @@ def management(
     TorchServe has a port of its own for it, one over REST and one over gRPC. `timeout` is in seconds and for one call
     as a whole; `headers` and `tls` are as for `connect`. Raises UsageError for a URL that is none.
     """
+    seconds(timeout)
     endpoint = replace(_address(url), model="", version=None)
     operations = MANAGEMENT.load(endpoint.dialect)
     transport = transport_to(endpoint, TRANSPORTS, headers, tls, kind="management")

@@ -9,6 +9,7 @@ from deploy_clients import keys
 from deploy_clients.headers import Secret, checked_headers
 from deploy_clients.tls import Tls, checked
 from deploy_core.endpoint import Endpoint
+from deploy_core.errors import UsageError
 from deploy_core.table import Table
 from deploy_dialects.tables import DIALECTS
 
@@ -20,6 +21,13 @@ def opened(
     endpoint = Endpoint.parse(url) if isinstance(url, str) else url
     dialect = DIALECTS.load(f"{endpoint.dialect}+{endpoint.transport}")
     return endpoint, dialect, transport_to(endpoint, transports, headers, tls)
+
+
+def seconds(timeout: float) -> float:
+    """Give the timeout. Raises UsageError for one that is over before it begins."""
+    if not timeout > 0:
+        raise UsageError(f"a timeout of {timeout:g} s leaves no time", hint="give seconds, more than 0")
+    return timeout
 
 
 def transport_to(

@@ -14,6 +14,7 @@ _URL = re.compile(
     r"^(?P<dialect>[a-z0-9]+)\+(?P<transport>rest|grpc)(?P<tls>s?)://"
     r"(?P<host>\[[0-9a-fA-F:]+\]|[^\s:/@\[\]]+):(?P<port>\d{1,5})/(?P<model>[^@/]+)(?:@(?P<version>[^@/]+))?$"
 )
+_SECRET = re.compile(r"://[^/]*@")
 _HINT = "write DIALECT+rest|grpc[s]://HOST:PORT/MODEL[@VERSION|@LABEL], e.g. tfserving+grpc://127.0.0.1:8500/simplenet"
 
 
@@ -49,6 +50,8 @@ class Endpoint:
     @classmethod
     def parse(cls, url: str) -> Endpoint:
         """Read an endpoint URL. Raises UsageError."""
+        if _SECRET.search(url):  # what stands there is not for the eyes of whoever reads the error
+            raise UsageError("an endpoint's URL has no place for a user or a password, which headers carry", hint=_HINT)
         match = _URL.match(url)
         if match is None:
             raise UsageError(f"{url!r} is not an endpoint", hint=_HINT)

@@ -18,6 +18,7 @@ _HINTS = {
     401: "the server wants authorization; pass it in headers",
     403: "the server wants other authorization; pass it in headers",
     404: "is the model of that name and version loaded?",
+    405: "the server was started not to do that; TorchServe lets models come and go with enable_model_api=true",
     413: "the server takes no request of that size; send smaller batches",
     429: "the server is out of capacity; try again later",
     503: "the server is not ready, or the model failed on these inputs; its log says which",

@@ -111,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer.body)
         self.close_connection = answer.length is not None
 
-    do_GET = do_POST = _answer  # noqa: N815
+    do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815
 
     def log_message(self, *_: object) -> None:
         pass
@@ -148,6 +148,7 @@ class RpcServer:
     def __init__(self, answers: Mapping[str, bytes | grpc.StatusCode | list[Any]]) -> None:
         self.answers = dict(answers)
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
+        self.peers: list[str] = []
         self.hold: threading.Event | None = None
         self.port = 0
 
@@ -156,6 +157,7 @@ class RpcServer:
             return None
 
         def call(body: bytes, context: Any) -> bytes:
+            self.peers.append(context.peer())
             self.requests.append((details.method, dict(details.invocation_metadata), body))
             if self.hold is not None:
                 self.hold.wait(20)
