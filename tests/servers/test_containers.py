@@ -27,6 +27,8 @@ from deploy_servers.settings import find_engine
 
 Judge = Callable[[Any], Callable[[Any], "str | None"]]
 
+pytestmark = pytest.mark.xdist_group("containers")
+
 
 def planned(
     store: Store,
