@@ -11,10 +11,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 from command_line import run_deploy
@@ -74,7 +76,13 @@ class Foreground:
 def deploy(*arguments: str, tmp_path: Path, code: int = 0) -> Any:
     done = run_deploy(*arguments, "--json", cwd=tmp_path)
     assert done.returncode == code, done.stderr
-    return json.loads(done.stdout) if code == 0 else done.stderr
+    if code:
+        return done.stderr
+    document = json.loads(done.stdout)
+    name = document["schema"].split("/")[1]
+    schema = json.loads((files("deploy_toolkit.reports") / "schemas" / f"{name}-1.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(document)
+    return document
 
 
 def test_a_detached_server_is_listed_read_and_stopped(store: Path, tmp_path: Path) -> None:
