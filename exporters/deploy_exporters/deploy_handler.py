@@ -67,8 +67,9 @@ class DeployHandler:
             if type(error).__name__ == "OutOfMemoryError":
                 raise  # torch's; TorchServe has a status for it
             context.set_response_status(code=400, phrase="Bad Request", idx=index)
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            return {"error": lines[-1]}  # TorchScript says what happened in the last line
+            return {
+                "error": (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            }  # of TorchScript: the cause
 
     def _asked(self, request: Mapping[str, Any]) -> Any:
         """Give the inputs of a request, and whether they came as bytes; or what it asked for instead."""
@@ -89,7 +90,7 @@ class DeployHandler:
 
     def _answer(self, given: tuple[dict[str, Tensor], bool, dict[str, Tensor] | None]) -> Any:
         inputs, binary, outputs = given
-        outputs = outputs or self._predict(inputs)
+        outputs = outputs or dict(zip(self.names, self.run(inputs), strict=True))
         return write_safetensors(outputs) if binary else {"outputs": {name: _listed(outputs[name]) for name in outputs}}
 
     def _joined(self, many: Sequence[dict[str, Tensor]]) -> list[dict[str, Tensor] | None]:
@@ -100,14 +101,11 @@ class DeployHandler:
             if self.joins and len(many) > 1 == len(kinds):
                 first, ends = many[0], np.cumsum([len(next(iter(each.values()))[1]) for each in many])
                 merged = {name: (first[name][0], np.concatenate([each[name][1] for each in many])) for name in first}
-                outputs = self._predict(merged).items()
+                outputs = list(zip(self.names, self.run(merged), strict=True))
                 if all(len(array) == ends[-1] for _, (_, array) in outputs):
                     cut = {name: (dtype, np.split(array, ends)) for name, (dtype, array) in outputs}
                     return [{name: (dtype, rows[k]) for name, (dtype, rows) in cut.items()} for k in range(len(many))]
         return [None] * len(many)
-
-    def _predict(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return dict(zip(self.names, self.run(inputs), strict=True))
 
 
 def run_torchscript(path: Path, gpu: object, names: Sequence[str]) -> Run:
@@ -115,8 +113,7 @@ def run_torchscript(path: Path, gpu: object, names: Sequence[str]) -> Run:
     import torch
 
     device = f"cuda:{gpu}" if gpu is not None and torch.cuda.is_available() else "cpu"
-    # TensorFloat-32 rounds to ten bits, which is another model's answer.
-    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False  # which rounds to ten bits: another model's answer
     model = load(path, device)[0]
 
     def run(inputs: Mapping[str, Tensor]) -> list[Tensor]:
@@ -132,9 +129,8 @@ def run_onnx(path: Path, gpu: object, names: Sequence[str]) -> Run:
     import onnxruntime
 
     cuda = gpu is not None and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    chosen = {"device_id": gpu, "use_tf32": 0}  # as above
-    providers = [*([("CUDAExecutionProvider", chosen)] if cuda else []), "CPUExecutionProvider"]
-    session = onnxruntime.InferenceSession(str(path), providers=providers)
+    first = [("CUDAExecutionProvider", {"device_id": gpu, "use_tf32": 0})] if cuda else []
+    session = onnxruntime.InferenceSession(str(path), providers=[*first, "CPUExecutionProvider"])
 
     def run(inputs: Mapping[str, Tensor]) -> list[Tensor]:
         try:
