@@ -97,6 +97,11 @@ class Child:
         self._bury()
         return code
 
+    def let_go(self) -> None:
+        """Have no more to do with it: it goes on, and is somebody else's to end."""
+        self._buried = True
+        self._process.returncode = 0  # else Popen would complain that nobody has waited for it
+
     def death(self) -> str:
         """Say in words how it ended."""
         code = self.returncode

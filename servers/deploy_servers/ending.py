@@ -59,6 +59,8 @@ def sweep() -> tuple[Run, ...]:
 
 
 def _is_gone(run: Run) -> bool:
+    if run.processes or (run.folder and run.folder.exists()):
+        return False  # an engine, which may be slow, is asked only where that decides
     try:
         return not remains(run)
     except UnavailableError:  # its container may be there: the record stays

@@ -76,6 +76,7 @@ class Foreground:
 def deploy(*arguments: str, tmp_path: Path, code: int = 0) -> Any:
     done = run_deploy(*arguments, "--json", cwd=tmp_path)
     assert done.returncode == code, done.stderr
+    assert "Exception ignored" not in done.stderr
     if code:
         return done.stderr
     document = json.loads(done.stdout)

@@ -97,6 +97,7 @@ def start(
             raise
     if document is None:
         raise _death(process)
+    process.let_go()
     return document
 
 
