@@ -50,23 +50,29 @@ def _key(path: Path, kind: str) -> str:
 
 
 def _recorded(endpoint: Endpoint) -> Iterator[Path]:
-    """Give the files of keys of servers that were started from here and answer at that address."""
-    for record in state.records().glob("*.json"):
-        facts = _facts(record)
-        if facts.get("key_file") and endpoint.address in _addresses(facts):
+    """Give the files of keys of servers that were started from here and answer at that address, the newest first."""
+    found = [_read(path) for path in state.records().glob("*.json")]
+    for record in sorted(found, key=lambda each: float(each.get("created", 0)), reverse=True):
+        facts = record.get("facts", {})
+        if facts.get("key_file") and _address(endpoint) in _addresses(facts):
             yield Path(facts["key_file"])
 
 
-def _facts(record: Path) -> dict[str, Any]:
+def _read(record: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(record.read_text())["facts"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return dict(json.loads(record.read_text()))
+    except (OSError, ValueError, TypeError):
         return {}  # it has just ended, or another program's
 
 
-def _addresses(facts: dict[str, Any]) -> Iterator[str]:
+def _addresses(facts: dict[str, Any]) -> Iterator[tuple[str, int]]:
     for url in facts.get("endpoints", ()):
         try:
-            yield Endpoint.parse(url).address
+            yield _address(Endpoint.parse(url))
         except UsageError:
             continue
+
+
+def _address(endpoint: Endpoint) -> tuple[str, int]:
+    """Give where an endpoint is from this machine, whatever name that has."""
+    return ("127.0.0.1" if endpoint.host in ("localhost", "0.0.0.0") else endpoint.host), endpoint.port
