@@ -11,8 +11,10 @@ import argparse
 import copy
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +24,7 @@ from benchmarks.gpu import subjects
 from benchmarks.gpu.measuring import LEAST, Result
 from benchmarks.gpu.page import page
 from deploy_core.device import CPU, Device
-from deploy_core.errors import DeployError
+from deploy_core.errors import first_line
 from deploy_model_store import Version
 from deploy_toolkit import export
 from deploy_toolkit.demo import simplecnn, simplenet
@@ -32,8 +34,8 @@ from deploy_toolkit.probes.finding import look
 
 Say = Callable[[str], None]
 MODELS: dict[str, Callable[[], tuple[Any, Any]]] = {"simplenet": simplenet.torch_net, "simplecnn": simplecnn.torch_net}
-FORMATS = ("torchscript", "pt2", "onnx", "mar", "savedmodel", "tflite")
-_TOOLS = ("torch", "onnxruntime", "onnxruntime-gpu", "onnx", "tensorflow", "torchserve")
+FORMATS = ("torchscript", "pt2", "onnx", "mar")  # what can run on a GPU, as a file or in a server
+_TOOLS = ("torch", "onnxruntime", "onnxruntime-gpu", "onnx", "torchserve")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,9 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not found["gpu"].ok:
         print(f"there is nothing to measure here: {found['gpu'].told}", file=sys.stderr)
         return 6
-    places = (Device.parse(options.device), CPU)  # the CPU, to have something to compare the figures with
+    places = (CPU, Device.parse(options.device))  # the CPU, to have something to compare the figures with
     with TemporaryDirectory(prefix="gpu-") as folder:
-        parts = run(Path(folder), places, options.requests, say=lambda text: print(text, file=sys.stderr, flush=True))
+        say = partial(print, file=sys.stderr, flush=True)
+        parts = run(Path(folder), places, Extent(options.requests), say=say)
     text = page(parts, _machine([found["gpu"].told, found["driver"].told]), options.requests)
     print(text)
     if options.write:
@@ -53,56 +56,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 4 if any(result.verdict == "disagree" for part in parts.values() for result in part) else 0
 
 
-def run(
-    store: Path,
-    places: Sequence[Device],
-    requests: int,
-    *,
-    say: Say,
-    names: Sequence[str] = tuple(MODELS),
-    to: Sequence[str] = FORMATS,
-    served: tuple[tuple[str, str], ...] = subjects.SERVED,
-) -> dict[str, list[Result]]:
-    """Export with the source on each of the devices, and ask everything there."""
-    parts: dict[str, list[Result]] = {f"On {place}": [] for place in places}
-    for name in names:
+@dataclass(frozen=True)
+class Extent:
+    """How much is asked; `requests` are those that are timed, each."""
+
+    requests: int
+    names: Sequence[str] = tuple(MODELS)
+    formats: Sequence[str] = FORMATS
+    served: tuple[tuple[str, str], ...] = subjects.SERVED
+
+
+def run(store: Path, places: Sequence[Device], extent: Extent, *, say: Say) -> dict[str, list[Result]]:
+    """Export with the source on each of the devices, and ask everything on each; the first of them is the CPU."""
+    exports: list[Result] = []
+    asked: dict[str, list[Result]] = {f"Asked on {place}": [] for place in places}
+    for name in extent.names:
         model, example = MODELS[name]()
-        for place, results in zip(places, parts.values(), strict=True):
-            stored = _stored(name, model, example, place, store, to, say, results)
-            if stored is not None:
-                results += _asked(model, stored, store, place, requests, served, say)
-    return parts
+        made = [_stored(name, model, example, place, store, extent.formats, say) for place in places]
+        exports += [result for result, _ in made]
+        stored = [version for _, version in made if version is not None]
+        for place, results in zip(places, asked.values(), strict=True):
+            say(f"asking {', '.join(map(str, stored))} on {place}")
+            results += _asked(model, stored, store, place, extent)
+    return {"Exports": exports, **asked}
 
 
 def _stored(
-    name: str, model: Any, example: Any, place: Device, store: Path, to: Sequence[str], say: Say, results: list[Result]
-) -> Version | None:
+    name: str, model: Any, example: Any, place: Device, store: Path, to: Sequence[str], say: Say
+) -> tuple[Result, Version | None]:
     """Export with the source on that device; every file is proved by its export."""
     told = f"{name}-from-{place.kind}"
     say(f"exporting {told}")
     able = [cell.format for cell in formats() if cell.kind == "torch" and cell.format in to and not cell.missing]
-    source = copy.deepcopy(model).to(subjects.torch_name(place))
     try:
-        return export(source, to=able, name=told, example=example, store=store).version
-    except DeployError as error:
-        results.append(Result(told, "export", "failed", why=str(error)))
-        return None
+        source = copy.deepcopy(model).to(subjects.torch_name(place))
+        made = export(source, to=able, name=told, example=example, store=store)
+    except Exception as error:  # torch raises anything where it is not made for CUDA: the others go on
+        return Result(told, ", ".join(able), "failed", why=first_line(error)), None
+    return Result(told, ", ".join(able), "agree" if made.report.ok else "disagree"), made.version
 
 
-def _asked(
-    model: Any,
-    stored: Version,
-    store: Path,
-    device: Device,
-    requests: int,
-    served: tuple[tuple[str, str], ...],
-    say: Say,
-) -> list[Result]:
-    say(f"asking {stored} on {device}")
-    results = [subjects.of_source(copy.deepcopy(model), stored, device, requests)]
-    results += subjects.of_files(stored, device, requests)
-    say(f"serving {stored} on {device}")
-    return [*results, *subjects.of_servers(stored, store, device, requests, served)]
+def _asked(model: Any, stored: Sequence[Version], store: Path, device: Device, extent: Extent) -> Iterator[Result]:
+    for number, one in enumerate(stored):
+        if number == 0:
+            yield subjects.of_source(copy.deepcopy(model), one, device, extent.requests)
+            yield from subjects.of_servers(one, store, device, extent.requests, extent.served)
+        if number == 0 or device.on_gpu:
+            yield from subjects.of_files(one, device, extent.requests)
 
 
 def _machine(told: Sequence[str]) -> list[str]:

@@ -57,9 +57,10 @@ def of_source(model: Any, version: Version, device: Device, requests: int) -> Re
 
 
 def of_files(version: Version, device: Device, requests: int) -> Iterator[Result]:
-    """Ask every file of a version."""
+    """Ask every file of a version but the archive, which TorchServe is for."""
     for artifact in version.artifacts:
-        yield asked(artifact.name, version, opened(_loading(artifact, device)), requests)
+        if artifact.format != "mar":
+            yield asked(artifact.name, version, opened(_loading(artifact, device)), requests)
 
 
 def of_servers(

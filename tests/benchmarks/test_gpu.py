@@ -56,16 +56,11 @@ def test_the_loop_is_closed_and_asks_for_so_many_rows() -> None:
 
 
 def test_everything_is_asked_on_the_device_that_is_here(tmp_path: Path) -> None:
-    parts = benchmark.run(
-        tmp_path,
-        (CPU,),
-        REQUESTS,
-        say=lambda text: None,
-        names=("simplenet",),
-        to=("torchscript", "onnx", "pt2"),
-        served=(("embedded", "onnx"), ("tfserving", "")),
+    extent = benchmark.Extent(
+        REQUESTS, ("simplenet",), ("torchscript", "onnx", "pt2"), (("embedded", "onnx"), ("tfserving", ""))
     )
-    [results] = parts.values()
+    exports, results = benchmark.run(tmp_path, (CPU,), extent, say=lambda text: None).values()
+    assert [(result.model, result.verdict) for result in exports] == [("simplenet-from-cpu", "agree")]
     verdicts = {result.subject: result.verdict for result in results}
     assert verdicts.pop("tfserving") == "failed"  # no file for it
     assert set(verdicts) >= {"the model itself", "torchscript", "onnx", "pt2", "embedded with onnx: oip, grpc"}

@@ -348,8 +348,9 @@ def test_the_command_on_a_machine_where_everything_hangs(put: Put, deploy: Deplo
     assert done.returncode == 0, done.stderr
     findings = {one["probe"]: one for one in _document(done.stdout)["findings"]}  # type: ignore[attr-defined]
     for name in ("docker", "podman", "gpu", "driver", "java"):
-        assert (findings[name]["state"], "has not ended within 3 s" in findings[name]["told"]) == (WARNING, True)
-    assert took < 15  # 5 on a machine that does nothing else
+        assert findings[name]["state"] == WARNING
+        assert re.search(r"has not (ended|answered) within \d s", findings[name]["told"])
+    assert took < 60  # 5 on a machine that does nothing else; what hangs would take 120
 
 
 def test_the_exit_code_says_whether_it_can_serve(put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
