@@ -16,7 +16,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deploy_clients import Tls as Tls
     from deploy_clients import connect as connect
+    from deploy_clients import connect_async as connect_async
+    from deploy_clients import management as management
     from deploy_toolkit.notebook import check as check
     from deploy_toolkit.notebook import export as export
     from deploy_toolkit.notebook import package as package
@@ -24,14 +27,27 @@ if TYPE_CHECKING:
     from deploy_toolkit.notebook import serve as serve
 
 _HOMES = {
+    "Tls": "deploy_clients",
     "check": "deploy_toolkit.notebook",
     "connect": "deploy_clients",
+    "connect_async": "deploy_clients",
     "export": "deploy_toolkit.notebook",
+    "management": "deploy_clients",
     "package": "deploy_toolkit.notebook",
     "predict": "deploy_toolkit.notebook",
     "serve": "deploy_toolkit.notebook",
 }
-__all__ = ["check", "connect", "export", "package", "predict", "serve"]
+__all__ = [
+    "Tls",
+    "check",
+    "connect",
+    "connect_async",
+    "export",
+    "management",
+    "package",
+    "predict",
+    "serve",
+]
 
 
 def __getattr__(name: str) -> Any:
