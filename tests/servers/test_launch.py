@@ -15,6 +15,7 @@ import pytest
 from deploy_core import state
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError, UnavailableError
+from deploy_core.signature import Signature
 from deploy_servers.causes import likely_cause
 from deploy_servers.launch import Launch, free_ports, running
 from deploy_servers.ports import require_free
@@ -25,6 +26,8 @@ WAITS = "time.sleep(60)\n"
 
 class Client:
     """What the patched `connect` gives."""
+
+    signature = Signature((), ())
 
     def close(self) -> None:
         pass
