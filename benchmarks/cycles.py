@@ -289,7 +289,12 @@ def run_all(ways: Sequence[Way], deaths: Sequence[Death], cycles: int, *, parall
         for death in islice(cycle([one for one in deaths if not one.swaps or way.server in SWAPPERS]), cycles)
     ]
     with ThreadPoolExecutor(parallel) as threads:
-        return list(threads.map(lambda task: run(*task), tasks))
+        return list(threads.map(lambda task: _told(run(*task)), tasks))
+
+
+def _told(outcome: Outcome) -> Outcome:
+    print(f"{outcome.server}: {outcome.death.name}: {', '.join(outcome.left) or 'nothing'} left", file=sys.stderr)
+    return outcome
 
 
 def table(outcomes: Iterable[Outcome]) -> str:
