@@ -18,7 +18,7 @@ from threading import Event
 from time import monotonic
 from typing import Any
 
-from deploy_core import state
+from deploy_core import state, usage
 from deploy_core.errors import UnavailableError
 
 _TRAMPOLINE = Path(__file__).with_name("trampoline.py")
@@ -77,7 +77,7 @@ class Child:
         """Let it use that many more CPU seconds from now; beyond, the kernel ends it by SIGXCPU. Linux only."""
         if sys.platform == "linux" and self.returncode is None:
             # Soft limit only: an ordinary user could never raise the hard one again.
-            limit = int(cpu_seconds(self.pid) + seconds) + 1
+            limit = int(usage.cpu_seconds(self.pid) + seconds) + 1
             with suppress(ProcessLookupError):
                 resource.prlimit(self.pid, resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
 
@@ -253,26 +253,6 @@ def _abandon(future: Future[subprocess.Popen[bytes]]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(future.result().pid, signal.SIGKILL)
     future.result().wait()
-
-
-def cpu_seconds(pid: int) -> float:
-    """Give the CPU seconds that a live process has used, user and system."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def memory(pid: int) -> int:
-    """Give the bytes of memory that a live process has for itself, files that it has mapped apart."""
-    _, resident, shared, *_ = map(int, Path(f"/proc/{pid}/statm").read_text().split())
-    return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
-
-
-def machine_memory() -> int:
-    """Give the bytes of memory of this machine, or of the container that this is."""
-    limit = Path("/sys/fs/cgroup/memory.max")
-    allowed = limit.read_text().strip() if limit.exists() else "max"
-    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return whole if allowed == "max" else min(whole, int(allowed))
 
 
 @cache

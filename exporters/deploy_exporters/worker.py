@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from deploy_core import child
+from deploy_core import child, usage
 from deploy_core.errors import DeployError, ExportError
 from deploy_exporters import messages
 
@@ -121,7 +121,7 @@ class Worker:
         if sys.platform != "linux" or self.child.returncode is not None:
             return
         with suppress(FileNotFoundError, ProcessLookupError):
-            taken = child.memory(self.child.pid)
+            taken = usage.memory(self.child.pid)
             if taken > self._memory:
                 self.blamed = True
                 raise ExportError(
@@ -154,7 +154,7 @@ class Workers:
         self, logs: Path, *, cpu_seconds: float = 600, wall_seconds: float = 3600, memory: float | None = None
     ) -> None:
         self._logs = logs
-        most = _SHARE * child.machine_memory() if memory is None else memory
+        most = _SHARE * usage.machine_memory() if memory is None else memory
         self._limits = {"cpu_seconds": cpu_seconds, "wall_seconds": wall_seconds, "memory": most}
         self._workers: dict[str, Worker] = {}
         # A worker that is killed cannot remove its temporary files: they lie where we remove them.

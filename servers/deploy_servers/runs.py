@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy_core import child, state
+from deploy_core import state, usage
 from deploy_core.errors import UsageError
 from deploy_core.process import Process, group_of
 
@@ -76,7 +76,7 @@ class Run:
         sizes = []
         for process in self.processes if not self.container else ():
             with suppress(FileNotFoundError, ProcessLookupError):
-                sizes.append(child.memory(process.pid))
+                sizes.append(usage.memory(process.pid))
         return sum(sizes) if sizes else None
 
     @property

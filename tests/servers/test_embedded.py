@@ -21,7 +21,7 @@ import urllib3
 from processes import wait_until_gone
 
 from deploy_clients import connect
-from deploy_core import child
+from deploy_core import child, usage
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError, TamperedError, UnavailableError, UsageError
 from deploy_model_store import Store, Version
@@ -124,9 +124,9 @@ def test_sigterm_ends_it_with_exit_code_0(store: Store, judge: Judge) -> None:
 def test_sigterm_lets_a_slow_request_be_answered(store: Store, transport: str) -> None:
     with running(plan(store, "slow"), accept=lambda client: None, timeout=60) as server, ThreadPoolExecutor(1) as pool:
         with connect(Endpoint("oip", transport, "127.0.0.1", ports(server)[transport], "slow")) as client:
-            before = child.cpu_seconds(server.process.pid)
+            before = usage.cpu_seconds(server.process.pid)
             answer = pool.submit(client.predict, {"x": np.array([[1, 2, 3]], dtype=np.float32)})
-            while child.cpu_seconds(server.process.pid) < before + 0.1:  # the model has begun to work
+            while usage.cpu_seconds(server.process.pid) < before + 0.1:  # the model has begun to work
                 assert server.process.wait(0.01) is None
             os.kill(server.process.pid, signal.SIGTERM)
             assert not answer.done()
@@ -139,9 +139,9 @@ def test_a_request_that_is_cut_is_told(store: Store) -> None:
     with ThreadPoolExecutor(1) as pool:
         with running(launch, accept=lambda client: None, timeout=60) as server:
             client = connect(Endpoint("oip", "rest", "127.0.0.1", ports(server)["rest"], "slow"))
-            before = child.cpu_seconds(server.process.pid)
+            before = usage.cpu_seconds(server.process.pid)
             answer = pool.submit(client.predict, {"x": np.array([[1, 2, 3]], dtype=np.float32)})
-            while child.cpu_seconds(server.process.pid) < before + 0.1:  # the model has begun to work
+            while usage.cpu_seconds(server.process.pid) < before + 0.1:  # the model has begun to work
                 assert server.process.wait(0.01) is None
         with pytest.raises(EndpointError):
             answer.result()

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from deploy_core import child, state
+from deploy_core import state, usage
 from deploy_core.errors import UnavailableError
 from deploy_model_store import Store
 from deploy_servers import runs
@@ -35,7 +35,7 @@ def ports(wanted: Iterable[int]) -> Finding:
 
 def memory() -> Finding:
     """Tell how much memory is left, and how many processors there are."""
-    whole, free = child.machine_memory(), _free_memory()
+    whole, free = usage.machine_memory(), _free_memory()
     told = f"{_gib(free)} of {_gib(whole)} free, {os.cpu_count()} processors"
     facts = {"bytes": whole, "free_bytes": free, "processors": os.cpu_count()}
     if free < _LITTLE:
@@ -113,7 +113,7 @@ def _free_memory() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     lines = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines() if ":" in line)
     free = int(lines["MemAvailable"].split()[0]) << 10
-    return min(free, child.machine_memory() - _charged()) if (_CGROUP / "memory.current").is_file() else free
+    return min(free, usage.machine_memory() - _charged()) if (_CGROUP / "memory.current").is_file() else free
 
 
 def _charged() -> int:
