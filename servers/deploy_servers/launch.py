@@ -119,6 +119,7 @@ class Running:
             self.process, launch.endpoints, self.accept, deadline=deadline, fatal=launch.fatal, on_event=self._on_event
         )
         self.note(ready=True)
+        self._on_event(f"{self.process.what} is ready")  # after its record says so, too
 
     def revive(self, timeout: float) -> None:
         """Start it again at the same place after its end, and judge it again. Raises UnavailableError."""

@@ -42,7 +42,6 @@ def wait_until_ready(
     for endpoint in endpoints:
         on_event(f"waiting for {endpoint}")
         _Attempts(process, endpoint, accept, deadline, fatal, since).until_ready()
-    on_event(f"{process.what} is ready")
 
 
 def failure(process: Child, what: str, cause: BaseException | None = None) -> UnavailableError:

@@ -45,6 +45,7 @@ def apply(swap: Swap, running: Running, accept: Accept, *, timeout: float, on_ev
         _undo(swap, running, {place: path for place, path in old.links.items() if place in swap.links}, new, error)
         raise
     running.become(swap.launch, accept)
+    on_event(f"{swap.launch} is ready")
     _withdraw(swap, folder, deadline, on_event)
 
 

@@ -77,7 +77,7 @@ def planned(store: Store, *names: str, options: dict[str, str] | None = None, **
 def rendered(data: Any, fields: tuple[str, ...], store: Store, *programs: str) -> str:
     text = json.dumps({name: asdict(data)[name] for name in fields}, indent=1, default=str) + "\n"
     package = str(Path(model.__file__).parents[2])
-    places = {str(store.root): "STORE", package: "PACKAGE", own_image("triton"): "IMAGE"}
+    places = {str(store.root): "STORE", package: "PACKAGE", own_image("triton"): "deploy-toolkit/triton:VERSION"}
     places |= {package.replace("servers", "exporters"): "EXPORTERS", sysconfig.get_config_var("LIBDIR"): "LIBDIR"}
     places |= {str(Path(program).parents[1]): "TRITON" for program in programs}
     places |= {str(Path(program).parents[3]): "SITE" for program in programs}
