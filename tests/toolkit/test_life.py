@@ -127,7 +127,7 @@ def test_a_start_that_is_not_waited_for_is_undone(store: Path, number: signal.Si
     starter.until_told("starting embedded")
     code, _ = starter.end(number)
     assert code == (130 if number == signal.SIGINT else -9)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 20
     while list(state.records().glob("*")) or list(Path(tempfile.gettempdir()).glob("deploy-*")):
         assert time.monotonic() < end
         time.sleep(0.05)
