@@ -14,12 +14,13 @@ from containers import require_image
 from tfserving_store import fill
 
 from deploy_clients import connect
+from deploy_core.device import CPU
 from deploy_core.endpoint import Endpoint
 from deploy_model_store import Store, Version
 from deploy_servers import SERVERS, swapping
 from deploy_servers.launch import running
 from deploy_servers.settings import find_engine, prepare
-from deploy_servers.tfserving.plan import IMAGE
+from deploy_servers.tfserving.plan import image
 
 Judge = Callable[[Version], Callable[[Any], str | None]]
 
@@ -37,7 +38,7 @@ def official(engine: str, name: str) -> str:
     ("wanted", "require"),
     [
         ("tfserving-stand-in", require_image),
-        pytest.param(IMAGE, official, marks=pytest.mark.official_images),
+        pytest.param(image(CPU), official, marks=pytest.mark.official_images),
     ],
 )
 def test_it_serves_and_comes_to_serve_another_version(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deploy_core.artifact import Artifact
+from deploy_core.device import Device
 from deploy_core.endpoint import DIALECTS, TRANSPORTS, Endpoint
 from deploy_core.errors import UsageError
 from deploy_model_store import Store, Version
@@ -32,6 +33,11 @@ OPTIONS: Mapping[str, str] = {
 _LEAST = {"grace": 0}
 LABELS = True  # aliases of the store can be asked for as labels
 _STORE = "store"  # the folder, below the run's own, in which a container finds the versions
+
+
+def image(device: Device) -> str:
+    """Give the image that its container runs unless another is named."""
+    return own_image("embedded", device)
 
 
 def plan(versions: Sequence[Version], settings: Settings) -> Launch:
@@ -86,7 +92,7 @@ def _command(settings: Settings) -> tuple[str, ...]:
         return (settings.python, "-m", "deploy_servers.embedded", *arguments)
     return run_command(
         require(settings.container),
-        Contained(own_image("embedded", settings.device), arguments, {}),
+        Contained(image(settings.device), arguments, {}),
         folder=settings.folder,
         host=settings.host,
         ports=(settings.http_port, settings.grpc_port),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from deploy_core.device import Device
 from deploy_core.endpoint import TRANSPORTS, Endpoint
 from deploy_core.errors import UsageError
 from deploy_model_store import Store, Version
@@ -21,7 +22,6 @@ PROGRAMS = ("tensorflow_model_server",)
 PORTS = 0
 LABELS = True  # aliases of the store can be asked for as labels
 OPTIONS = options.OPTIONS
-IMAGE = "tensorflow/serving:2.20.0"
 _CONFIG = "models.config"
 _MODELS = "models"  # the folder, below the run's own, in which the versions lie
 _METRICS = "/monitoring/prometheus/metrics"
@@ -29,6 +29,11 @@ _OPEN = (
     "tensorflow_model_server listens on every address of this machine and has no flag against it: "
     "--in container publishes it on one address only"
 )
+
+
+def image(device: Device) -> str:
+    """Give the official image, which its container runs unless another is named."""
+    return "tensorflow/serving:2.20.0" + ("-gpu" if device.on_gpu else "")
 
 
 def plan(versions: Sequence[Version], settings: Settings) -> Launch:
@@ -87,10 +92,9 @@ def swap(old: Sequence[Version], new: Sequence[Version], settings: Settings) -> 
 
 
 def _contained(settings: Settings) -> Contained:
-    image = f"{IMAGE}-gpu" if settings.device.on_gpu else IMAGE
     # Else TensorFlow takes all memory of a GPU at once, and nothing else can run there.
     env = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if settings.device.on_gpu else {}
-    return Contained(image, _arguments(settings), env, entrypoint="tensorflow_model_server")
+    return Contained(image(settings.device), _arguments(settings), env, entrypoint="tensorflow_model_server")
 
 
 def _arguments(settings: Settings) -> list[str]:

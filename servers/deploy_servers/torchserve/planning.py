@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from deploy_core.device import Device
 from deploy_core.endpoint import TRANSPORTS, Endpoint
 from deploy_core.errors import UnavailableError, UsageError
 from deploy_exporters.formats.mar import version_of
@@ -32,6 +33,11 @@ FATAL = (
     "Backend worker process died",
     "WorkerInitializationException",
 )
+
+
+def image(device: Device) -> str:
+    """Give the image that its container runs unless another is named."""
+    return own_image("torchserve", device)
 
 
 def plan(versions: Sequence[Version], settings: Settings) -> Launch:
@@ -126,7 +132,7 @@ def _command(settings: Settings, options: Options, archives: Sequence[Archive]) 
         return (settings.java, *_arguments(settings, options, archives, python, home, temporary))
     python, home, temporary = str(_IMAGE_HOME / "bin/python"), _IMAGE_HOME / "site", Path("/tmp")
     what = Contained(
-        own_image("torchserve", settings.device),
+        image(settings.device),
         _arguments(settings, options, archives, python, home, temporary),
         {"HOME": "/tmp", **_env(settings, temporary, temporary / "logs")},
         # Java maps the libraries that it unpacks there.

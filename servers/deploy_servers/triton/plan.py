@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
+from deploy_core.device import Device
 from deploy_core.endpoint import TRANSPORTS, Endpoint
 from deploy_model_store import Version
 from deploy_servers.container import Contained, own_image, require, run_command
@@ -27,6 +28,11 @@ _KEY = "deploy-key"  # the header that opens what is ours alone
 _FATAL = ("error while loading shared libraries",)  # the python backend's program, for which it waits in vain
 # What loads code, maps memory and writes files: whoever can connect could use it else.
 _RESTRICTED = "model-repository,shared-memory,trace,logging"
+
+
+def image(device: Device) -> str:
+    """Give the image that its container runs unless another is named: the same on every device."""
+    return own_image("triton")
 
 
 def plan(versions: Sequence[Version], settings: Settings) -> Launch:
@@ -120,7 +126,7 @@ def _contained(
     models: Sequence[Served], arguments: Sequence[str], ports: Sequence[int], settings: Settings
 ) -> tuple[str, ...]:
     shm = settings.options.get("shm_size", "1g") if any(one.model.backend == "python" for one in models) else ""
-    contained = Contained(own_image("triton"), arguments, {}, entrypoint="tritonserver", shm=shm)
+    contained = Contained(image(settings.device), arguments, {}, entrypoint="tritonserver", shm=shm)
     return run_command(
         require(settings.container),
         contained,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import chain
@@ -10,9 +10,8 @@ from itertools import chain
 from deploy_core.device import CPU, Device
 from deploy_exporters.formats import FORMATS
 from deploy_servers import SERVERS
-from deploy_servers.container import ENGINES, OWN, own_image
+from deploy_servers.container import ENGINES, OWN
 from deploy_servers.settings import find_program
-from deploy_servers.tfserving.plan import IMAGE as TFSERVING
 from deploy_toolkit.probes.engines import TOOLKIT_HINT
 from deploy_toolkit.probes.finding import Finding
 from deploy_toolkit.probes.programs import JAVA_HINT
@@ -20,13 +19,6 @@ from deploy_toolkit.probes.python import numbers
 
 Findings = Mapping[str, Finding]
 CUDA = Device("cuda")
-# What each server's container runs unless --image names another; of servers that others add, nothing is known.
-_IMAGES: Mapping[str, Callable[[Device], str]] = {
-    "embedded": lambda device: own_image("embedded", device),
-    "torchserve": lambda device: own_image("torchserve", device),
-    "tfserving": lambda device: f"{TFSERVING}-gpu" if device.on_gpu else TFSERVING,
-    "triton": lambda device: own_image("triton"),
-}
 _PROGRAM_HINTS: Mapping[str, str] = {
     "java": JAVA_HINT,
     "tensorflow_model_server": "no package registry has it: serve with --in container, or give --set binary=PATH",
@@ -80,7 +72,7 @@ class Able:
 
 def images() -> tuple[str, ...]:
     """Give the images of all servers for all devices, each once."""
-    return tuple(dict.fromkeys(image(device) for image in _IMAGES.values() for device in (CPU, CUDA)))
+    return tuple(dict.fromkeys(_image(server, device) for server in SERVERS for device in (CPU, CUDA)))
 
 
 def able(server: str, found: Findings) -> Able:
@@ -135,9 +127,7 @@ def _of_container(server: str, engine: str, device: Device, found: Findings) -> 
 
 
 def _of_image(server: str, engine: str, device: Device, found: Findings) -> list[Lack]:
-    if server not in _IMAGES:
-        return []
-    image, here = _IMAGES[server](device), found[engine].facts["images"]
+    image, here = _image(server, device), found[engine].facts["images"]
     if image not in here:
         return [
             Lack(f"the image {image}", _building(server, device) if image.startswith(OWN) else f"{engine} pull {image}")
@@ -151,6 +141,11 @@ def _of_image(server: str, engine: str, device: Device, found: Findings) -> list
             )
         ]
     return []
+
+
+def _image(server: str, device: Device) -> str:
+    image: str = import_module(SERVERS[server].module).image(device)
+    return image
 
 
 def _building(server: str, device: Device) -> str:
