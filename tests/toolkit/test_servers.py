@@ -34,6 +34,15 @@ def test_java_is_found_where_java_home_says(tmp_path: Path, monkeypatch: pytest.
     assert _missing() == ("java",)
 
 
+def test_what_is_missing_is_told_with_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "find_program", lambda name: "")
+    hints = {row.server: row.hint for row in formats.servers() if row.missing}
+    assert hints["torchserve"] == "deploy doctor --server torchserve"
+    monkeypatch.setattr("deploy_core.table.find_spec", lambda module: None)
+    hints = {row.server: row.hint for row in formats.servers()}
+    assert hints["torchserve"] == "pip install 'deploy-toolkit[torchserve]'"
+
+
 def test_the_demo_says_which_server_it_leaves_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo.export, "export", lambda *args, **options: None)
     asked = []
@@ -43,9 +52,9 @@ def test_the_demo_says_which_server_it_leaves_out(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("deploy_servers.settings._in_pytriton", lambda: "")
     result = demo.demo(tmp_path, on_event=lambda event: None)
     assert set(asked) == {("embedded",)}
-    assert "torchserve was left out: it needs java" in result.notes
-    assert "tfserving was left out: it needs tensorflow_model_server" in result.notes
-    assert "triton was left out: it needs tritonserver" in result.notes
+    assert "torchserve was left out: it needs java; deploy doctor --server torchserve" in result.notes
+    assert "tfserving was left out: it needs tensorflow_model_server; deploy doctor --server tfserving" in result.notes
+    assert "triton was left out: it needs tritonserver; deploy doctor --server triton" in result.notes
 
 
 def test_progress_is_over_while_a_server_serves(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,5 +64,7 @@ def _prefixed(name: str, on_event: OnEvent) -> OnEvent:
 
 def _servers() -> tuple[tuple[str, ...], tuple[str, ...]]:
     rows = formats.servers()
-    left_out = [f"{row.server} was left out: it needs {', '.join(row.missing)}" for row in rows if row.missing]
+    left_out = [
+        f"{row.server} was left out: it needs {', '.join(row.missing)}; {row.hint}" for row in rows if row.missing
+    ]
     return tuple(row.server for row in rows if not row.missing), tuple(left_out)

@@ -15,14 +15,14 @@ from deploy_servers.settings import find_program
 
 @dataclass(frozen=True)
 class ServerRow:
-    """One server; `missing` names modules and programs that are not installed, `extra` brings the modules."""
+    """One server; `missing` names modules and programs that are not installed, `hint` is the command that tells more."""
 
     server: str
     formats: tuple[str, ...]
     dialects: tuple[str, ...]
     transports: tuple[str, ...]
     missing: tuple[str, ...]
-    extra: str
+    hint: str
 
 
 def formats() -> tuple[Cell, ...]:
@@ -57,7 +57,9 @@ def _server(name: str) -> ServerRow:
     row = SERVERS[name]
     module = import_module(row.module)  # a plan needs nothing of what it launches
     programs = tuple(program for program in module.PROGRAMS if not find_program(program))
-    return ServerRow(name, module.SERVES, module.SPEAKS, TRANSPORTS, (*row.missing, *programs), row.extra)
+    # No package brings the programs; doctor knows what does.
+    hint = f"pip install 'deploy-toolkit[{row.extra}]'" if row.missing else f"deploy doctor --server {name}"
+    return ServerRow(name, module.SERVES, module.SPEAKS, TRANSPORTS, (*row.missing, *programs), hint)
 
 
 def servers_json(rows: Sequence[ServerRow]) -> dict[str, Any]:

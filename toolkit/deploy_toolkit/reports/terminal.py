@@ -171,7 +171,7 @@ def servers(rows: Sequence[ServerRow]) -> RenderableType:
     table = _table("", "server", "serves", "speaks", "over", "here")
     for row in rows:
         lists = [", ".join(names) for names in (row.formats, row.dialects, row.transports)]
-        table.add_row(row.server, *lists, _here(row.missing, row.extra))
+        table.add_row(row.server, *lists, _here(row))
     return table
 
 
@@ -217,7 +217,7 @@ def _verdict(verdict: str) -> Text:
     return Text("agrees", style="green") if verdict == "agree" else Text(_LOUD[verdict], style="bold red")
 
 
-def _here(missing: Sequence[str], extra: str) -> Text:
-    if not missing:
+def _here(row: ServerRow) -> Text:
+    if not row.missing:
         return Text("yes", style="green")
-    return Text(f"needs {', '.join(missing)}: pip install 'deploy-toolkit[{extra}]'", style="yellow")
+    return Text(f"needs {', '.join(row.missing)}: {row.hint}", style="yellow")
