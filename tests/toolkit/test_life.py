@@ -30,6 +30,7 @@ from deploy_core.errors import UnavailableError, UsageError
 from deploy_servers.restarts import Restarts
 from deploy_toolkit.flows import life, upkeep
 
+
 X = {"x": np.array([[1, 2, 3]], np.float32)}
 
 
@@ -43,6 +44,10 @@ def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("DEPLOY_STATE", str(tmp_path / "state"))
     yield
     assert not list(state.records().glob("*")), "a record is left"
+
+
+def folders() -> set[Path]:
+    return set(Path(tempfile.gettempdir()).glob("deploy-*"))
 
 
 class Foreground:
@@ -123,12 +128,13 @@ def test_one_that_fails_says_why_and_goes(store: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_start_that_is_not_waited_for_is_undone(store: Path, number: signal.Signals) -> None:
+    before = folders()  # those of other tests' servers and workers
     starter = Foreground(store, "linear", "--detach")
     starter.until_told("starting embedded")
     code, _ = starter.end(number)
     assert code == (130 if number == signal.SIGINT else -9)
     end = time.monotonic() + 20
-    while list(state.records().glob("*")) or list(Path(tempfile.gettempdir()).glob("deploy-*")):
+    while list(state.records().glob("*")) or folders() - before:
         assert time.monotonic() < end
         time.sleep(0.05)
 
