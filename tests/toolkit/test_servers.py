@@ -91,6 +91,10 @@ def test_a_dry_run_tells_every_file_whatever_its_bytes(tmp_path: Path, capsys: p
     assert "listens on every address" in document["notes"][0]
     assert _exit_code(asked, debug=False) == 0
     told = capsys.readouterr().out
-    assert "--model_config_file=" in told
+    (command,) = (line for line in told.splitlines() if "--model_config_file=" in line)
+    assert command.startswith("tensorflow_model_server "), "a command is one line, however long"
     assert "(208 bytes)" in told
-    assert "listens on every address" in " ".join(told.split())
+    assert "listens on every address" in told
+    place, path = next(iter(document["links"].items()))
+    assert Path(path).is_relative_to(tmp_path)
+    assert f"# {place} is {path}\n" in told

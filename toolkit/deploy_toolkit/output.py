@@ -45,8 +45,11 @@ class Output:
         """Give the result: the document with `--json`, else the table (also with `--quiet`: it is the result)."""
         if self.as_json:
             click.echo(json.dumps(document, indent=2))
-        else:
-            self.console.print(renderable)
+            return
+        from rich.text import Text
+
+        # A command that is broken into lines is none any more; tables have to be.
+        self.console.print(renderable, soft_wrap=isinstance(renderable, Text | str))
 
     @contextmanager
     def progress(self) -> Generator[OnEvent]:

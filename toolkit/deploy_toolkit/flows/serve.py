@@ -113,6 +113,7 @@ def launch_json(launch: Launch) -> dict[str, Any]:
         "command": list(launch.command),
         "env": dict(launch.env),
         "files": {name: shown(data) for name, data in launch.files.items()},
+        "links": {name: str(path) for name, path in launch.links.items()},
         "notes": list(launch.notes),
         "endpoints": [str(endpoint) for endpoint in launch.endpoints],
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 from rich.text import Text
 
-from deploy_toolkit.flows.serve import shown
+from deploy_toolkit.reports.terminal import contents
 
 if TYPE_CHECKING:
     from deploy_servers.image import Baking
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 def baking(planned: Baking) -> RenderableType:
     """Give what would be built, as one would type it."""
     lines = [shlex.join(planned.build), "", "# Dockerfile", planned.dockerfile.rstrip()]
-    for path, data in planned.launch.files.items():
-        lines += ["", f"# deploy/{path}", shown(data).rstrip()]
-    lines += ["", *(f"# deploy/{place} is {path}" for place, path in planned.launch.links.items())]
+    lines += contents(planned.launch, "deploy/")
     return Text("\n".join([*lines, "", "# how it runs", shlex.join(planned.run)]))
 
 

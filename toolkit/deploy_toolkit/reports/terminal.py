@@ -90,14 +90,21 @@ def launch(planned: Launch) -> RenderableType:
     """Give what would be started, as one would type it."""
     import shlex
 
-    from deploy_toolkit.flows.serve import shown
-
     lines = [f"{name}={shlex.quote(value)}" for name, value in planned.env.items()]
-    lines += [shlex.join(planned.command)]
-    for path, data in planned.files.items():
-        lines += ["", f"# {path}", shown(data).rstrip()]
+    lines += [shlex.join(planned.command), *contents(planned)]
     lines += ["", *(f"# {line}" for line in (*planned.endpoints, *planned.notes))]
     return Text("\n".join(lines))
+
+
+def contents(planned: Launch, below: str = "") -> list[str]:
+    """Give what would be put into the server's folder: files with their text, and which stored ones are linked there."""
+    from deploy_toolkit.flows.serve import shown
+
+    lines = []
+    for place, data in planned.files.items():
+        lines += ["", f"# {below}{place}", shown(data).rstrip()]
+    links = [f"# {below}{place} is {path}" for place, path in planned.links.items()]
+    return [*lines, *([""] if links else []), *links]
 
 
 def running(server: Running) -> RenderableType:
