@@ -7,11 +7,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from deploy_clients.headers import Secret
 from deploy_core import state
 from deploy_core.endpoint import Endpoint
-from deploy_core.errors import UnavailableError, UsageError
+from deploy_core.errors import UnavailableError
 
 VARIABLE = "DEPLOY_TORCHSERVE_KEYS"
 
@@ -54,7 +55,7 @@ def _recorded(endpoint: Endpoint) -> Iterator[Path]:
     found = [_read(path) for path in state.records().glob("*.json")]
     for record in sorted(found, key=lambda each: float(each.get("created", 0)), reverse=True):
         facts = record.get("facts", {})
-        if facts.get("key_file") and _address(endpoint) in _addresses(facts):
+        if facts.get("key_file") and _address(endpoint.host, endpoint.port) in _addresses(facts):
             yield Path(facts["key_file"])
 
 
@@ -66,13 +67,14 @@ def _read(record: Path) -> dict[str, Any]:
 
 
 def _addresses(facts: dict[str, Any]) -> Iterator[tuple[str, int]]:
-    for url in facts.get("endpoints", ()):
+    for url in (*facts.get("endpoints", ()), *facts.get("management", ())):
         try:
-            yield _address(Endpoint.parse(url))
-        except UsageError:
-            continue
+            parts = urlsplit(str(url))
+            yield _address(parts.hostname or "", parts.port or 0)
+        except ValueError:
+            continue  # another program's
 
 
-def _address(endpoint: Endpoint) -> tuple[str, int]:
-    """Give where an endpoint is from this machine, whatever name that has."""
-    return ("127.0.0.1" if endpoint.host in ("localhost", "0.0.0.0") else endpoint.host), endpoint.port
+def _address(host: str, port: int) -> tuple[str, int]:
+    """Give where a server is from this machine, whatever name that has."""
+    return ("127.0.0.1" if host in ("localhost", "0.0.0.0") else host.lower()), port

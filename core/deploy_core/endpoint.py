@@ -20,7 +20,10 @@ _HINT = "write DIALECT+rest|grpc[s]://HOST:PORT/MODEL[@VERSION|@LABEL], e.g. tfs
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One model on one server in one dialect over one transport; `version` is an integer's digits or a label."""
+    """One model on one server in one dialect over one transport; `version` is an integer's digits or a label.
+
+    Without a model it is the server itself, as its management sees it.
+    """
 
     dialect: str
     transport: str
@@ -31,10 +34,10 @@ class Endpoint:
     tls: bool = False
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        at = f"@{quote(self.version, safe='')}" if self.version else ""
         scheme = f"{self.dialect}+{self.transport}{'s' if self.tls else ''}"
-        return f"{scheme}://{host}:{self.port}/{quote(self.model, safe='')}{at}"
+        at = f"@{quote(self.version, safe='')}" if self.version else ""
+        path = f"/{quote(self.model, safe='')}{at}" if self.model else ""
+        return f"{scheme}://{self.address}{path}"
 
     @property
     def address(self) -> str:

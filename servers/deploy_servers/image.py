@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -14,7 +15,7 @@ from deploy_core import child, state
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import UnavailableError, UsageError
 from deploy_servers.causes import likely_cause
-from deploy_servers.container import INSIDE, NOBODY, Contained, contained_of
+from deploy_servers.container import INSIDE, NOBODY, Contained, Container, contained_of, locked, user_of
 from deploy_servers.engines import require_image
 from deploy_servers.furnishing import open_to_all, put_files, put_links
 from deploy_servers.launch import Launch
@@ -28,7 +29,7 @@ PORTS: Mapping[str, tuple[int, ...]] = {
     "triton": (8000, 8001, 8002),
 }
 _USUAL = (8080, 8090, *range(8091, 8100))
-USER = ":".join(map(str, NOBODY))
+USER = user_of(*NOBODY)
 _TAG = re.compile(r"[a-z0-9]+([._/-]+[a-z0-9]+)*(:[\w][\w.-]{0,127})?")
 _CONTENT = "deploy"  # the folder in the build's context that becomes INSIDE
 _BUILD_SECONDS = 3600.0
@@ -63,7 +64,7 @@ def bake(launch: Launch, tag: str, *, base: str = "") -> Baking:
         launch=launch,
         dockerfile=_dockerfile(launch, replace(what, image=base or what.image)),
         build=(launch.engine, "build", "--network=none", "--pull=false", f"--tag={tag}", str(launch.folder)),
-        run=(launch.engine, "run", "--rm", *_run(launch, what, published={port: port for port in launch.ports}), tag),
+        run=(launch.engine, "run", "--rm", *_run(launch, what, USER, {port: port for port in launch.ports}), tag),
     )
 
 
@@ -88,13 +89,15 @@ def trial(baking: Baking) -> Launch:
     what = contained_of(launch.command)
     kept = [f"--volume={folder}/{name}:{INSIDE}/{name}" for name in what.keeps]
     named = [f"--name={folder.name}", "--label=deploy-toolkit"]
-    options = _run(launch, replace(what, keeps=()), published=outside)
+    # As the caller, not as USER: what it keeps is to be written to, and read, in a folder of the caller's.
+    options = _run(launch, replace(what, keeps=()), user_of(os.getuid(), os.getgid()), outside)
     return replace(
         launch,
         command=(launch.engine, "run", "--rm", *named, *options, *kept, baking.tag),
         folder=folder,
         ports=tuple(outside.values()),
         endpoints=tuple(_moved(endpoint, outside) for endpoint in launch.endpoints),
+        management=tuple(_moved(endpoint, outside) for endpoint in launch.management),
         files={},
         links={},
         facts={name: value.replace(str(launch.folder), str(folder)) for name, value in launch.facts.items()},
@@ -120,9 +123,8 @@ def _quoted(text: str) -> str:
     return '"' + re.sub(r'(["\\$])', r"\\\1", text) + '"'
 
 
-def _run(launch: Launch, what: Contained, *, published: Mapping[int, int]) -> list[str]:
-    parts = ["--init", f"--user={USER}", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
-    parts += [f"--tmpfs={path}" for path in what.writes]
+def _run(launch: Launch, what: Contained, user: str, published: Mapping[int, int]) -> list[str]:
+    parts = [*locked(Container(launch.engine, user)), *(f"--tmpfs={path}" for path in what.writes)]
     parts += [f"--tmpfs={INSIDE}/{name}:uid={NOBODY[0]},gid={NOBODY[1]},mode=0700" for name in what.keeps]
     parts += [f"--shm-size={what.shm}"] if what.shm else []
     parts += [part for part in launch.command if part.startswith(("--gpus=", "--device=nvidia.com/"))]

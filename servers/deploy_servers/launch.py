@@ -35,7 +35,7 @@ class Launch:
     `engine` is empty unless `command` runs a container of that engine, which then has the name of `folder`. `ports` are all that it will listen on; `fatal` are texts in its log after which it will never be ready;
     `stop_grace` is how many seconds it gets to end after SIGTERM; `notes` is what its user should know. `writes` are
     folders in `folder` that it may write to, which matters in a container; `facts` are what its record tells beyond the
-    usual, such as where its keys lie. `drained` is what its log says, whatever its exit code, when it cut no request.
+    usual, such as where its keys lie. `management` is where it is managed, if that has addresses of its own. `drained` is what its log says, whatever its exit code, when it cut no request.
     """
 
     server: str
@@ -55,6 +55,7 @@ class Launch:
     writes: tuple[str, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     drained: str = ""
+    management: tuple[Endpoint, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.server} with {self.name}"
@@ -205,6 +206,7 @@ def _facts(launch: Launch) -> Mapping[str, Any]:
         "server": launch.server,
         "name": launch.name,
         "endpoints": [str(endpoint) for endpoint in launch.endpoints],
+        "management": [str(endpoint) for endpoint in launch.management],
         "folder": str(launch.folder),
         "engine": launch.engine,
         "container": launch.folder.name if launch.engine else "",

@@ -22,12 +22,12 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def record(folder: Path, key: str, url: str, created: float) -> Path:
+def record(folder: Path, key: str, url: str, created: float, *management: str) -> Path:
     """A server that was started from here: its keys, and the record of its run."""
     path = folder / f"{key}.json"
     path.write_text(json.dumps({kind: {"key": f"{kind}-{key}"} for kind in ("inference", "management")}))
     state.records().mkdir(parents=True, exist_ok=True)
-    facts = {"endpoints": [url], "key_file": str(path)}
+    facts = {"endpoints": [url], "management": management, "key_file": str(path)}
     (state.records() / f"{key}.json").write_text(json.dumps({"created": created, "facts": facts}))
     return path
 
@@ -44,6 +44,13 @@ def test_the_key_of_the_newest_server_at_that_address(folder: Path) -> None:
     assert sent(URL, "management") == "Bearer management-new"
     assert sent("torchserve+grpc://127.0.0.1:8081/whatever@1") == "Bearer inference-other"
     assert sent("torchserve+rest://localhost:8080/net") == "Bearer inference-new"
+
+
+@pytest.mark.parametrize("url", ["torchserve+rest://127.0.0.1:8081", "torchserve+grpc://localhost:7071/"])
+def test_a_server_is_known_by_its_management_alone(folder: Path, url: str) -> None:
+    record(folder, "new", "torchserve+rest://127.0.0.1:9080/net", 2, "torchserve+rest://127.0.0.1:9081", "a://b:c")
+    record(folder, "old", URL, 1, "torchserve+rest://127.0.0.1:8081", "torchserve+grpc://127.0.0.1:7071")
+    assert sent(f"{url.rstrip('/')}/any", "management") == "Bearer management-old"
 
 
 def test_no_key_goes_where_it_does_not_belong(folder: Path) -> None:

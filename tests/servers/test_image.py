@@ -82,7 +82,7 @@ def test_its_trial_is_published_on_free_ports(store: Store) -> None:
     made = baking(store, "archived", "torchserve")
     tried = trial(made)
     assert not set(tried.ports) & set(made.launch.ports)
-    assert {endpoint.port for endpoint in tried.endpoints} <= set(tried.ports)
+    assert {endpoint.port for endpoint in (*tried.endpoints, *tried.management)} <= set(tried.ports)
     for outer, inner in zip(tried.ports, made.launch.ports, strict=True):
         assert f"--publish=127.0.0.1:{outer}:{inner}" in tried.command
     assert tried.folder != made.launch.folder

@@ -80,6 +80,7 @@ def _launch(
         engine=settings.container.engine if settings.container else "",
         writes=(_WRITES,),
         facts={"key_file": str(settings.folder / KEYS)} if options.tokens else {},
+        management=_management(settings),
     )
 
 
@@ -93,6 +94,12 @@ def endpoints(name: str, settings: Settings) -> list[Endpoint]:
     """Give where a model answers."""
     ports = {"rest": settings.http_port, "grpc": settings.grpc_port}
     return [Endpoint("torchserve", transport, settings.host, ports[transport], name) for transport in TRANSPORTS]
+
+
+def _management(settings: Settings) -> tuple[Endpoint, ...]:
+    rest, _, grpc = settings.ports
+    ports = {"rest": rest, "grpc": grpc}
+    return tuple(Endpoint("torchserve", transport, settings.host, ports[transport], "") for transport in TRANSPORTS)
 
 
 def _archive(name: str, path: Path) -> tuple[Archive, Path]:
