@@ -5,6 +5,5 @@ from deploy_model_store.manifest import FileFact
 from deploy_model_store.record import Record
 from deploy_model_store.store import Store
 from deploy_model_store.version import Damage, Version
-from deploy_model_store.views import view
 
-__all__ = ["Damage", "FileFact", "Golden", "Record", "Store", "Version", "view"]
+__all__ = ["Damage", "FileFact", "Golden", "Record", "Store", "Version"]

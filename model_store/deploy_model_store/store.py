@@ -20,7 +20,6 @@ from deploy_model_store.record import SCHEMA, Record, now
 from deploy_model_store.staging import STAGING, staging
 from deploy_model_store.version import Damage, Version, is_below
 
-VIEWS = ".views"
 LOCKS = ".locks"
 
 
@@ -32,11 +31,6 @@ class Store:
 
     def __repr__(self) -> str:
         return f"Store({str(self.root)!r})"
-
-    @property
-    def views(self) -> Path:
-        """Where `view` puts its folders."""
-        return self.root / VIEWS
 
     def names(self) -> list[str]:
         """Give the models that have a version; a folder whose name is no model's is somebody else's."""

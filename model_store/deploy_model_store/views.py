@@ -1,4 +1,4 @@
-"""Versions in the folder layout that each server wants, by hard links.
+"""Versions in the folder layout that each server wants.
 
 tfserving    <name>/<version>/saved_model.pb …
 torchserve   <name>.mar
@@ -7,20 +7,20 @@ triton       <name>/<version>/model.onnx | model.pt | model.savedmodel/   (confi
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from tempfile import mkdtemp
 
 from deploy_core.errors import UsageError
-from deploy_model_store.disk import flush_tree, link_tree, writing
 from deploy_model_store.version import Version
 
 _TRITON = {"onnx": "model.onnx", "torchscript": "model.pt", "savedmodel": "model.savedmodel"}
 
 
 def places(versions: Iterable[Version], layout: str, *, artifact: str | None = None) -> dict[str, Path]:
-    """Give what `view` would show, as relative place → stored file or folder; raises what it raises."""
+    """Give relative place → stored file or folder; `artifact` is the name of the one to show, else the layout's own.
+
+    Raises UsageError for an unknown layout or artifact, TamperedError for a damaged file.
+    """
     if layout not in LAYOUTS:
         raise UsageError(f"unknown layout {layout!r}", hint=f"the layouts are {', '.join(LAYOUTS)}")
     default, place = LAYOUTS[layout]
@@ -33,37 +33,6 @@ def places(versions: Iterable[Version], layout: str, *, artifact: str | None = N
             raise UsageError(f"two versions of {version.name} want the place {where}", hint="show one of them")
         found[where] = chosen.path
     return found
-
-
-def view(versions: Version | Iterable[Version], layout: str, folder: Path, *, artifact: str | None = None) -> Path:
-    """Make `folder` show these versions in the layout of a server; give the folder.
-
-    The files are hard links, or copies where `folder` lies on another filesystem. A folder that is there already is
-    replaced as a whole: show a running server's versions in a folder of its own. `artifact` is the name of the artifact to show, else the layout's own (`savedmodel`, `mar`,
-    `onnx`). Raises UsageError for an unknown layout or artifact, TamperedError for a damaged file.
-    """
-    shown = places([versions] if isinstance(versions, Version) else versions, layout, artifact=artifact)
-    with writing(folder.parent):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            for place, path in shown.items():
-                link_tree(path, draft / place)
-            _take_place(draft, folder)
-        except BaseException:
-            shutil.rmtree(draft)
-            raise
-    return folder
-
-
-def _take_place(draft: Path, folder: Path) -> None:
-    flush_tree(draft)
-    old = draft.with_name(f"{draft.name}.old")
-    if folder.exists():
-        folder.rename(old)
-    draft.rename(folder)
-    if old.exists():
-        shutil.rmtree(old)
 
 
 def _tfserving(version: Version, format_name: str) -> str:
