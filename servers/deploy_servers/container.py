@@ -60,10 +60,8 @@ def run_command(
     Inside and outside the ports have the same numbers, so that what a server is told is what its clients use.
     """
     shown = f"[{host}]" if ":" in host else host
-    parts = [container.engine, "run", "--rm", "--init", f"--name={folder.name}"]
-    parts += ["--label=deploy-toolkit", f"--user={container.user}", "--read-only", "--cap-drop=ALL"]
-    parts += _mapped(container)
-    parts += ["--security-opt=no-new-privileges", *(f"--tmpfs={path}" for path in what.writes)]
+    parts = [container.engine, "run", "--rm", f"--name={folder.name}", "--label=deploy-toolkit", *locked(container)]
+    parts += [f"--tmpfs={path}" for path in what.writes]
     parts += [f"--volume={folder}:{INSIDE}:ro", *(f"--volume={folder}/{name}:{INSIDE}/{name}" for name in what.keeps)]
     parts += [*(f"--publish={shown}:{port}:{port}" for port in ports)]
     parts += [f"--{name}={value}" for name, value in (("cpus", container.cpus), ("memory", container.memory)) if value]
@@ -72,6 +70,19 @@ def run_command(
     parts += [f"--env={name}={value}" for name, value in what.env.items()]
     parts += [] if what.entrypoint is None else [f"--entrypoint={what.entrypoint}"]
     return (*parts, container.image or what.image, *what.command)
+
+
+def locked(container: Container) -> list[str]:
+    """Give the options with which it can change nothing, and has no rights but those of its user."""
+    parts = ["--init", f"--user={container.user}", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
+    # Podman of an ordinary user numbers users anew, and would make theirs a stranger to their own files.
+    theirs = Path(container.engine).name == "podman" and container.user != user_of(*NOBODY)
+    return [*parts, "--userns=keep-id"] if theirs else parts
+
+
+def user_of(uid: int, gid: int) -> str:
+    """Give the user that a container runs as: the caller's own, so that files of theirs can be read; never root."""
+    return ":".join(map(str, (uid, gid) if uid else NOBODY))
 
 
 def own_image(name: str, device: Device = CPU) -> str:
@@ -111,13 +122,6 @@ def require(container: Container | None) -> Container:
             "there is neither Docker nor Podman", hint="install one of them, or serve with --in process"
         )
     return container
-
-
-def _mapped(container: Container) -> list[str]:
-    # Podman of an ordinary user numbers users anew, and would make theirs a stranger to their own files.
-    if Path(container.engine).name == "podman" and container.user != ":".join(map(str, NOBODY)):
-        return ["--userns=keep-id"]
-    return []
 
 
 def _gpus(engine: str, device: Device) -> list[str]:

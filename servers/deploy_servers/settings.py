@@ -16,7 +16,7 @@ from pathlib import Path
 
 from deploy_core.device import CPU, Device
 from deploy_core.errors import UsageError
-from deploy_servers.container import ENGINES, INSIDE, NOBODY, Container
+from deploy_servers.container import ENGINES, INSIDE, Container, user_of
 from deploy_servers.ports import free_ports
 
 
@@ -94,13 +94,9 @@ def new_run() -> str:
 
 
 def find_engine(engine: str = "", *, image: str = "", cpus: str = "", memory: str = "") -> Container:
-    """Give the container that a run would have; `engine` (docker, podman) is the first that is there if empty.
-
-    Its user is the caller's own, so that files of the caller's can be read; never root.
-    """
+    """Give the container that a run would have; `engine` (docker, podman) is the first that is there if empty."""
     found = next((path for name in ((engine,) if engine else ENGINES) if (path := find_program(name))), "")
-    uid, gid = os.getuid(), os.getgid()
-    return Container(found, ":".join(map(str, (uid, gid) if uid else NOBODY)), image, cpus, memory)
+    return Container(found, user_of(os.getuid(), os.getgid()), image, cpus, memory)
 
 
 def find_program(name: str) -> str:
