@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from deploy_core import state
+from deploy_core import state, usage
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def end_all(processes: Iterable[Process], number: signal.Signals, timeout: float
 
 def _member(pid: int, leader: Process) -> Process | None:
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = usage.stat(pid)
     except (FileNotFoundError, ProcessLookupError):
         return None
     group, session, start = int(fields[2]), int(fields[3]), int(fields[19])

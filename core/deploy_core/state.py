@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from deploy_core import usage
 from deploy_core.errors import UnavailableError
 
 
@@ -69,7 +70,7 @@ def update_record(path: Path, facts: Mapping[str, Any]) -> None:
 def start_time(pid: int) -> int | None:
     """Give the kernel's start time of a process (clock ticks since boot), None if it has gone: tells a reused pid."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = usage.stat(pid)
     except (FileNotFoundError, ProcessLookupError):
         return None
     return None if fields[0] == "Z" else int(fields[19])

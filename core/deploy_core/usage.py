@@ -6,9 +6,14 @@ import os
 from pathlib import Path
 
 
+def stat(pid: int) -> list[str]:
+    """Give what /proc/PID/stat says after the name, from the state on. Raises FileNotFoundError, ProcessLookupError."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
 def cpu_seconds(pid: int) -> float:
     """Give the CPU seconds that a live process has used, user and system."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = stat(pid)
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
