@@ -78,9 +78,16 @@ def test_a_name_that_no_image_can_have_is_refused(store: Store, tag: str) -> Non
         bake(baking(store, "linear@1", "embedded").launch, tag)
 
 
-def test_its_trial_is_published_on_free_ports(store: Store) -> None:
+def test_its_trial_is_published_on_free_ports_and_writes_keys_as_the_caller(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = baking(store, "archived", "torchserve")
+    monkeypatch.setattr("os.getuid", lambda: 1000)
+    monkeypatch.setattr("os.getgid", lambda: 100)
     tried = trial(made)
+    assert "--user=1000:100" in tried.command
+    assert f"--volume={tried.folder}/keys:/deploy/keys" in tried.command
+    assert f"--user={USER}" in made.run
     assert not set(tried.ports) & set(made.launch.ports)
     assert {endpoint.port for endpoint in (*tried.endpoints, *tried.management)} <= set(tried.ports)
     for outer, inner in zip(tried.ports, made.launch.ports, strict=True):
