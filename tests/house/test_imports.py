@@ -21,8 +21,9 @@ ROOMS = {
     "dialects": {"core"},
     "agreement": {"core"},
     "clients": {"core", "dialects"},
+    "latency": {"core", "dialects", "clients"},
     "servers": {"core", "dialects", "clients", "exporters", "model_store"},
-    "toolkit": {"core", "dialects", "clients", "exporters", "model_store", "servers", "agreement"},
+    "toolkit": {"core", "dialects", "clients", "exporters", "model_store", "servers", "agreement", "latency"},
 }
 HEAVY = ("torch", "tensorflow", "keras", "onnx", "onnxruntime", "ai_edge_litert", "tf2onnx", "grpc", "google.protobuf")
 

@@ -15,6 +15,7 @@ PACKAGES = {
     "deploy_exporters",
     "deploy_agreement",
     "deploy_clients",
+    "deploy_latency",
     "deploy_servers",
     "deploy_toolkit",
 }
