@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import click
 
+from deploy_core.errors import UnavailableError
 from deploy_toolkit.output import Output, common
-
-UNABLE = 6
 
 
 @click.command("doctor")
-@click.option("--server", default=None, help="Only this one; else all, and `embedded` decides the exit code.")
+@click.option("--server", metavar="S", help="Only this one; else all, and `embedded` decides the exit code.")
 @common
 def command(output: Output, server: str | None) -> int:
     """Look at this machine: what there is, which servers can run here, in which ways, and what mends the rest.
@@ -27,4 +26,4 @@ def command(output: Output, server: str | None) -> int:
 
     found = flow.doctor(output.store, server)
     output.show(flow.to_json(found), report.diagnosis(found))
-    return 0 if found.ok else UNABLE
+    return 0 if found.ok else UnavailableError.exit_code

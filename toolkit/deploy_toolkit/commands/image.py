@@ -11,7 +11,11 @@ from deploy_toolkit.output import Output, common
 @click.command("image")
 @click.argument("name", metavar="NAME[@VERSION|@ALIAS]")
 @click.option(
-    "--server", default="embedded", show_default=True, help="Which server is in it; `deploy servers` lists them."
+    "--server",
+    default="embedded",
+    show_default=True,
+    metavar="S",
+    help="Which server is in it; `deploy servers` lists them.",
 )
 @click.option("--tag", default="", metavar="NAME:TAG", help="What it is called.  [default: NAME-SERVER:VERSION]")
 @click.option("--base", default="", metavar="IMAGE", help="What it starts from.  [default: the server's own image]")

@@ -12,7 +12,14 @@ from deploy_toolkit.output import Output, common
 
 @click.command("predict")
 @click.argument("subject", metavar="NAME[@…]|ENDPOINT|FILE")
-@click.option("--input", "inputs", required=True, type=click.Path(path_type=Path), metavar="FILE.json|FILE.npz")
+@click.option(
+    "--input",
+    "inputs",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE.json|FILE.npz",
+    help="Inputs by name.",
+)
 @click.option("--trust", is_flag=True, help="Open a file that may run code of its own.")
 @common
 def command(output: Output, subject: str, inputs: Path, trust: bool) -> int:

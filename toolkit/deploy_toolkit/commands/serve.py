@@ -17,14 +17,23 @@ if TYPE_CHECKING:
 
 @click.command("serve")
 @click.argument("names", nargs=-1, metavar="[NAME[@VERSION|@ALIAS]]...")
-@click.option("--server", default="embedded", show_default=True, help="One that `deploy servers` lists.")
+@click.option("--server", default="embedded", show_default=True, metavar="S", help="One that `deploy servers` lists.")
 @click.option("--http-port", type=click.IntRange(0, 65535), default=0, help="For REST; 0: any free port.")
 @click.option("--grpc-port", type=click.IntRange(0, 65535), default=0, help="For gRPC; 0: any free port.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address that it answers at.")
-@click.option("--in", "where", type=click.Choice(("process", "container")), default="process", show_default=True)
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where it answers: 0.0.0.0 is everywhere."
+)
+@click.option(
+    "--in",
+    "where",
+    type=click.Choice(("process", "container")),
+    default="process",
+    show_default=True,
+    help="How the server runs.",
+)
 @click.option("--device", default="cpu", show_default=True, metavar="cpu|cuda[:N,…]", help="Where the model runs.")
 @click.option("--engine", default="", metavar="docker|podman", help="Runs the container.  [default: what is there]")
-@click.option("--image", default="", help="The container's image.  [default: the server's own]")
+@click.option("--image", default="", metavar="IMAGE", help="The container's image.  [default: the server's own]")
 @click.option("--cpus", default="", metavar="N", help="How many CPUs the container may use.")
 @click.option("--memory", default="", metavar="SIZE", help="How much memory the container may use, e.g. 2g.")
 @click.option("--set", "sets", multiple=True, metavar="OPTION=V", help="An option of the server.")
@@ -49,7 +58,7 @@ def command(
     report_to: int | None,
     **more: Any,
 ) -> int:
-    """Serve stored models on 127.0.0.1 until Ctrl-C; without a NAME, the whole store.
+    """Serve stored models until Ctrl-C; without a NAME, the whole store.
 
     Ready means that every endpoint has predicted the golden outputs. A server that dies is started again.
 
