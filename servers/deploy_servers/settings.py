@@ -15,8 +15,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from deploy_core.device import CPU, Device
+from deploy_core.endpoint import Endpoint
 from deploy_core.errors import UsageError
-from deploy_servers.container import ENGINES, INSIDE, Container, user_of
+from deploy_servers.container import ENGINES, INSIDE, Contained, Container, require, run_command, user_of
 from deploy_servers.ports import free_ports
 
 
@@ -50,6 +51,34 @@ class Settings:
     def listen(self) -> str:
         """The address that the server itself listens on: a container's is reached only by what is published."""
         return self.host if self.container is None else "0.0.0.0"
+
+    @property
+    def all_ports(self) -> tuple[int, ...]:
+        """Every port that the server listens on: HTTP, gRPC, and the others."""
+        return self.http_port, self.grpc_port, *self.ports
+
+    @property
+    def engine(self) -> str:
+        """The path of the engine that runs the container; empty for a process."""
+        return self.container.engine if self.container else ""
+
+    def endpoint(
+        self, dialect: str, transport: str, model: str, version: int | None = None, *, tls: bool = False
+    ) -> Endpoint:
+        """Give where a model answers."""
+        port = {"rest": self.http_port, "grpc": self.grpc_port}[transport]
+        return Endpoint(dialect, transport, self.host, port, model, None if version is None else str(version), tls)
+
+    def contained(self, what: Contained) -> tuple[str, ...]:
+        """Give the engine's command line that runs this. Raises UnavailableError where there is no engine."""
+        return run_command(
+            require(self.container),
+            what,
+            folder=self.folder,
+            host=self.host,
+            ports=self.all_ports,
+            device=self.device,
+        )
 
 
 def prepare(

@@ -177,6 +177,14 @@ def test_the_program_may_be_named(pretended: Store) -> None:
     assert planned(pretended, "linear", options={"binary": "/opt/tfs"}).command[0] == "/opt/tfs"
     named = planned(pretended, "linear", options={"binary": "./tfs"}).command[0]
     assert named == str(Path("tfs").absolute()), "it runs in another folder"
+    contained = planned(pretended, "linear", options={"binary": "/opt/tfs"}, container=DOCKER)
+    assert "--entrypoint=/opt/tfs" in contained.command
+
+
+def test_the_help_tells_what_is_so_unless_set(pretended: Store) -> None:
+    name = "model_config_file_poll_wait_seconds"
+    assert SERVERS.load("tfserving").OPTIONS[name].endswith("(default 5)")
+    assert f"--{name}=5" in planned(pretended, "linear").command
 
 
 def test_damaged_aliases_are_told(tmp_path: Path) -> None:

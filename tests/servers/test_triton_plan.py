@@ -188,6 +188,7 @@ def test_a_version_with_other_tensors_is_not_served_beside_and_not_swapped_in(ki
         ("linear", {"preferred_batch_size": "8,512"}, UsageError, "512 is more than linear takes at once, 256"),
         ("linear", {"preferred_batch_size": "8;16"}, UsageError, "option preferred_batch_size is '8;16'"),
         ("linear", {"dynamic_batching": "no"}, UsageError, "option dynamic_batching is 'no' give on or off"),
+        ("linear", {"shm_size": "2g"}, UsageError, "option shm_size is for containers"),
         ("scalar", {}, UsageError, "Triton has no scalars: tensor 'by' of scalar"),
         ("linear", {"binary": "/nowhere"}, UnavailableError, "there is no Triton at /nowhere"),
         ("linear", {"backend-directory": "/nowhere"}, UnavailableError, "backends are not in /nowhere"),
@@ -199,6 +200,22 @@ def test_what_cannot_be_served_is_one_sentence(
     with pytest.raises(error) as raised:
         planned(kinds, names, options={"binary": binary, **options})
     assert said in f"{raised.value} {raised.value.hint}"  # type: ignore[attr-defined]
+
+
+def test_programs_and_folders_are_found_from_where_the_user_is(
+    kinds: Store, binary: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(binary).parents[1])
+    launch = planned(kinds, "linear", options={"binary": "bin/tritonserver", "backend_directory": "backends"})
+    assert launch.command[0] == binary
+    assert launch.command[-1] == str(Path(binary).parents[1] / "backends"), "it runs in another folder"
+    contained = planned(kinds, "linear", options={"binary": "/opt/triton"}, container=DOCKER)
+    assert "--entrypoint=/opt/triton" in contained.command
+
+
+def test_grpc_with_tls_is_asked_so(kinds: Store, binary: str) -> None:
+    launch = planned(kinds, "linear", options={"binary": binary, "grpc-use-ssl": "true"})
+    assert {endpoint.transport: endpoint.tls for endpoint in launch.endpoints} == {"rest": False, "grpc": True}
 
 
 def test_a_backend_that_a_process_lacks_is_told_before_it_starts(kinds: Store, wheel: str) -> None:

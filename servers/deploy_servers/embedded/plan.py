@@ -11,7 +11,7 @@ from deploy_core.endpoint import DIALECTS, TRANSPORTS, Endpoint
 from deploy_core.errors import UsageError
 from deploy_model_store import Store, Version
 from deploy_model_store.manifest import MANIFEST_FILE
-from deploy_servers.container import Contained, own_image, require, run_command
+from deploy_servers.container import Contained, own_image
 from deploy_servers.embedded.listing import FAILED, FILE, Listed, labelled, text
 from deploy_servers.embedded.runtimes import RUNTIMES, choose
 from deploy_servers.launch import Launch
@@ -57,13 +57,13 @@ def plan(versions: Sequence[Version], settings: Settings) -> Launch:
         folder=settings.folder,
         host=settings.host,
         endpoints=tuple(endpoint for version in versions for endpoint in _endpoints(version, settings)),
-        ports=(settings.http_port, settings.grpc_port),
+        ports=settings.all_ports,
         env={} if contained else settings.device.env,
         files={FILE: text(labelled(versions, _aliases(versions, settings)))},
         links=_links(chosen) if contained else {},
         fatal=(FAILED,),
         stop_grace=number_option(settings.options, "grace", 10, least=0) + 5.0,
-        engine=settings.container.engine if settings.container else "",
+        engine=settings.engine,
     )
 
 
@@ -90,14 +90,7 @@ def _command(settings: Settings) -> tuple[str, ...]:
     arguments = tuple(_arguments(settings))
     if settings.container is None:
         return (settings.python, "-m", "deploy_servers.embedded", *arguments)
-    return run_command(
-        require(settings.container),
-        Contained(image(settings.device), arguments, {}),
-        folder=settings.folder,
-        host=settings.host,
-        ports=(settings.http_port, settings.grpc_port),
-        device=settings.device,
-    )
+    return settings.contained(Contained(image(settings.device), arguments, {}))
 
 
 def _links(chosen: Sequence[tuple[Version, Artifact]]) -> dict[str, Path]:
@@ -133,9 +126,8 @@ def _require_path(value: str) -> None:
 
 
 def _endpoints(version: Version, settings: Settings) -> list[Endpoint]:
-    ports = {"rest": settings.http_port, "grpc": settings.grpc_port}
     return [
-        Endpoint(dialect, transport, settings.host, ports[transport], version.name, str(version.number))
+        settings.endpoint(dialect, transport, version.name, version.number)
         for dialect in DIALECTS
         for transport in TRANSPORTS
     ]

@@ -10,6 +10,7 @@ from deploy_servers.tfserving import batching
 from deploy_servers.tfserving.flags import FLAGS, check_value, closest
 
 _POLL = "model_config_file_poll_wait_seconds"
+_DEFAULTS = {_POLL: "5"}  # where ours is another than its own
 
 # Flags that have another way to be given, and which.
 _OWNED: Mapping[str, str] = {
@@ -29,7 +30,7 @@ OPTIONS: Mapping[str, str] = {
     "artifact": "which artifact of each version is served (default savedmodel)",
     **{name: text for name, (_, text) in batching.OPTIONS.items()},
     **{
-        name: f"{flag.help} (default {flag.default})" if flag.default else flag.help
+        name: f"{flag.help} (default {default})" if (default := _DEFAULTS.get(name, flag.default)) else flag.help
         for name, flag in FLAGS.items()
         if name not in _OWNED
     },
@@ -55,20 +56,19 @@ def check(options: Mapping[str, str]) -> None:
 def flags(options: Mapping[str, str], inside: Path, own: Mapping[str, object]) -> list[str]:
     """Give the command line: the flags that we set, those of the options, files as they are seen `inside`."""
     given = {name: value for name, value in options.items() if name in FLAGS}
-    seen = {name: str(inside / place) for place, name in _places(options).items()}
-    chosen = {_POLL: "5", **own, **given, **seen}
+    seen = {name: str(inside / _place(name)) for name in _files(options)}
+    chosen = {**_DEFAULTS, **own, **given, **seen}
     return [f"--{name}={value}" for name, value in chosen.items()]
 
 
 def links(options: Mapping[str, str]) -> dict[str, Path]:
     """Give the files that options name, as place in the run's folder → file."""
-    found = _files(options)
-    return {place: found[name] for place, name in _places(options).items()}
+    return {_place(name): path for name, path in _files(options).items()}
 
 
 def polls(options: Mapping[str, str]) -> bool:
     """Tell whether the server would notice another models.config."""
-    return int(options.get(_POLL, "5")) > 0
+    return int({**_DEFAULTS, **options}[_POLL]) > 0
 
 
 def program(options: Mapping[str, str]) -> str:
@@ -77,8 +77,8 @@ def program(options: Mapping[str, str]) -> str:
     return str(Path(binary).absolute()) if "/" in binary else binary
 
 
-def _places(options: Mapping[str, str]) -> dict[str, str]:
-    return {f"files/{name}": name for name in _files(options)}
+def _place(name: str) -> str:
+    return f"files/{name}"
 
 
 def _files(options: Mapping[str, str]) -> dict[str, Path]:

@@ -10,7 +10,7 @@ from deploy_core.endpoint import TRANSPORTS, Endpoint
 from deploy_core.errors import UsageError
 from deploy_model_store import Store, Version
 from deploy_model_store.views import places
-from deploy_servers.container import Contained, run_command
+from deploy_servers.container import Contained
 from deploy_servers.launch import Launch
 from deploy_servers.settings import Settings
 from deploy_servers.swap import Swap
@@ -39,27 +39,25 @@ def image(device: Device) -> str:
 def plan(versions: Sequence[Version], settings: Settings) -> Launch:
     """Say what would be started. Raises UsageError for options, TamperedError for a damaged SavedModel or aliases."""
     options.check(settings.options)
-    ports = (settings.http_port, settings.grpc_port)
-    contained = _contained(settings)
-    container = settings.container
+    program, arguments = options.program(settings.options), _arguments(settings)
+    is_process = settings.container is None
+    # Else TensorFlow takes all memory of a GPU at once, and nothing else can run there.
+    env = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if settings.device.on_gpu else {}
+    contained = Contained(image(settings.device), arguments, env, entrypoint=program)
     return Launch(
         server="tfserving",
         name=", ".join(map(str, versions)),
-        command=(options.program(settings.options), *contained.command)
-        if container is None
-        else run_command(
-            container, contained, folder=settings.folder, host=settings.host, ports=ports, device=settings.device
-        ),
+        command=(program, *arguments) if is_process else settings.contained(contained),
         folder=settings.folder,
         host=settings.host,
         endpoints=_endpoints(versions, settings),
-        ports=ports,
-        env={**settings.device.env, **contained.env} if container is None else {},
+        ports=settings.all_ports,
+        env={**settings.device.env, **env} if is_process else {},
         files=_files(versions, settings),
         links={**_links(versions, settings), **options.links(settings.options)},
         fatal=_fatal(versions),
-        engine=container.engine if container else "",
-        notes=(_OPEN,) if container is None else (),
+        engine=settings.engine,
+        notes=(_OPEN,) if is_process else (),
     )
 
 
@@ -89,12 +87,6 @@ def swap(old: Sequence[Version], new: Sequence[Version], settings: Settings) -> 
         unlinks=tuple(f"{_MODELS}/{version.name}/{version.number}" for version in leaving),
         files_before={_CONFIG: _config(old, settings, before)},
     )
-
-
-def _contained(settings: Settings) -> Contained:
-    # Else TensorFlow takes all memory of a GPU at once, and nothing else can run there.
-    env = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if settings.device.on_gpu else {}
-    return Contained(image(settings.device), _arguments(settings), env, entrypoint="tensorflow_model_server")
 
 
 def _arguments(settings: Settings) -> list[str]:
@@ -185,12 +177,11 @@ def _warmups(versions: Sequence[Version], settings: Settings) -> dict[str, bytes
 
 
 def _endpoints(versions: Sequence[Version], settings: Settings) -> tuple[Endpoint, ...]:
-    ports = {"rest": settings.http_port, "grpc": settings.grpc_port}
     tls = {"rest": False, "grpc": "ssl_config_file" in settings.options}  # its REST knows no TLS
     return tuple(
-        Endpoint("tfserving", over, settings.host, ports[over], version.name, str(version.number), tls=tls[over])
+        settings.endpoint("tfserving", transport, version.name, version.number, tls=tls[transport])
         for version in versions
-        for over in TRANSPORTS
+        for transport in TRANSPORTS
     )
 
 

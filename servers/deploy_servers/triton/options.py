@@ -91,6 +91,11 @@ def native_arguments(options: Mapping[str, str]) -> dict[str, list[str]]:
     return found
 
 
+def native(options: Mapping[str, str], name: str) -> str:
+    """Give the value of an option of Triton itself, with hyphens or underscores; empty if it is not set."""
+    return next((value for given, value in options.items() if _native(given) == name), "")
+
+
 def numbers(options: Mapping[str, str], name: str) -> tuple[int, ...]:
     """Give whole numbers that are separated by commas; none if not set. Raises UsageError."""
     text = options.get(name, "")

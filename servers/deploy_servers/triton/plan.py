@@ -7,13 +7,14 @@ from urllib.parse import quote
 
 from deploy_core.device import Device
 from deploy_core.endpoint import TRANSPORTS, Endpoint
+from deploy_core.errors import UsageError
 from deploy_model_store import Version
-from deploy_servers.container import Contained, own_image, require, run_command
+from deploy_servers.container import Contained, own_image
 from deploy_servers.launch import Launch
 from deploy_servers.settings import Settings, number_option
 from deploy_servers.swap import Call, Swap
 from deploy_servers.triton import repository
-from deploy_servers.triton.options import OPTIONS, check, native_arguments
+from deploy_servers.triton.options import OPTIONS, check, native, native_arguments
 from deploy_servers.triton.program import Program, find
 from deploy_servers.triton.repository import Served
 
@@ -38,25 +39,28 @@ def image(device: Device) -> str:
 def plan(versions: Sequence[Version], settings: Settings) -> Launch:
     """Say what would be started. Raises UsageError, TamperedError, UnavailableError for what cannot be served."""
     check(settings.options)
+    if "shm_size" in settings.options and settings.container is None:
+        raise UsageError("option shm_size is for containers", hint="leave it out, or add --in container")
     program = find(settings) if settings.container is None else None
     models = repository.served(versions, program, settings)
     arguments = _arguments(models, settings, program)
-    ports = (settings.http_port, settings.grpc_port, *settings.ports)
     return Launch(
         server="triton",
         name=", ".join(map(str, versions)),
-        command=(program.binary, *arguments) if program else _contained(models, arguments, ports, settings),
+        command=(program.binary, *arguments)
+        if program
+        else settings.contained(_contained(models, arguments, settings)),
         folder=settings.folder,
         host=settings.host,
         endpoints=_endpoints(versions, settings),
-        ports=ports,
+        ports=settings.all_ports,
         env={**program.env, **settings.device.env} if program else {},
         files=repository.configurations(models),
         links={**(program.links if program else {}), **repository.links(models)},
         fatal=_FATAL,
         # It says itself, after so many seconds, that it waits no longer.
         stop_grace=_exit_seconds(settings) + 10.0,
-        engine=settings.container.engine if settings.container else "",
+        engine=settings.engine,
         # As long as a client holds an idle connection it waits, and ends with an error then.
         drained="Found 0 model versions that have in-flight inferences",
     )
@@ -122,38 +126,28 @@ def _python_backend(settings: Settings) -> list[str]:
     return [f"python,shm-region-prefix-name={settings.folder.name}-", f"python,shm-default-byte-size={size}"]
 
 
-def _contained(
-    models: Sequence[Served], arguments: Sequence[str], ports: Sequence[int], settings: Settings
-) -> tuple[str, ...]:
-    shm = settings.options.get("shm_size", "1g") if any(one.model.backend == "python" for one in models) else ""
-    contained = Contained(image(settings.device), arguments, {}, entrypoint="tritonserver", shm=shm)
-    return run_command(
-        require(settings.container),
-        contained,
-        folder=settings.folder,
-        host=settings.host,
-        ports=ports,
-        device=settings.device,
-    )
+def _contained(models: Sequence[Served], arguments: Sequence[str], settings: Settings) -> Contained:
+    usual = "1g" if any(one.model.backend == "python" for one in models) else ""
+    shm, program = settings.options.get("shm_size", usual), settings.options.get("binary", "tritonserver")
+    return Contained(image(settings.device), arguments, {}, entrypoint=program, shm=shm)
 
 
 def _exit_seconds(settings: Settings) -> int:
-    named = {name.replace("_", "-"): value for name, value in settings.options.items()}
-    return number_option(named, "exit-timeout-secs", _EXIT_SECONDS, least=0)
+    given = native(settings.options, "exit-timeout-secs") or str(_EXIT_SECONDS)
+    return number_option({"exit_timeout_secs": given}, "exit_timeout_secs", _EXIT_SECONDS, least=0)
 
 
 def _endpoints(versions: Iterable[Version], settings: Settings) -> tuple[Endpoint, ...]:
-    ports = {"rest": settings.http_port, "grpc": settings.grpc_port}
+    tls = {"rest": False, "grpc": native(settings.options, "grpc-use-ssl") in ("1", "true")}  # its REST knows no TLS
     return tuple(
-        Endpoint("oip", transport, settings.host, ports[transport], version.name, str(version.number))
+        settings.endpoint("oip", transport, version.name, version.number, tls=tls[transport])
         for version in versions
         for transport in TRANSPORTS
     )
 
 
 def _calls(what: str, names: Iterable[str], settings: Settings) -> tuple[Call, ...]:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    root = f"http://{host}:{settings.http_port}/v2/repository/models"
+    root = f"http://{settings.endpoint('oip', 'rest', '').address}/v2/repository/models"
     return tuple(
         Call("POST", f"{root}/{quote(name, safe='')}/{what}", headers={_KEY: settings.key})
         for name in sorted(set(names))

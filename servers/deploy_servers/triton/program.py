@@ -11,6 +11,7 @@ from pathlib import Path
 from deploy_core.errors import UnavailableError, UsageError
 from deploy_model_store import Version
 from deploy_servers.settings import Settings, find_program
+from deploy_servers.triton.options import native
 
 BACKENDS = ("onnxruntime", "pytorch", "python")
 RUNS: Mapping[str, tuple[str, ...]] = {"onnx": ("onnxruntime", "python"), "torchscript": ("pytorch", "python")}
@@ -36,9 +37,9 @@ def find(settings: Settings) -> Program:
             f"there is no Triton at {binary}" if binary else "there is no tritonserver on the PATH",
             hint="pip install --no-deps nvidia-pytriton (only the python backend), --set binary=PATH, or --in container",
         )
+    binary = str(Path(binary).absolute())  # it runs in another folder
     home = Path(binary).resolve().parent.parent
-    named = {name.replace("_", "-"): value for name, value in settings.options.items()}
-    folder = Path(named.get("backend-directory", "") or home / "backends")
+    folder = Path(native(settings.options, "backend-directory") or home / "backends").absolute()
     if not folder.is_dir():
         raise UnavailableError(f"Triton's backends are not in {folder}", hint="--set backend-directory=PATH")
     found = tuple(name for name in BACKENDS if (folder / name).is_dir())
