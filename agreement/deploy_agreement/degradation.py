@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from deploy_agreement.figures import deviation, magnitude, spread
+from deploy_agreement.figures import deviation, in_json, magnitude, spread
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.signature import Array, Tensors
 
@@ -73,9 +73,9 @@ class OutputDegradation:
             "name": self.name,
             "verdict": self.verdict,
             "rows": self.rows,
-            "max_error": _number(self.max_error),
-            "rms_error": _number(self.rms_error),
-            "lost": _number(self.lost),
+            "max_error": in_json(self.max_error),
+            "rms_error": in_json(self.rms_error),
+            "lost": in_json(self.lost),
             "flips": self.flips,
         }
 
@@ -165,8 +165,3 @@ def _rms(apart: Array) -> float:
 
 def _finite(array: Array) -> Array:
     return array[np.isfinite(array)]
-
-
-def _number(value: float | None) -> float | str | None:
-    """JSON has no infinity."""
-    return value if value is None or math.isfinite(value) else "Infinity"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,6 +116,11 @@ def encoded(array: Array) -> Array:
     flat = np.empty(array.size, dtype=object)
     flat[:] = [v.encode() if isinstance(v, str) else v for v in array.ravel().tolist()]
     return flat.reshape(array.shape)
+
+
+def in_json(value: float | None) -> float | str | None:
+    """Give a figure as JSON has it, which knows no infinity."""
+    return value if value is None or math.isfinite(value) else "Infinity"
 
 
 def _wide(array: Array) -> Array:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deploy_agreement.degradation import Degradation
+from deploy_agreement.figures import in_json
 from deploy_agreement.limits import Tolerance
 from deploy_core.errors import DeployError, EndpointError, ExportError, UnavailableError
 
@@ -61,13 +61,13 @@ class OutputAgreement:
             "dtype": self.dtype,
             "ok": self.ok,
             "compared": self.compared,
-            "max_abs": _number(self.max_abs),
-            "max_rel": _number(self.max_rel),
-            "max_ulp": _number(self.max_ulp),
-            "tolerance": _number(self.tolerance.value),
-            "tolerance_rtol": _number(self.tolerance.rtol),
+            "max_abs": in_json(self.max_abs),
+            "max_rel": in_json(self.max_rel),
+            "max_ulp": in_json(self.max_ulp),
+            "tolerance": in_json(self.tolerance.value),
+            "tolerance_rtol": in_json(self.tolerance.rtol),
             "tolerance_origin": self.tolerance.origin,
-            "needed": _number(self.needed),
+            "needed": in_json(self.needed),
             "worst_batch": self.worst_batch,
             "worst_row": self.worst_row,
         }
@@ -191,8 +191,3 @@ def failed(subject: str, error: DeployError, *, rows: int = 0) -> Agreement:
     status = error.status if isinstance(error, EndpointError) else _UNREACHABLE[0]
     unavailable = isinstance(error, UnavailableError) and status in _UNREACHABLE
     return Agreement(subject, rows=rows, error=told or repr(error), unavailable=unavailable)
-
-
-def _number(value: float | None) -> float | str | None:
-    """JSON has no infinity."""
-    return value if value is None or math.isfinite(value) else "Infinity"

@@ -88,7 +88,7 @@ def alias(output: Output, name: str | None, alias: str | None, number: int | Non
         version = flow.alias(output.store, name, alias, number)
         output.show(
             {"schema": "deploy/alias/1", "name": version.name, "version": version.number, "alias": alias},
-            f"{version.name}@{alias} is now {version.name}@{version.number}",
+            f"{version.name}@{alias} is now {version}",
         )
         return 0
     output.show(flow.aliases_json(found), terminal.aliases(found))

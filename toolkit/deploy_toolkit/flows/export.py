@@ -122,7 +122,7 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
         order = request.order(staged, name)
         written, report = make(workers, opened, order, golden, on_event, limit=request.max_degradation)
         version = shelf.publish(staged, name, _record(opened, written, report), golden)
-    on_event(f"stored {version.name}@{version.number}")
+    on_event(f"stored {version}")
     return Exported(version, report, request.targets)
 
 

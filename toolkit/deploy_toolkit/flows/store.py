@@ -84,7 +84,7 @@ def listing_json(found: Listing) -> dict[str, Any]:
             {
                 "name": version.name,
                 "version": version.number,
-                "created": version.record.created,
+                "created": version.created,
                 "artifacts": [artifact.name for artifact in version.artifacts],
                 "aliases": found.aliases_of(version),
             }
@@ -106,10 +106,10 @@ def version_json(version: Version) -> dict[str, Any]:
         "name": version.name,
         "version": version.number,
         "path": str(version.path),
-        "created": version.record.created,
-        "training_id": version.record.training_id,
-        "source": dict(version.record.source),
-        "signature": version.record.signature.to_json(),
+        "created": version.created,
+        "training_id": version.training_id,
+        "source": dict(version.source),
+        "signature": version.signature.to_json(),
         "artifacts": [artifact_json(artifact) for artifact in version.artifacts],
         "noise": {"values": dict(golden.noise), "origin": golden.noise_origin},
     }

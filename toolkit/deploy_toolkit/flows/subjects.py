@@ -14,6 +14,7 @@ from deploy_core.predictor import Predictor
 from deploy_exporters.formats import adopt, hosted
 from deploy_exporters.worker import Workers
 from deploy_model_store import Store, Version
+from deploy_model_store.version import is_below
 
 Named = Version | Path | Endpoint
 
@@ -74,9 +75,7 @@ def _of_version(version: Version, workers: Workers) -> Iterator[Subject]:
         damage = _damage(version, artifact, damages)
         # A damaged file is a stranger: nothing that the manifest says vouches for it, least of all for code in it.
         opener = partial(_open_stranger, workers, artifact.path) if damage else partial(hosted, workers, artifact)
-        yield Subject(
-            f"{version.name}@{version.number}/{name}", opener, damage, version, artifact, unproved=name in unproved
-        )
+        yield Subject(f"{version}/{name}", opener, damage, version, artifact, unproved=name in unproved)
 
 
 def _open_stranger(workers: Workers, path: Path, *, trust: bool = False) -> Predictor:
@@ -85,7 +84,5 @@ def _open_stranger(workers: Workers, path: Path, *, trust: bool = False) -> Pred
 
 def _damage(version: Version, artifact: Artifact, damages: dict[str, str]) -> str:
     inside = artifact.path.relative_to(version.path).as_posix()
-    told = [
-        f"{file} is {problem}" for file, problem in damages.items() if file == inside or file.startswith(f"{inside}/")
-    ]
+    told = [f"{file} is {problem}" for file, problem in damages.items() if is_below(file, (inside,))]
     return "not what was published: " + ", ".join(told) if told else ""

@@ -110,7 +110,7 @@ def _is_free(port: int) -> bool:
 def _free_memory() -> int:
     """Give the bytes that can be had without swapping, within what a container of ours may have."""
     if not _MEMINFO.is_file():
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return usage.machine_memory()
     lines = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines() if ":" in line)
     free = int(lines["MemAvailable"].split()[0]) << 10
     return min(free, usage.machine_memory() - _charged()) if (_CGROUP / "memory.current").is_file() else free

@@ -10,6 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from deploy_servers.runs import LEFT_OVER
+
 if TYPE_CHECKING:
     from deploy_servers.runs import Run
     from deploy_toolkit.flows.life import Listing, Stopped
@@ -25,7 +27,7 @@ def listing(found: Listing) -> RenderableType:
         table.add_column(column, overflow="fold")
     for run in found.runs:
         table.add_row(*_row(run))
-    orphans = any(run.state == "left over" for run in found.runs)
+    orphans = any(run.state == LEFT_OVER for run in found.runs)
     hint = [Text("`deploy stop --orphans` ends what was left over")] if orphans else []
     return Group(table, *hint, *damaged)
 

@@ -66,7 +66,7 @@ def _origins(report: Report) -> list[Text]:
 def exported(result: Exported) -> RenderableType:
     """Give the written files with their proof; a version that grew tells what is new."""
     new = "" if len(result.added) == len(result.version.artifacts) else f", new: {', '.join(result.added)}"
-    table = _table(f"{result.version.name}@{result.version.number}{new}", "artifact", "bytes", "route", "path")
+    table = _table(f"{result.version}{new}", "artifact", "bytes", "route", "path")
     for artifact in result.version.artifacts:
         table.add_row(artifact.name, f"{size_of(artifact.path):,}", " · ".join(artifact.route), str(artifact.path))
     proved = dimensions.parts(result.version.signature, result.report)
@@ -126,7 +126,7 @@ def listing(found: Listing) -> RenderableType:
     for version in found.versions:
         names = ", ".join(artifact.name for artifact in version.artifacts)
         aliases = ", ".join(found.aliases_of(version))
-        table.add_row(version.name, str(version.number), version.record.created, names, aliases)
+        table.add_row(version.name, str(version.number), version.created, names, aliases)
     damaged = Text("\n".join(f"{what} is damaged: {problem}" for what, problem in found.damaged), style="bold red")
     if not found.versions:
         return damaged if found.damaged else Text("the store holds no model")
@@ -141,12 +141,12 @@ def aliases(found: Mapping[str, Mapping[str, int]]) -> RenderableType:
 
 def version(found: Version) -> RenderableType:
     """Give the signature, the artifacts with their routes, and the noise of each output."""
-    signature = found.record.signature
+    signature = found.signature
     lines = [
-        f"{found.name}@{found.number}  {found.path}",
-        f"created   {found.record.created}",
-        f"source    {found.record.source.get('kind', '')} {found.record.source.get('location', '')}",
-        f"training  {found.record.training_id}",
+        f"{found}  {found.path}",
+        f"created   {found.created}",
+        f"source    {found.source.get('kind', '')} {found.source.get('location', '')}",
+        f"training  {found.training_id}",
         f"inputs    {', '.join(map(str, signature.inputs))}",
         f"outputs   {', '.join(map(str, signature.outputs))}",
         *(f"noise     {name} {value:.1e}" for name, value in found.golden.noise.items()),
