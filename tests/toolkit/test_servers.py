@@ -16,7 +16,7 @@ from tfserving_store import fill_pretended
 from deploy_toolkit.cli import _exit_code, deploy
 from deploy_toolkit.flows import demo, formats, serve, upkeep
 from deploy_toolkit.output import Output
-from deploy_toolkit.reports import terminal
+from deploy_toolkit.reports import runs
 
 
 def _missing() -> tuple[str, ...]:
@@ -68,7 +68,7 @@ def test_progress_is_over_while_a_server_serves(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(Output, "progress", lambda self: heard("progress"))
     monkeypatch.setattr(Output, "show", lambda *args: told.append("shown"))
-    monkeypatch.setattr(terminal, "running", lambda running: "")
+    monkeypatch.setattr(runs, "serving", lambda *args: "")
     monkeypatch.setattr(serve, "prepared", lambda *args, **options: None)
     monkeypatch.setattr(serve, "started", lambda *args, **options: heard("server"))
     monkeypatch.setattr(serve, "running_json", lambda running: {})

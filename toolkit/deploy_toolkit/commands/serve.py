@@ -83,7 +83,7 @@ def command(
             document = detached.start(
                 request, store=output.store, follow=follow, restart=not no_restart, on_event=on_event
             )
-        output.show(document, report.detached(document))
+        output.show(document, report.serving(document, f"`deploy stop {document['run']}` stops it"))
         return 0
     with detached.reporting(report_to) as starter:
         _serve(output, request, starter, follow=follow, restart=not no_restart)
@@ -94,7 +94,7 @@ def _serve(output: Output, request: Request, starter: Report, *, follow: bool, r
     from deploy_toolkit.flows import serve as flow
     from deploy_toolkit.flows.following import Follower
     from deploy_toolkit.flows.upkeep import wait
-    from deploy_toolkit.reports import terminal
+    from deploy_toolkit.reports import runs as report
 
     prepared = flow.prepared(request, store=output.store)
     follower = Follower(prepared, store=output.store, on_event=output.say) if follow else None
@@ -106,7 +106,8 @@ def _serve(output: Output, request: Request, starter: Report, *, follow: bool, r
                 starter.event(event)
 
             running = stack.enter_context(flow.started(prepared, on_event=tell))
-        starter.ready(flow.running_json(running))
-        output.show(flow.running_json(running), terminal.running(running))
+        document = flow.running_json(running)
+        starter.ready(document)
+        output.show(document, report.serving(document, "Ctrl-C stops it"))
         wait(running, restart=restart, follower=follower, on_event=output.say)
     flow.require_drained(running)

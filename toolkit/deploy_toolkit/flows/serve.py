@@ -133,6 +133,7 @@ def running_json(running: Running) -> dict[str, Any]:
         "pid": running.process.pid,
         "log": str(running.process.log),
         "endpoints": [str(endpoint) for endpoint in running.endpoints],
+        "notes": list(running.launch.notes),
     }
 
 

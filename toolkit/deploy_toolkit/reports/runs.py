@@ -32,11 +32,11 @@ def listing(found: Listing) -> RenderableType:
     return Group(table, *hint, *damaged)
 
 
-def detached(document: Mapping[str, Any]) -> RenderableType:
-    """Give the endpoints of a server that goes on by itself."""
+def serving(document: Mapping[str, Any], end: str) -> RenderableType:
+    """Give the endpoints that have predicted the golden outputs; `end` says how the server is stopped."""
     lines = [f"{document['server']} is ready: every endpoint has predicted the golden outputs"]
     lines += [f"  {endpoint}" for endpoint in document["endpoints"]]
-    return Text("\n".join([*lines, f"log: {document['log']}", f"`deploy stop {document['run']}` stops it"]))
+    return Text("\n".join([*lines, *document["notes"], f"log: {document['log']}", end]))
 
 
 def stopped(done: Stopped) -> RenderableType:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from deploy_core.signature import Tensors
     from deploy_exporters.routes import Cell
     from deploy_model_store import Version
-    from deploy_servers.launch import Launch, Running
+    from deploy_servers.launch import Launch
     from deploy_toolkit.flows.demo import Demo
     from deploy_toolkit.flows.export import Exported
     from deploy_toolkit.flows.formats import ServerRow
@@ -105,13 +105,6 @@ def contents(planned: Launch, below: str = "") -> list[str]:
         lines += ["", f"# {below}{place}", shown(data).rstrip()]
     links = [f"# {below}{place} is {path}" for place, path in planned.links.items()]
     return [*lines, *([""] if links else []), *links]
-
-
-def running(server: Running) -> RenderableType:
-    """Give the endpoints that have predicted the golden outputs."""
-    lines = [f"{server.launch.server} is ready: every endpoint has predicted the golden outputs"]
-    lines += [f"  {endpoint}" for endpoint in server.endpoints]
-    return Text("\n".join([*lines, *server.launch.notes, f"log: {server.process.log}", "Ctrl-C stops it"]))
 
 
 def tensors(answer: Tensors) -> RenderableType:
