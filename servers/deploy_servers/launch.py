@@ -32,10 +32,12 @@ _CLEAN = (0, 128 + signal.SIGTERM, -signal.SIGTERM)  # Java ends with 143 when i
 class Launch:
     """A server process to be: `files` (texts, or bytes) and `links` (stored files) are put into `folder`, which is its own.
 
-    `engine` is empty unless `command` runs a container of that engine, which then has the name of `folder`. `ports` are all that it will listen on; `fatal` are texts in its log after which it will never be ready;
-    `stop_grace` is how many seconds it gets to end after SIGTERM; `notes` is what its user should know. `writes` are
-    folders in `folder` that it may write to, which matters in a container; `facts` are what its record tells beyond the
-    usual, such as where its keys lie. `management` is where it is managed, if that has addresses of its own. `drained` is what its log says, whatever its exit code, when it cut no request.
+    `engine` is empty unless `command` runs a container of that engine, which then has the name of `folder`. `ports` are
+    all that it will listen on; `fatal` are texts in its log after which it will never be ready; `stop_grace` is how many
+    seconds it gets to end after SIGTERM; `notes` is what its user should know. `writes` are folders in `folder` that it
+    may write to, which matters in a container; `facts` are what its record tells beyond the usual, such as where its
+    keys lie. `drained` is what its log says, whatever its exit code, when it cut no request. `management` is where it is
+    managed, if that has addresses of its own.
     """
 
     server: str
@@ -104,7 +106,7 @@ class Running:
             self.process = child.start(
                 str(self.launch),
                 self.launch.command,
-                log=state.logs() / f"{self.launch.folder.name}.log",
+                log=_log(self.launch),
                 env=self.launch.env,
                 cwd=self.launch.folder,
                 record=self._record,
@@ -144,7 +146,6 @@ class Running:
             with suppress(FileNotFoundError):  # the state folder may have been cleared
                 self.note(stopping=True)
             clean = self.process.stop(self.launch.stop_grace, hurry=hurry) in _CLEAN or self._says_drained()
-            _remove_container(self.launch)
             self._cut = not (clean or died)
             self._failed |= died or not clean or isinstance(error, UnavailableError)
             if not self._failed:
@@ -168,7 +169,7 @@ def running(
     `accept` says what is wrong with a predictor's answers, or None. Whatever happens, the process and its folder are
     gone afterwards; the log is kept if the server failed or cut requests. `facts` become part of the run's record.
     Raises UnavailableError when `timeout` seconds are over, and at once if a port is taken, the server dies or its
-    answers are wrong.
+    answers are wrong; also if a container engine does not say that the container has gone: then the record stays.
     """
     for port in launch.ports:
         require_free(launch.host, port)
@@ -178,7 +179,7 @@ def running(
         with postponed():
             # The record comes first and goes last: whenever we are killed, it tells what there is to tidy up.
             record = _record(launch, facts or {})
-            stack.callback(_forget, launch.folder, record)
+            stack.callback(_forget, launch, record)
         for event in (f"starting {launch}", *launch.notes):
             on_event(event)
         server = Running(launch, accept, record, on_event)
@@ -190,13 +191,17 @@ def running(
 
 
 def _record(launch: Launch, facts: Mapping[str, Any]) -> Path:
-    log = state.logs() / f"{launch.folder.name}.log"
-    return state.write_record(str(launch), launch.command, log, {**_facts(launch), "ready": False, **facts})
+    return state.write_record(str(launch), launch.command, _log(launch), {**_facts(launch), "ready": False, **facts})
 
 
-def _forget(folder: Path, record: Path) -> None:
+def _log(launch: Launch) -> Path:
+    return state.logs() / f"{launch.folder.name}.log"
+
+
+def _forget(launch: Launch, record: Path) -> None:
     with postponed():
-        remove(folder)
+        _remove_container(launch)  # if that cannot be had, the record stays and tells what there is to tidy up
+        remove(launch.folder)
         record.unlink(missing_ok=True)
 
 

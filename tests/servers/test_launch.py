@@ -184,6 +184,28 @@ def test_a_server_that_ignores_sigterm_is_killed_after_its_grace(
     assert server.process.returncode == -signal.SIGKILL
 
 
+def test_the_record_of_a_container_that_may_be_there_stays(
+    launch: Callable[..., Launch], connecting: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPLOY_STATE", str(tmp_path / "state"))
+    engine = tmp_path / "docker"
+    engine.write_text(
+        f'#!/bin/sh\n[ "$1" = image ] && exit 0\n[ "$1" = run ] && exec {sys.executable} -c "$3" "$4"\n'
+        "echo Cannot connect to the Docker daemon >&2; exit 1\n"
+    )
+    engine.chmod(0o755)
+    base = launch("")
+    command = (str(engine), "run", "an/image:1", LISTENS + WAITS, str(base.ports[0]))
+    contained = launch("", command=command, engine=str(engine), ports=base.ports, endpoints=base.endpoints)
+    with pytest.raises(UnavailableError, match="docker rm: Cannot connect"):
+        with running(contained, accept=lambda predictor: None, timeout=20) as server:
+            pass
+    assert server.process.returncode == -signal.SIGTERM
+    (record,) = state.records().glob("*.json")
+    assert str(contained.folder) in record.read_text()
+    assert contained.folder.exists()
+
+
 def test_a_program_that_is_not_there_is_told(launch: Callable[..., Launch]) -> None:
     error = refused(launch("", command=("/absent/java",)))
     assert "/absent/java could not be started" in error.__notes__[0]
