@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from deploy_core.device import CPU, Device
-from deploy_core.errors import UnavailableError
 
 ENGINES = ("docker", "podman")
 OWN = "deploy-toolkit/"  # images of this name are built where they are used
@@ -113,15 +112,6 @@ def contained_of(command: Sequence[str]) -> Contained:
 def _pair(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     return name, value
-
-
-def require(container: Container | None) -> Container:
-    """Give the container that a plan is to use. Raises UnavailableError where there is no engine."""
-    if container is None or not container.engine:
-        raise UnavailableError(
-            "there is neither Docker nor Podman", hint="install one of them, or serve with --in process"
-        )
-    return container
 
 
 def _gpus(engine: str, device: Device) -> list[str]:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from deploy_core.device import CPU, Device
 from deploy_core.endpoint import Endpoint
-from deploy_core.errors import UsageError
-from deploy_servers.container import ENGINES, INSIDE, Contained, Container, require, run_command, user_of
+from deploy_core.errors import UnavailableError, UsageError
+from deploy_servers.container import ENGINES, INSIDE, Contained, Container, run_command, user_of
 from deploy_servers.ports import free_ports
 
 
@@ -70,9 +70,10 @@ class Settings:
         return Endpoint(dialect, transport, self.host, port, model, None if version is None else str(version), tls)
 
     def contained(self, what: Contained) -> tuple[str, ...]:
-        """Give the engine's command line that runs this. Raises UnavailableError where there is no engine."""
+        """Give the engine's command line that runs this in our container."""
+        assert self.container is not None
         return run_command(
-            require(self.container),
+            self.container,
             what,
             folder=self.folder,
             host=self.host,
@@ -123,8 +124,14 @@ def new_run() -> str:
 
 
 def find_engine(engine: str = "", *, image: str = "", cpus: str = "", memory: str = "") -> Container:
-    """Give the container that a run would have; `engine` (docker, podman) is the first that is there if empty."""
+    """Give the container that a run would have; `engine` (docker, podman) is the first that is there if empty.
+
+    Raises UnavailableError if it is not there.
+    """
     found = next((path for name in ((engine,) if engine else ENGINES) if (path := find_program(name))), "")
+    if not found:
+        none = f"there is no {engine} on the PATH" if engine else "there is neither Docker nor Podman"
+        raise UnavailableError(none, hint="install it, name another by --engine, or serve with --in process")
     return Container(found, user_of(os.getuid(), os.getgid()), image, cpus, memory)
 
 

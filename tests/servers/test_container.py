@@ -8,8 +8,9 @@ import pytest
 
 from deploy_core.device import Device
 from deploy_core.errors import UnavailableError, UsageError
-from deploy_servers.container import Contained, Container, require, run_command
+from deploy_servers.container import Contained, Container, run_command
 from deploy_servers.furnishing import open_to_all
+from deploy_servers.settings import find_engine
 
 FOLDER = Path("/run/deploy-triton-1")
 WHAT = Contained("a/server:1", ("serve", "--port", "80"), {"A": "b c"}, writes=("/tmp", "/logs"), entrypoint="")
@@ -53,10 +54,12 @@ def test_podman_of_an_ordinary_user_keeps_their_number(engine: str, user: str, m
     assert ("--userns=keep-id" in command(Container(engine, user))) is mapped
 
 
-def test_no_engine_is_one_sentence() -> None:
-    for none in (None, Container("", "1:2")):
-        with pytest.raises(UnavailableError, match="neither Docker nor Podman"):
-            require(none)
+def test_no_engine_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/absent")
+    for engine, said in (("", "neither Docker nor Podman"), ("podman", "there is no podman on the PATH")):
+        with pytest.raises(UnavailableError, match=said) as raised:
+            find_engine(engine)
+        assert raised.value.exit_code == 6
 
 
 @pytest.mark.parametrize("text", ["gpu", "cuda:", "cuda:a", "cuda:0,0", "cpu:0", ""])

@@ -14,7 +14,7 @@ from deploy_core.errors import UnavailableError, UsageError
 from deploy_exporters.formats.mar import version_of
 from deploy_model_store import Version
 from deploy_model_store.views import places
-from deploy_servers.container import Contained, own_image, require, run_command
+from deploy_servers.container import Contained, own_image
 from deploy_servers.launch import Launch
 from deploy_servers.settings import Settings
 from deploy_servers.torchserve import log4j, properties
@@ -67,7 +67,7 @@ def _launch(
         folder=settings.folder,
         host=settings.host,
         endpoints=answering,
-        ports=(settings.http_port, settings.grpc_port, *settings.ports),
+        ports=settings.all_ports,
         env={} if settings.container else _env(settings, settings.folder / "tmp", settings.folder / "logs"),
         files={
             properties.FILE: properties.text(settings, options, archives),
@@ -77,7 +77,7 @@ def _launch(
         },
         links={f"{MODELS}/{archive.file}": path for archive, path in links},
         fatal=FATAL,
-        engine=settings.container.engine if settings.container else "",
+        engine=settings.engine,
         writes=(_WRITES,),
         facts={"key_file": str(settings.folder / KEYS)} if options.tokens else {},
         management=_management(settings),
@@ -92,8 +92,7 @@ def linked(versions: Sequence[Version]) -> list[tuple[Archive, Path]]:
 
 def endpoints(name: str, settings: Settings) -> list[Endpoint]:
     """Give where a model answers."""
-    ports = {"rest": settings.http_port, "grpc": settings.grpc_port}
-    return [Endpoint("torchserve", transport, settings.host, ports[transport], name) for transport in TRANSPORTS]
+    return [settings.endpoint("torchserve", transport, name) for transport in TRANSPORTS]
 
 
 def _management(settings: Settings) -> tuple[Endpoint, ...]:
@@ -147,14 +146,7 @@ def _command(settings: Settings, options: Options, archives: Sequence[Archive]) 
         entrypoint="java",
         keeps=(_WRITES,),
     )
-    return run_command(
-        require(settings.container),
-        what,
-        folder=settings.folder,
-        host=settings.host,
-        ports=(settings.http_port, settings.grpc_port, *settings.ports),
-        device=settings.device,
-    )
+    return settings.contained(what)
 
 
 def _arguments(

@@ -11,7 +11,6 @@ from deploy_core.device import Device
 from deploy_model_store import Store, Version
 from deploy_servers import SERVERS
 from deploy_servers import launch as launching
-from deploy_servers.container import Container, require
 from deploy_servers.image import USER, Baking, bake, build, trial, usual_ports
 from deploy_servers.settings import find_engine, prepare
 from deploy_toolkit.flows.judge import Judge
@@ -45,7 +44,6 @@ def plan(request: Request, *, store: Path) -> tuple[Version, Baking]:
     """Say what would be built; builds nothing. Raises UsageError, UnavailableError without an engine."""
     module = SERVERS.load(request.server)
     version = Store(store).resolve(request.name)
-    found = require(find_engine(request.engine))
     http_port, grpc_port, *others = usual_ports(request.server, module.PORTS)
     settings = prepare(
         request.server,
@@ -53,7 +51,7 @@ def plan(request: Request, *, store: Path) -> tuple[Version, Baking]:
         http_port=http_port,
         grpc_port=grpc_port,
         device=Device.parse(request.device),
-        container=Container(found.engine, USER),
+        container=replace(find_engine(request.engine), user=USER),
         options=request.options,
     )
     settings = replace(settings, ports=tuple(others))

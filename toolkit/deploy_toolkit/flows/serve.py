@@ -13,7 +13,7 @@ from deploy_core.errors import DeployError, UsageError
 from deploy_model_store import Store, Version
 from deploy_servers import SERVERS
 from deploy_servers import launch as launching
-from deploy_servers.container import Container, require
+from deploy_servers.container import Container
 from deploy_servers.ending import sweep
 from deploy_servers.launch import Launch, Running
 from deploy_servers.settings import Settings, find_engine, prepare
@@ -155,7 +155,7 @@ def _settings(request: Request, ports: int, store: Path) -> Settings:
 def _container(request: Request) -> Container | None:
     limits = {"image": request.image, "cpus": request.cpus, "memory": request.memory}
     if request.where == "container":
-        return require(find_engine(request.engine, **limits))
+        return find_engine(request.engine, **limits)
     given = [name for name, value in {"engine": request.engine, **limits}.items() if value]
     if given:
         raise UsageError(f"--{given[0]} is for containers", hint="add --in container")
