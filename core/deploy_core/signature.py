@@ -19,6 +19,7 @@ Dim = int | str
 
 BATCH = "batch"
 _SPEC = re.compile(r"^(?P<name>[^:\[\]]+):(?P<dtype>\w+)\[(?P<dims>[^\[\]]*)\]$")
+_DIM = re.compile(r"[0-9]+$|[^\W\d]")
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,12 @@ class TensorSpec:
                 f"{text!r} is not a tensor spec", hint="write NAME:DTYPE[DIM,…], e.g. image:float32[batch,3,64,64]"
             )
         numpy_dtype(match["dtype"])
-        dims = [part.strip() for part in match["dims"].split(",") if part.strip()]
-        return cls(match["name"], match["dtype"], tuple(int(d) if d.isdigit() else d for d in dims))
+        dims = [part.strip() for part in match["dims"].split(",")] if match["dims"].strip() else []
+        if wrong := [dim for dim in dims if not _DIM.match(dim)]:
+            raise UsageError(
+                f"{text!r} has the dimension {wrong[0]!r}", hint="write a number, or a name for any size, e.g. batch"
+            )
+        return cls(match["name"], match["dtype"], tuple(int(d) if d.isdecimal() else d for d in dims))
 
     def conform(self, value: object) -> Array:
         """Give `value` as an array of this dtype and shape. Raises InputError.

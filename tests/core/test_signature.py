@@ -77,7 +77,10 @@ def test_a_spec_is_read_and_written(text: str) -> None:
     assert str(TensorSpec.parse(text)) == text
 
 
-@pytest.mark.parametrize("text", ["image", "image:float32", ":float32[1]", "x:float31[1]"])
+@pytest.mark.parametrize(
+    "text",
+    ["image", "image:float32", ":float32[1]", "x:float31[1]", "x:float32[-1,6]", "x:float32[batch,,6]", "x:float32[?]"],
+)
 def test_a_bad_spec_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         TensorSpec.parse(text)
