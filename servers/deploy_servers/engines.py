@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from threading import Event
-from time import monotonic
+from time import monotonic, sleep
 
 from deploy_core import child
 from deploy_core.errors import UnavailableError
@@ -29,9 +28,9 @@ def require_image(engine: str, image: str, on_event: Callable[[str], None]) -> N
         return
     name = Path(engine).name
     if image.startswith(OWN):
-        raise UnavailableError(
-            f"{name} has no image {image}", hint="`make images` or docker/build builds it (docs/containers.md)"
-        )
+        own = image.removeprefix(OWN).partition(":")[0]
+        hint = f"{'DEVICE=cuda ' if image.endswith('-cuda') else ''}docker/build {own} builds it (docs/containers.md)"
+        raise UnavailableError(f"{name} has no image {image}", hint=hint)
     on_event(f"pulling {image}")
     said = child.output((engine, "pull", "--quiet", image), seconds=_PULL_SECONDS)
     if said.code:
@@ -52,13 +51,13 @@ def remove(engine: str, container: str) -> None:
             raise UnavailableError(
                 f"the container {container} is still there", hint=f"`{Path(engine).name} rm -f {container}` removes it"
             )
-        Event().wait(_PAUSE)
+        sleep(_PAUSE)
 
 
-def _asked(engine: str, *words: str, going: str = "\0") -> str | None:
+def _asked(engine: str, *words: str, going: str | None = None) -> str | None:
     """Give what the engine says, None for what does not exist. Raises UnavailableError if it refuses."""
     said = child.output((engine, *words), seconds=_SECONDS)
-    if said.code == 0 or going in said.err:
+    if said.code == 0 or (going and going in said.err):
         return said.out.strip()
     if any(text in said.err.lower() for text in _ABSENT):
         return None

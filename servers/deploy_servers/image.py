@@ -37,9 +37,10 @@ _BUILD_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class Baking:
-    """An image to be: `launch` is what runs in it, on the ports that its server usually has."""
+    """An image to be, on top of `base`: `launch` is what runs in it, on the ports that its server usually has."""
 
     tag: str
+    base: str
     launch: Launch
     dockerfile: str
     build: tuple[str, ...]
@@ -59,10 +60,12 @@ def bake(launch: Launch, tag: str, *, base: str = "") -> Baking:
     if not _TAG.fullmatch(tag):
         raise UsageError(f"{tag!r} is no name of an image", hint="--tag takes NAME:TAG in small letters")
     what = contained_of(launch.command)
+    start = base or what.image
     return Baking(
         tag=tag,
+        base=start,
         launch=launch,
-        dockerfile=_dockerfile(launch, replace(what, image=base or what.image)),
+        dockerfile=_dockerfile(launch, replace(what, image=start)),
         build=(launch.engine, "build", "--network=none", "--pull=false", f"--tag={tag}", str(launch.folder)),
         run=(launch.engine, "run", "--rm", *_run(launch, what, USER, {port: port for port in launch.ports}), tag),
     )
@@ -71,8 +74,7 @@ def bake(launch: Launch, tag: str, *, base: str = "") -> Baking:
 def build(baking: Baking, on_event: Callable[[str], None]) -> None:
     """Build the image. Raises UnavailableError if the engine cannot."""
     launch = baking.launch
-    base = baking.dockerfile.partition("FROM ")[2].partition("\n")[0]
-    require_image(launch.engine, base, on_event)
+    require_image(launch.engine, baking.base, on_event)
     on_event(f"building {baking.tag}")
     try:
         _fill(baking)

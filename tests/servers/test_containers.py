@@ -165,7 +165,7 @@ def test_an_absent_image_is_one_sentence(engine: str, store: Store) -> None:
     own = planned(store, "linear@1", image="deploy-toolkit/embedded:never-built")
     with pytest.raises(UnavailableError, match=r"^docker has no image deploy-toolkit/embedded:never-built$") as raised:
         running(own, accept=lambda predictor: None, timeout=60).__enter__()
-    assert "make images" in raised.value.hint
+    assert "docker/build embedded builds it" in raised.value.hint
     # A name that is no address: nothing is asked for over the network.
     foreign = planned(store, "linear@1", image="127.0.0.1:9/nobody/nothing:1")
     with pytest.raises(UnavailableError, match=r"has no image 127.0.0.1:9/nobody/nothing:1 and cannot pull it: "):

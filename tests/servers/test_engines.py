@@ -33,6 +33,18 @@ def test_an_image_that_is_there_is_not_pulled(script: Script, tmp_path: Path) ->
     assert (tmp_path / "calls").read_text() == "image inspect --format={{.Id}} a/b:1\n"
 
 
+@pytest.mark.parametrize(
+    ("image", "hint"),
+    [("triton:1", "docker/build triton builds it"), ("embedded:1-cuda", "DEVICE=cuda docker/build embedded builds it")],
+)
+def test_an_image_of_ours_is_built_and_never_pulled(script: Script, tmp_path: Path, image: str, hint: str) -> None:
+    engine = script('echo "Error: No such image" >&2; exit 1')
+    with pytest.raises(UnavailableError, match=f"docker has no image deploy-toolkit/{image}") as raised:
+        engines.require_image(engine, f"deploy-toolkit/{image}", lambda event: None)
+    assert raised.value.hint.startswith(hint)
+    assert (tmp_path / "calls").read_text().count("\n") == 1
+
+
 def test_an_image_is_pulled_where_that_goes(script: Script, tmp_path: Path) -> None:
     events: list[str] = []
     engine = script('[ "$1" = pull ] && exit 0; echo "Error: No such image: a/b:1" >&2; exit 1')

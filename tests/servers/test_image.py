@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version as installed
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,7 @@ def test_compose_publishes_on_this_machine_only_and_locks_every_service_in() -> 
         assert service["read_only"], name
         assert service["user"] != "root", name
         assert not re.match(r"[^/]*[.:][^/]*/", service["image"]), name
+        assert "DEPLOY_VERSION" not in service["image"] or f":-{installed('deploy-toolkit')}}}" in service["image"]
     targets = {
         target.partition(":")[0] for job in scraped for part in job["static_configs"] for target in part["targets"]
     }
