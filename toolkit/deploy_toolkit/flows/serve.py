@@ -18,6 +18,7 @@ from deploy_servers.ending import sweep
 from deploy_servers.launch import Launch, Running
 from deploy_servers.settings import Settings, find_engine, prepare
 from deploy_toolkit.flows.judge import Judge
+from deploy_toolkit.flows.store import models
 from deploy_toolkit.output import OnEvent, silent
 
 START_SECONDS = 120.0
@@ -59,10 +60,7 @@ class Prepared:
 def versions(names: tuple[str, ...], store: Path) -> tuple[Version, ...]:
     """Resolve NAME[@…], each version once; without names, the newest of every model. Raises UsageError."""
     shelf = Store(store)
-    found = {str(version): version for version in map(shelf.resolve, names or tuple(shelf.names()))}
-    if not found:
-        raise UsageError(f"the store {store} holds no model", hint="deploy export SOURCE --to onnx stores one")
-    return tuple(found.values())
+    return tuple({str(version): version for version in map(shelf.resolve, names or models(shelf))}.values())
 
 
 def plan(request: Request, *, store: Path) -> Launch:

@@ -116,7 +116,7 @@ def version_json(version: Version) -> dict[str, Any]:
 
 
 def verify(store: Path, names: tuple[str, ...]) -> Verification:
-    """Compare the files of the named versions, else of all, with what was published."""
+    """Compare the files of the named versions, else of all, with what was published. Raises UsageError if there is none."""
     shelf = Store(store)
     places = [shelf.locate(name) for name in names] if names else _all(shelf)
     return Verification(tuple((name, number, shelf.verify(name, number)) for name, number in places))
@@ -158,5 +158,13 @@ def aliases_json(found: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     }
 
 
+def models(shelf: Store) -> list[str]:
+    """Give the models of a store. Raises UsageError if it has none: a store that is not there is not all right."""
+    found = shelf.names()
+    if not found:
+        raise UsageError(f"the store {shelf.root} holds no model", hint="deploy export SOURCE --to onnx stores one")
+    return found
+
+
 def _all(shelf: Store) -> list[tuple[str, int]]:
-    return [(name, number) for name in shelf.names() for number in shelf.versions(name)]
+    return [(name, number) for name in models(shelf) for number in shelf.versions(name)]

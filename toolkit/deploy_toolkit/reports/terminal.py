@@ -156,7 +156,7 @@ def verification(result: Verification) -> RenderableType:
     for name, number, damages in result.found:
         told = [f"{damage.file} is {damage.problem}" for damage in damages] or ["as published"]
         lines += [f"{name}@{number}: {text}" for text in told]
-    return Text("\n".join(lines) or "the store holds no model")
+    return Text("\n".join(lines))
 
 
 def formats(rows: Sequence[Cell], *, every: bool = False) -> RenderableType:
