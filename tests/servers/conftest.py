@@ -24,7 +24,7 @@ from deploy_model_store import Store, Version
 from deploy_servers.embedded.batching import Runnable
 from deploy_servers.embedded.parse import Limits
 from deploy_servers.embedded.rest import RestTable
-from deploy_servers.embedded.service import Model, ServeOptions, Tables, serve
+from deploy_servers.embedded.service import Fleet, Model, ServeOptions, Tables, serve
 
 WEIGHTS = np.array([1.0, 10.0, 100.0], dtype=np.float32)
 SIGNATURE = Signature(
@@ -165,7 +165,8 @@ class Running:
     async def _main(self) -> bool:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         model = Model(Served("toy", 1, SIGNATURE, "toy", ("stable",)), Runnable(self.toy))
-        return await serve([model], toy_tables(self.asked), self._settings, ready=self._note, stop=self._stop)
+        fleet = Fleet([model], threads=2)
+        return await serve(fleet, toy_tables(self.asked), self._settings, ready=self._note, stop=self._stop)
 
     def _note(self, http: int, grpc: int) -> None:
         self.http, self.grpc = http, grpc

@@ -11,15 +11,15 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import uvloop
 
 from deploy_core.device import Device
 from deploy_core.errors import DeployError
+from deploy_model_store import Store
 from deploy_servers.embedded import listing, models, tables, watching
 from deploy_servers.embedded.parse import Limits
-from deploy_servers.embedded.service import Fleet, Model, ServeOptions, Tables, serve_fleet, stop_on_signals
+from deploy_servers.embedded.service import Fleet, Model, ServeOptions, Tables, serve, stop_on_signals
 
 
 def main() -> int:
@@ -35,22 +35,17 @@ def main() -> int:
 
 
 def _loaded(arguments: argparse.Namespace) -> list[Model]:
-    if arguments.models is not None:
-        return [_load(arguments, listed) for listed in listing.read(arguments.models)]
-    return models.load_all(arguments.store, arguments.names, **_ways(arguments))
+    if arguments.models is None:
+        wanted = models.listed(Store(arguments.store), arguments.names)
+    else:
+        wanted = listing.read(arguments.models)
+    return [_load(arguments, one) for one in wanted]
 
 
-def _load(arguments: argparse.Namespace, listed: listing.Listed) -> Model:
-    return models.load_listed(arguments.store, listed, **_ways(arguments))
-
-
-def _ways(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "threads": arguments.threads,
-        "parallel": arguments.parallel,
-        "wanted": arguments.artifact,
-        "device": Device.parse(arguments.device),
-    }
+def _load(arguments: argparse.Namespace, one: listing.Listed) -> Model:
+    device = Device.parse(arguments.device)
+    how = models.Loading(arguments.threads, arguments.parallel, arguments.artifact, device)
+    return models.load(Store(arguments.store), one, how)
 
 
 async def _serve(loaded: list[Model], arguments: argparse.Namespace) -> bool:
@@ -58,7 +53,6 @@ async def _serve(loaded: list[Model], arguments: argparse.Namespace) -> bool:
         host=arguments.host,
         http_port=arguments.http_port,
         grpc_port=arguments.grpc_port,
-        threads=arguments.parallel,
         grace=arguments.grace,
         limits=Limits(body=arguments.max_request_bytes),
     )
@@ -70,9 +64,9 @@ async def _serve(loaded: list[Model], arguments: argparse.Namespace) -> bool:
 
     stop = asyncio.Event()
     stop_on_signals(stop, _say)
-    fleet = Fleet(loaded, threads=settings.threads)
+    fleet = Fleet(loaded, threads=arguments.parallel)
     async with _watching(arguments, fleet):
-        drained = await serve_fleet(fleet, _spoken(arguments), settings, ready=ready, stop=stop)
+        drained = await serve(fleet, _spoken(arguments), settings, ready=ready, stop=stop)
     _say("stopped: every request was answered" if drained else "stopped: some requests took too long and were cut")
     return drained
 

@@ -28,7 +28,7 @@ from deploy_servers.embedded.monitoring import monitored
 from deploy_servers.embedded.reloading import reloadable
 from deploy_servers.embedded.rest import RestTable
 from deploy_servers.embedded.servables import Wanted, read_models, text_file
-from deploy_servers.embedded.service import Fleet, Model, ServeOptions, Tables, serve_fleet, stop_on_signals
+from deploy_servers.embedded.service import Fleet, Model, ServeOptions, Tables, serve, stop_on_signals
 from deploy_servers.tfserving import batching
 from deploy_servers.tfserving.flags import FLAGS, check_value, closest
 
@@ -138,7 +138,7 @@ async def _serve(
     looking = [asyncio.create_task(looks) for looks in _looks(keeping, wanted, chosen)]
     for task in looking:
         task.add_done_callback(lambda task: stop.set())  # a server that no longer looks is not to seem well
-    drained = await serve_fleet(keeping.fleet, reloadable(tables, keeping.become), settings, ready=ready, stop=stop)
+    drained = await serve(keeping.fleet, reloadable(tables, keeping.become), settings, ready=ready, stop=stop)
     for task in looking:
         if task.done():
             task.result()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
 from deploy_core.device import CPU, Device
 from deploy_core.errors import UnavailableError
@@ -11,62 +11,47 @@ from deploy_core.signature import BATCH
 from deploy_dialects.wire import Served
 from deploy_model_store import Store, Version
 from deploy_servers.embedded.batching import MAX_ROWS, Runnable
-from deploy_servers.embedded.listing import Listed
-from deploy_servers.embedded.runtimes import choose, versions_of
+from deploy_servers.embedded.listing import Listed, labelled
+from deploy_servers.embedded.runtimes import choose
 from deploy_servers.embedded.service import Model
 
 
-def load(
-    version: Version,
-    *,
-    labels: Sequence[str] = (),
-    threads: int = 1,
-    parallel: int = 1,
-    wanted: str = "",
-    device: Device = CPU,
-) -> Model:
+@dataclass(frozen=True)
+class Loading:
+    """How versions are loaded: threads of one prediction, how many run at the same time, which artifact (empty: the best)."""
+
+    threads: int = 1
+    parallel: int = 1
+    artifact: str = ""
+    device: Device = CPU
+
+
+def listed(store: Store, references: Sequence[str]) -> tuple[Listed, ...]:
+    """List what `NAME[@VERSION|@ALIAS]` mean, or without any the whole store. Raises UsageError, UnavailableError if that is nothing."""
+    if references:
+        versions = list({str(version): version for version in map(store.resolve, references)}.values())
+    else:
+        versions = [store.version(name, number) for name in store.names() for number in store.versions(name)]
+    if not versions:
+        raise UnavailableError(
+            f"the store {store.root} holds nothing to serve", hint="put a model there by `deploy export`"
+        )
+    return labelled(versions, {version.name: store.aliases(version.name) for version in versions})
+
+
+def load(store: Store, listed: Listed, how: Loading) -> Model:
     """Load the best artifact of a version. Raises TamperedError if it is not what was published."""
     from deploy_exporters.formats import load as load_artifact
 
-    artifact, runtime = choose(version, wanted)
+    version = store.version(listed.name, listed.version)
+    artifact, runtime = choose(version, how.artifact)
     version.require_intact(artifact)
-    predictor = load_artifact(artifact, threads=threads, device=device)
-    served = Served(version.name, version.number, artifact.signature, runtime.platform, tuple(labels))
-    return Model(served, Runnable(predictor, parallel if runtime.parallel else 1, _most_rows(version)))
+    predictor = load_artifact(artifact, threads=how.threads, device=how.device)
+    served = Served(version.name, version.number, artifact.signature, runtime.platform, listed.labels or ())
+    return Model(served, Runnable(predictor, how.parallel if runtime.parallel else 1, _most_rows(version)))
 
 
 def _most_rows(version: Version) -> int:
     """Give how many rows may be joined: beyond the range that was promised nothing is proved."""
     _, most = version.agreement.get("promised", {}).get("ranges", {}).get(BATCH, (1, MAX_ROWS))
     return min(int(most), MAX_ROWS)
-
-
-def load_listed(
-    store_root: Path, listed: Listed, *, threads: int, parallel: int, wanted: str = "", device: Device = CPU
-) -> Model:
-    """Load what the file of a running server lists."""
-    version = Store(store_root).version(listed.name, listed.version)
-    labels = listed.labels or ()
-    return load(version, labels=labels, threads=threads, parallel=parallel, wanted=wanted, device=device)
-
-
-def load_all(
-    store_root: Path,
-    references: Sequence[str],
-    *,
-    threads: int,
-    parallel: int,
-    wanted: str = "",
-    device: Device = CPU,
-) -> list[Model]:
-    """Load what a server is to serve. Raises UsageError if that is nothing."""
-    store = Store(store_root)
-    models = []
-    for version in versions_of(store, references):
-        labels = [label for label, number in store.aliases(version.name).items() if number == version.number]
-        models.append(load(version, labels=labels, threads=threads, parallel=parallel, wanted=wanted, device=device))
-    if not models:
-        raise UnavailableError(
-            f"the store {store.root} holds nothing to serve", hint="put a model there by `deploy export`"
-        )
-    return models

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from deploy_core.artifact import Artifact
 from deploy_core.errors import UnavailableError
-from deploy_model_store import Store, Version
+from deploy_model_store import Version
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,11 @@ RUNTIMES = (
 )
 
 
-def versions_of(store: Store, references: Sequence[str]) -> list[Version]:
-    """Give the versions that `NAME[@VERSION|@ALIAS]` mean, or without any the whole store. Raises UsageError."""
-    if references:
-        found = {str(version): version for version in map(store.resolve, references)}
-        return list(found.values())
-    return [store.version(name, number) for name in store.names() for number in store.versions(name)]
-
-
 def choose(version: Version, wanted: str = "", *, anywhere: bool = False) -> tuple[Artifact, Runtime]:
     """Give the artifact to serve, `wanted` by name or the one of the best installed runtime, and what runs it.
 
-    With `anywhere` it is the best runtime, installed here or not: the server is to run elsewhere. Raises UsageError if there is no such artifact, UnavailableError if no installed runtime runs one.
+    With `anywhere` it is the best runtime, installed here or not: the server is to run elsewhere. Raises UsageError if
+    there is no such artifact, UnavailableError if no installed runtime runs one.
     """
     known = {runtime.format: runtime for runtime in RUNTIMES}
     if wanted:

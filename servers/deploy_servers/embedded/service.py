@@ -68,24 +68,11 @@ class ServeOptions:
     host: str = "127.0.0.1"
     http_port: int = 0
     grpc_port: int = 0
-    threads: int = 2  # predictions that run at the same time
     grace: float = 10.0
     limits: Limits = field(default_factory=Limits)
 
 
 async def serve(
-    models: Sequence[Model],
-    tables: Tables,
-    settings: ServeOptions,
-    *,
-    ready: Callable[[int, int], None],
-    stop: asyncio.Event,
-) -> bool:
-    """Serve until `stop`; call `ready(http port, gRPC port)` when both listen; tell whether all requests were answered."""
-    return await serve_fleet(Fleet(models, threads=settings.threads), tables, settings, ready=ready, stop=stop)
-
-
-async def serve_fleet(
     fleet: Fleet,
     tables: Tables,
     settings: ServeOptions,
@@ -93,7 +80,10 @@ async def serve_fleet(
     ready: Callable[[int, int], None],
     stop: asyncio.Event,
 ) -> bool:
-    """Serve as `serve` does, by a fleet that its owner may change meanwhile."""
+    """Serve until `stop`, by a fleet that its owner may change meanwhile; tell whether all requests were answered.
+
+    `ready(http port, gRPC port)` is called when both listen.
+    """
     desk = Desk(fleet.plane, fleet.batcher)
     http = HttpListener(RestService(desk, tables.rest), host=settings.host, limits=settings.limits)
     try:
