@@ -2,6 +2,7 @@
 
 from deploy_agreement.comparison import BATCHES, batches_for, compare
 from deploy_agreement.degradation import COLLAPSED, DEGRADED, Degradation, OutputDegradation
+from deploy_agreement.given import Given
 from deploy_agreement.inputs import batches_like, enough_rows, golden_inputs, same_inputs
 from deploy_agreement.limits import ANY, Tolerance, tolerance
 from deploy_agreement.quantised import measured, tolerances, with_degradation
@@ -16,6 +17,7 @@ __all__ = [
     "DEGRADED",
     "Agreement",
     "Degradation",
+    "Given",
     "Noise",
     "OutputAgreement",
     "OutputDegradation",

@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from deploy_agreement import Agreement, Noise, Problem, compare, failed
+from deploy_agreement import Agreement, Given, Noise, Problem, compare, failed
 from deploy_core.errors import DeployError, UsageError
 from deploy_core.signature import Array, Signature, Tensors, TensorSpec
 
 Body = tuple[bytes, str]  # what is sent, and its content type
 _JSON = "application/json"
 _NUMBERS = "numbers"
+_SPEC = TensorSpec(_NUMBERS, "float32", ("batch",))
+_SIGNATURE = Signature((_SPEC,), (_SPEC,))
 
 
 def body_of(path: Path) -> Body:
@@ -56,7 +58,7 @@ def compared(subject: str, wanted: Sequence[bytes], got: Sequence[bytes], noise:
         )
         return Agreement(subject, problems=(empty,), rows=len(wanted))
     right, given = ({_NUMBERS: each.numbers.astype(np.float32)} for each in (want, have))  # as models compute them
-    row = compare(subject, right, _Given(given), right, noise=noise, batches=())
+    row = compare(subject, right, Given(_SIGNATURE, given), right, noise=noise, batches=())
     return replace(row, rows=len(wanted))
 
 
@@ -86,24 +88,6 @@ class _Parts:
         found: list[float] = []
         rest = [_without_numbers(_read(answer), found) for answer in answers]
         return cls(np.asarray(found, dtype=np.float64), repr(rest))
-
-
-@dataclass(frozen=True)
-class _Given:
-    """A Predictor that has its answer already."""
-
-    answer: Tensors
-
-    @property
-    def signature(self) -> Signature:
-        spec = TensorSpec(_NUMBERS, "float32", ("batch",))
-        return Signature((spec,), (spec,))
-
-    def predict(self, inputs: Tensors) -> Tensors:
-        return self.answer
-
-    def close(self) -> None:
-        pass
 
 
 def _read(answer: bytes) -> Any:

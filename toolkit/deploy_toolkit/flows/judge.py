@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deploy_agreement import Noise, compare
+from deploy_agreement import compare
 from deploy_core.endpoint import Endpoint
 from deploy_core.predictor import Predictor
 from deploy_model_store import Version
@@ -27,7 +27,7 @@ class Judge:
         version = self._version_of(predictor.endpoint)  # type: ignore[attr-defined]  # running() judges clients
         golden = version.golden
         measured = noise_of(golden)
-        rule = self._rule(version, measured)
+        rule = rule_of(version, self._artifact)
         row = compare(
             "endpoint",
             golden.outputs,
@@ -40,12 +40,15 @@ class Judge:
         )
         return None if row.ok else row.why
 
-    def _rule(self, version: Version, measured: Noise) -> degradation.Rule:
-        if not self._artifact:
-            return degradation.Rule()
-        return degradation.stored_rule(version, version.artifact(self._artifact), version.golden.outputs, measured)
-
     def _version_of(self, endpoint: Endpoint) -> Version:
         if endpoint.version is not None:
             return self._served[endpoint.model, endpoint.version]
         return next(version for (name, _), version in self._served.items() if name == endpoint.model)
+
+
+def rule_of(version: Version, artifact: str) -> degradation.Rule:
+    """Give the rule for the answers of a server that was asked for `artifact`, empty for the usual one."""
+    if not artifact:
+        return degradation.Rule()
+    golden = version.golden
+    return degradation.stored_rule(version, version.artifact(artifact), golden.outputs, noise_of(golden))
