@@ -334,6 +334,13 @@ def _containers() -> frozenset[str]:
     return frozenset(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split())
 
 
+def _hear_all() -> None:
+    """Have the servers hear Ctrl-C and SIGHUP, which they would ignore if we do, as `nohup` and a shell's `&` have it."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *told: None)  # we go on, and what is started begins with the usual
+
+
 def _exported(folder: Path) -> Path:
     """A store with two versions of the smallest example, in all formats that servers want."""
     source = Path(__file__).parents[1] / "examples" / "simplenet.py"
@@ -355,6 +362,7 @@ def main() -> int:
     parser.add_argument("--parallel", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="one cycle of the most important deaths")
     given = parser.parse_args()
+    _hear_all()
     with tempfile.TemporaryDirectory(prefix="dc-store-") as folder:
         store = given.store or _exported(Path(folder))
         ways = [Way(server, store, given.model, given.where) for server in given.server.split(",")]
