@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import tempfile
 import threading
@@ -15,14 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from deploy_core import child, usage
+from deploy_core import messages, usage
 from deploy_core.errors import DeployError, ExportError
-from deploy_exporters import messages
 
-# The worker searches for modules where its parent does, whatever folder it is started in.
-_CODE = (
-    "import sys; sys.path[:] = sys.argv[2:]; from deploy_exporters.worker_process import main; main(int(sys.argv[1]))"
-)
 # The hash seed: TorchScript writes sets in their order, and the same model should give the same bytes.
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"}
 _SHARE = 0.8  # of the machine's memory: beyond, it begins to kill or to swap what others run
@@ -47,22 +41,10 @@ class Worker:
         self._limits = (cpu_seconds, wall_seconds)
         self._memory = memory
         self._lock = threading.Lock()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            search = [os.path.abspath(folder) for folder in sys.path]  # noqa: PTH100  Path("") is "."; so is abspath("")
-            command = [sys.executable, "-P", "-c", _CODE, str(theirs.fileno()), *search]
-            self._connection = ours
-            try:
-                self.child = child.start(
-                    f"worker {kind}",
-                    command,
-                    log=log,
-                    env={**ENVIRONMENTS[kind], "TMPDIR": temporary},
-                    pass_fds=(theirs.fileno(),),
-                )
-            except BaseException:
-                ours.close()
-                raise
+        environment = {**ENVIRONMENTS[kind], "TMPDIR": temporary}
+        self.child, self._connection = messages.worker(
+            f"worker {kind}", "deploy_exporters.worker_process", log=log, env=environment
+        )
 
     @property
     def alive(self) -> bool:

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
+from deploy_core import messages
 from deploy_core.errors import DeployError, reason
-from deploy_exporters import messages
 
 _HEAVY = ("torch", "tensorflow", "onnxruntime")
 

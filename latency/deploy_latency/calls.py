@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -10,8 +11,8 @@ class Call:
     """One request; times are seconds on the run's clock.
 
     `intended` is when the schedule wanted it to leave, `fired` when the generator took it up, `sent` when its bytes went to
-    the socket (it may wait for a free connection before), `done` when its answer was complete. `error` is empty for an
-    answer that the protocol calls good, else a short text without anything that differs from call to call.
+    the socket (it may wait for a free connection before; infinite until then), `done` when its answer was complete. `error`
+    is empty for an answer that the protocol calls good, else a short text without anything that differs from call to call.
     """
 
     __slots__ = ("body", "done", "error", "fired", "headers", "intended", "request", "sent", "wire")
@@ -20,7 +21,7 @@ class Call:
         self.request = request  # its index in `Load.requests`
         self.intended = intended
         self.fired = fired
-        self.sent = fired
+        self.sent = math.inf
         self.done = 0.0
         self.error = ""
         self.headers: Mapping[str, str] = {}  # of the answer; trailing metadata, too

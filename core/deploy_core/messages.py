@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import socket
 import struct
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from deploy_core import child
+
+# The worker searches for modules where its parent does, whatever folder it is started in.
+_CODE = "import sys; sys.path[:] = sys.argv[3:]; from importlib import import_module; import_module(sys.argv[1]).main(int(sys.argv[2]))"
 _LENGTH = struct.Struct("!Q")
 _CHUNK = 1 << 20
 _TICK = 0.1  # seconds between two looks at who is waited for
 
 
 def _nothing() -> None: ...
+
+
+def worker(what: str, module: str, *, log: Path, env: Mapping[str, str]) -> tuple[child.Child, socket.socket]:
+    """Start a Python process that calls `main` of the module with the number of a socket, the other end of which is given.
+
+    Raises UnavailableError.
+    """
+    ours, theirs = socket.socketpair()
+    with theirs:
+        search = [os.path.abspath(folder) for folder in sys.path]  # noqa: PTH100  Path("") is "."; so is abspath("")
+        command = [sys.executable, "-P", "-c", _CODE, module, str(theirs.fileno()), *search]
+        try:
+            return child.start(what, command, log=log, env=env, pass_fds=(theirs.fileno(),)), ours
+        except BaseException:
+            ours.close()
+            raise
 
 
 def pack(message: object) -> bytes:
