@@ -64,7 +64,10 @@ class Launch:
 
 
 class Running:
-    """A started server; `launch` is what it would be started from again, `accept` says what is wrong with its answers."""
+    """A started server; `launch` is what it would be started from again, `accept` says what is wrong with its answers.
+
+    `started_at` is when its process was last started, on the monotonic clock.
+    """
 
     def __init__(self, launch: Launch, accept: Accept, record: Path, on_event: OnEvent) -> None:
         self.launch = launch
@@ -103,6 +106,7 @@ class Running:
             require_free(self.launch.host, port)
         with postponed():
             _furnish(self.launch)
+            self.started_at = time.monotonic()
             self.process = child.start(
                 str(self.launch),
                 self.launch.command,

@@ -15,7 +15,7 @@ from deploy_servers import SERVERS
 from deploy_servers import launch as launching
 from deploy_servers.container import Container
 from deploy_servers.ending import sweep
-from deploy_servers.launch import Launch, Running
+from deploy_servers.launch import Accept, Launch, Running
 from deploy_servers.settings import Settings, find_engine, prepare
 from deploy_toolkit.flows.judge import Judge
 from deploy_toolkit.flows.store import models
@@ -85,10 +85,10 @@ def serving(request: Request, *, store: Path, on_event: OnEvent = silent) -> Abs
 
 
 @contextmanager
-def started(what: Prepared, *, on_event: OnEvent = silent) -> Generator[Running]:
-    """Start what was prepared, as `serving` does."""
+def started(what: Prepared, *, on_event: OnEvent = silent, accept: Accept | None = None) -> Generator[Running]:
+    """Start what was prepared, as `serving` does; `accept` judges it instead of its golden outputs alone."""
     sweep()
-    judge = Judge(what.versions, what.request.options.get("artifact", ""))
+    judge = accept or Judge(what.versions, what.request.options.get("artifact", ""))
     facts = {"is_command": what.request.is_command}
     with launching.running(what.launch, accept=judge, timeout=START_SECONDS, on_event=on_event, facts=facts) as running:
         yield running

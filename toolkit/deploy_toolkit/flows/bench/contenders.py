@@ -1,0 +1,155 @@
+"""Who is measured: endpoints that somebody runs, and those of servers that are started for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from deploy_clients import connect
+from deploy_core.endpoint import Endpoint
+from deploy_core.errors import UsageError
+from deploy_core.predictor import Predictor
+from deploy_dialects.tables import DIALECTS
+from deploy_latency.load import Target
+from deploy_model_store import Store, Version
+from deploy_servers.launch import Running
+from deploy_toolkit.flows import serve, subjects
+from deploy_toolkit.flows.bench import questions
+from deploy_toolkit.flows.bench.questions import Questions
+from deploy_toolkit.flows.bench.request import SERVER, Request
+from deploy_toolkit.flows.judge import Judge
+from deploy_toolkit.output import OnEvent
+
+
+@dataclass(frozen=True)
+class Started:
+    """A server of ours: `cold_start` is seconds from the start of its process to its first right answer."""
+
+    running: Running
+    cold_start: float
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One endpoint with what it is asked; `server` is None for one that somebody else runs."""
+
+    name: str
+    questions: Questions
+    target: Target
+    server: Started | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def contenders(request: Request, store: Path, on_event: OnEvent) -> Generator[tuple[Contender, ...]]:
+    """Start what has to be started, and give everything that is measured over a wire."""
+    shelf = Store(store)
+    named = [subjects.find(text, shelf) for text in request.subjects]
+    if files := [one for one in named if isinstance(one, Path)]:
+        raise UsageError(f"{files[0]} is a file", hint="deploy export stores it, then name it; or name an endpoint")
+    servers = request.servers or (() if request.runtimes else (SERVER,))
+    versions = [one for one in named if isinstance(one, Version)]
+    with ExitStack() as stack:
+        found = [each for one in named if isinstance(one, Endpoint) for each in _of_endpoint(one, shelf, request)]
+        for version, server in product(versions, servers):
+            started = stack.enter_context(_started(version, server, request, store, on_event))
+            found += _of_server(version, server, started, request)
+        yield tuple(found)
+
+
+@contextmanager
+def _started(version: Version, server: str, request: Request, store: Path, on_event: OnEvent) -> Generator[Started]:
+    prepared = serve.prepared(serve.Request((str(version),), server, options=request.options), store=store)
+    judge = _FirstRight(Judge(prepared.versions, request.options.get("artifact", "")))
+    with serve.started(prepared, on_event=on_event, accept=judge) as running:
+        yield Started(running, judge.at - running.started_at)
+
+
+class _FirstRight:
+    """A judge that notes when it first found nothing wrong."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self.at = float("nan")
+
+    def __call__(self, predictor: Predictor) -> str | None:
+        wrong = self._judge(predictor)
+        if wrong is None and self.at != self.at:
+            self.at = time.monotonic()
+        return wrong
+
+
+def _of_server(version: Version, server: str, started: Started, request: Request) -> Iterator[Contender]:
+    for endpoint in _wanted(server, started.running.endpoints, request):
+        for batch in request.batches:
+            if request.inputs is None:
+                asked = questions.of_version(version, batch, request.options.get("artifact", ""))
+            else:
+                asked = _of_users(endpoint, request, batch)
+            name = f"{version} {server} {endpoint.dialect}+{endpoint.transport}"
+            facts = {"server": server, "model": str(version)}
+            yield _contender(name, endpoint, asked, batch, request, facts, started)
+
+
+def _of_endpoint(endpoint: Endpoint, shelf: Store, request: Request) -> Iterator[Contender]:
+    for batch in request.batches:
+        if request.inputs is None:
+            asked = questions.of_version(_behind(endpoint, shelf), batch, request.options.get("artifact", ""))
+        else:
+            asked = _of_users(endpoint, request, batch)
+        yield _contender(str(endpoint), endpoint, asked, batch, request, {}, None)
+
+
+def _contender(
+    name: str,
+    endpoint: Endpoint,
+    asked: Questions,
+    batch: int,
+    request: Request,
+    facts: Mapping[str, Any],
+    started: Started | None,
+) -> Contender:
+    dialect = DIALECTS.load(f"{endpoint.dialect}+{endpoint.transport}")
+    requests = tuple(dialect.encode(endpoint, asked.signature, each, binary=request.binary) for each in asked.inputs)
+    told = {"dialect": endpoint.dialect, "transport": endpoint.transport, "batch": batch, "binary": request.binary}
+    parts = (name, "binary" if request.binary else "", f"batch {batch}" if len(request.batches) > 1 else "")
+    target = Target(endpoint, requests, request.headers, request.tls)
+    return Contender(" ".join(filter(None, parts)), asked, target, started, {**facts, **told})
+
+
+def _of_users(endpoint: Endpoint, request: Request, batch: int) -> Questions:
+    assert request.inputs is not None
+    with connect(endpoint, timeout=request.load.timeout, headers=request.headers, tls=request.tls) as client:
+        return questions.of_inputs(client, request.inputs, batch)
+
+
+def _behind(endpoint: Endpoint, shelf: Store) -> Version:
+    """Give the stored version that an endpoint serves, as far as its URL says. Raises UsageError if none is stored."""
+    if endpoint.model not in shelf.names():
+        raise UsageError(
+            f"nothing is known to ask {endpoint}: the store {shelf.root} has no {endpoint.model!r}",
+            hint="give --inputs FILE.npz, or the --store that it is served from",
+        )
+    return shelf.resolve(f"{endpoint.model}@{endpoint.version}" if endpoint.version else endpoint.model)
+
+
+def _wanted(server: str, endpoints: Iterable[Endpoint], request: Request) -> list[Endpoint]:
+    known = list(endpoints)
+    dialects = request.dialects or (known[0].dialect,)
+    found = [
+        endpoint
+        for transport in request.transports
+        for endpoint in known
+        if endpoint.transport == transport and endpoint.dialect in dialects
+    ]
+    if not found:
+        raise UsageError(
+            f"{server} speaks no {' or '.join(dialects)} over {' or '.join(request.transports)}",
+            hint=f"it answers at {', '.join(map(str, known))}",
+        )
+    return found
