@@ -18,6 +18,11 @@ _SECRET = re.compile(r"://[^/]*@")
 _HINT = "write DIALECT+rest|grpc[s]://HOST:PORT/MODEL[@VERSION|@LABEL], e.g. tfserving+grpc://127.0.0.1:8500/simplenet"
 
 
+def address_of(host: str, port: int) -> str:
+    """Give HOST:PORT as URLs have it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """One model on one server in one dialect over one transport; `version` is an integer's digits or a label.
@@ -42,7 +47,7 @@ class Endpoint:
     @property
     def address(self) -> str:
         """HOST:PORT."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return address_of(self.host, self.port)
 
     @property
     def label(self) -> str | None:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from deploy_core.device import CPU, Device
+from deploy_core.endpoint import address_of
 
 ENGINES = ("docker", "podman")
 OWN = "deploy-toolkit/"  # images of this name are built where they are used
@@ -58,11 +59,10 @@ def run_command(
 
     Inside and outside the ports have the same numbers, so that what a server is told is what its clients use.
     """
-    shown = f"[{host}]" if ":" in host else host
     parts = [container.engine, "run", "--rm", f"--name={folder.name}", "--label=deploy-toolkit", *locked(container)]
     parts += [f"--tmpfs={path}" for path in what.writes]
     parts += [f"--volume={folder}:{INSIDE}:ro", *(f"--volume={folder}/{name}:{INSIDE}/{name}" for name in what.keeps)]
-    parts += [*(f"--publish={shown}:{port}:{port}" for port in ports)]
+    parts += [*(f"--publish={address_of(host, port)}:{port}" for port in ports)]
     parts += [f"--{name}={value}" for name, value in (("cpus", container.cpus), ("memory", container.memory)) if value]
     parts += [f"--shm-size={what.shm}"] if what.shm else []
     parts += _gpus(container.engine, device)

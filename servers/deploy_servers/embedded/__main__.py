@@ -15,6 +15,7 @@ from pathlib import Path
 import uvloop
 
 from deploy_core.device import Device
+from deploy_core.endpoint import address_of
 from deploy_core.errors import DeployError
 from deploy_model_store import Store
 from deploy_servers.embedded import listing, models, tables, watching
@@ -57,10 +58,11 @@ async def _serve(loaded: list[Model], arguments: argparse.Namespace) -> bool:
         limits=Limits(body=arguments.max_request_bytes),
     )
     names = ", ".join(f"{model.served.name}@{model.served.version} ({model.served.platform})" for model in loaded)
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    host = settings.host
 
     def ready(http_port: int, grpc_port: int) -> None:
-        _say(f"ready: REST on http://{host}:{http_port}, gRPC on {host}:{grpc_port}: {names}")
+        rest, grpc = address_of(host, http_port), address_of(host, grpc_port)
+        _say(f"ready: REST on http://{rest}, gRPC on {grpc}: {names}")
 
     stop = asyncio.Event()
     stop_on_signals(stop, _say)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy_core.errors import UsageError
-from deploy_model_store import Version
+from deploy_model_store import Store, Version
 
 FILE = "models.json"
 SCHEMA = "deploy/embedded-models/1"
@@ -55,8 +55,9 @@ def read(path: Path) -> tuple[Listed, ...]:
         raise UsageError(f"{path} does not list models: {error}", hint=f"its schema is {SCHEMA}") from error
 
 
-def labelled(versions: Sequence[Version], aliases: Mapping[str, Mapping[str, int]]) -> tuple[Listed, ...]:
-    """List versions with the labels that the aliases of their models stand for."""
+def labelled(versions: Sequence[Version], store: Store) -> tuple[Listed, ...]:
+    """List versions with the aliases that stand for them in the store as labels."""
+    aliases = {name: store.aliases(name) for name in {version.name for version in versions}}
     return tuple(
         Listed(
             version.name,

@@ -36,7 +36,7 @@ def listed(store: Store, references: Sequence[str]) -> tuple[Listed, ...]:
         raise UnavailableError(
             f"the store {store.root} holds nothing to serve", hint="put a model there by `deploy export`"
         )
-    return labelled(versions, {version.name: store.aliases(version.name) for version in versions})
+    return labelled(versions, store)
 
 
 def load(store: Store, listed: Listed, how: Loading) -> Model:

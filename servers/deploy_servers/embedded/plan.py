@@ -59,7 +59,7 @@ def plan(versions: Sequence[Version], settings: Settings) -> Launch:
         endpoints=tuple(endpoint for version in versions for endpoint in _endpoints(version, settings)),
         ports=settings.all_ports,
         env={} if contained else settings.device.env,
-        files={FILE: text(labelled(versions, _aliases(versions, settings)))},
+        files={FILE: text(labelled(versions, Store(settings.store)))},
         links=_links(chosen) if contained else {},
         fatal=(FAILED,),
         stop_grace=number_option(settings.options, "grace", 10, least=0) + 5.0,
@@ -101,10 +101,6 @@ def _links(chosen: Sequence[tuple[Version, Artifact]]) -> dict[str, Path]:
             place = path.relative_to(version.path).as_posix()
             links[f"{_STORE}/{version.name}/{version.number}/{place}"] = path
     return links
-
-
-def _aliases(versions: Sequence[Version], settings: Settings) -> dict[str, dict[str, int]]:
-    return {version.name: Store(settings.store).aliases(version.name) for version in versions}
 
 
 def _arguments(settings: Settings) -> list[str]:

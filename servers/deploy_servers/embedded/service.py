@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from deploy_core.endpoint import address_of
 from deploy_core.errors import UnavailableError
 from deploy_dialects.wire import Handler, RpcRequest, Served
 from deploy_servers.embedded import rpc
@@ -116,11 +117,9 @@ async def _listen(
         raise UnavailableError(
             f"HTTP cannot listen on {settings.host}:{settings.http_port}: {error.strerror}"
         ) from error
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = address_of(settings.host, settings.grpc_port)
     try:
-        calls, grpc_port = await rpc.start(
-            desk, tables.rpc, f"{host}:{settings.grpc_port}", max_bytes=settings.limits.body
-        )
+        calls, grpc_port = await rpc.start(desk, tables.rpc, address, max_bytes=settings.limits.body)
     except BaseException:
         await http.stop(0)
         raise

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from deploy_core.endpoint import address_of
 from deploy_servers.settings import Settings
 from deploy_servers.torchserve.options import Options
 
@@ -34,14 +35,14 @@ def text(settings: Settings, options: Options, archives: Sequence[Archive]) -> s
 
 def _addresses(settings: Settings) -> dict[str, object]:
     management, metrics, grpc_management = settings.ports
-    host = f"[{settings.listen}]" if ":" in settings.listen else settings.listen
+    host = settings.listen
     return {
-        "inference_address": f"http://{host}:{settings.http_port}",
-        "management_address": f"http://{host}:{management}",
-        "metrics_address": f"http://{host}:{metrics}",
-        "grpc_inference_address": settings.listen,
+        "inference_address": f"http://{address_of(host, settings.http_port)}",
+        "management_address": f"http://{address_of(host, management)}",
+        "metrics_address": f"http://{address_of(host, metrics)}",
+        "grpc_inference_address": host,
         "grpc_inference_port": settings.grpc_port,
-        "grpc_management_address": settings.listen,
+        "grpc_management_address": host,
         "grpc_management_port": grpc_management,
     }
 

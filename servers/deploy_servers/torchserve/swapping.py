@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
+from deploy_core.endpoint import address_of
 from deploy_core.errors import UsageError
 from deploy_model_store import Version
 from deploy_servers.settings import Settings
@@ -78,8 +79,7 @@ class _Calls:
     """The requests to the management address of one run."""
 
     def __init__(self, settings: Settings, options: Options) -> None:
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        self._address = f"http://{host}:{settings.ports[0]}/models"
+        self._address = f"http://{address_of(settings.host, settings.ports[0])}/models"
         self._options = options
         self._key = _KEY if options.tokens else ()
 
