@@ -9,6 +9,7 @@ import numpy as np
 
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.signature import Array
+from deploy_core.strings import string_array
 
 _EPS = {
     "float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52,
@@ -113,9 +114,7 @@ def encoded(array: Array) -> Array:
     """Give text as bytes, so that `str` and `bytes` of the same text are equal; anything else as it is."""
     if dtype_name(array.dtype) != "string":
         return array
-    flat = np.empty(array.size, dtype=object)
-    flat[:] = [v.encode() if isinstance(v, str) else v for v in array.ravel().tolist()]
-    return flat.reshape(array.shape)
+    return string_array([v.encode() if isinstance(v, str) else v for v in array.ravel().tolist()], array.shape)
 
 
 def in_json(value: float | None) -> float | str | None:

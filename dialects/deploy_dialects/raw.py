@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from math import prod
 
@@ -10,22 +9,22 @@ import numpy as np
 
 from deploy_core.dtypes import numpy_dtype
 from deploy_core.signature import Array
+from deploy_core.strings import pack_strings, string_array, unpack_strings
 from deploy_dialects.malformed import Malformed, shown
-
-_LENGTH = struct.Struct("<I")
+from deploy_dialects.shapes import check_count
 
 
 def write_raw(array: Array) -> bytes:
     """Give the bytes of an array of any dtype."""
     if array.dtype.kind == "O":
-        return b"".join(_LENGTH.pack(len(element)) + element for element in array.ravel())
+        return pack_strings(array.ravel())
     return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
 
 
 def read_raw(name: str, dtype: str, shape: Sequence[int], data: bytes | memoryview) -> Array:
     """Read the bytes of a tensor, without copying them if they lie aligned. Raises Malformed unless they fill the shape."""
     if dtype == "string":
-        return _read_bytes(name, shape, data)
+        return _read_strings(name, shape, data)
     want = numpy_dtype(dtype).newbyteorder("<")
     if len(data) != prod(shape) * want.itemsize:
         raise Malformed(
@@ -38,24 +37,10 @@ def read_raw(name: str, dtype: str, shape: Sequence[int], data: bytes | memoryvi
     return (array if array.flags.aligned else array.copy()).reshape(shape)
 
 
-def _read_bytes(name: str, shape: Sequence[int], data: bytes | memoryview) -> Array:
-    elements: list[bytes] = []
-    offset = 0
-    while offset < len(data):
-        if offset + _LENGTH.size > len(data):
-            raise Malformed(f"tensor {shown(name)} ends within the length of element {len(elements)}")
-        (length,) = _LENGTH.unpack_from(data, offset)
-        offset += _LENGTH.size
-        if length > len(data) - offset:
-            raise Malformed(
-                f"element {len(elements)} of tensor {shown(name)} says {length} bytes, {len(data) - offset} are left"
-            )
-        elements.append(bytes(data[offset : offset + length]))
-        offset += length
-    if len(elements) != prod(shape):
-        raise Malformed(
-            f"tensor {shown(name)} of shape {list(shape)} needs {prod(shape)} elements, got {len(elements)}"
-        )
-    array = np.empty(len(elements), dtype=object)
-    array[:] = elements
-    return array.reshape(shape)
+def _read_strings(name: str, shape: Sequence[int], data: bytes | memoryview) -> Array:
+    try:
+        elements = unpack_strings(data)
+    except ValueError as error:
+        raise Malformed(f"tensor {shown(name)}: {error}") from None
+    check_count(name, shape, len(elements))
+    return string_array(elements, shape)

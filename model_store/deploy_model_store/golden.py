@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors.numpy import save_file
 from deploy_core.dtypes import dtype_name, numpy_dtype
 from deploy_core.errors import TamperedError
 from deploy_core.signature import Array, Tensors
+from deploy_core.strings import pack_strings, string_array, unpack_strings
 
 GOLDEN_FILE = "golden.safetensors"
 
@@ -61,7 +61,7 @@ def read_golden(path: Path, facts: Mapping[str, Any]) -> Golden:
             name: _unpacked(bytes(stored[name]["data"]), spec["dtype"], tuple(spec["shape"]))
             for name, spec in facts["tensors"].items()
         }
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, struct.error) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise TamperedError(
             f"{path} cannot be read: {error}", hint="publish the version again, or restore the file from a copy"
         ) from error
@@ -73,31 +73,12 @@ def read_golden(path: Path, facts: Mapping[str, Any]) -> Golden:
     )
 
 
-def pack_strings(array: Array) -> bytes:
-    """Give the elements one after another, each behind its length as a little-endian uint32 (as OIP sends them)."""
-    elements = [v.encode() if isinstance(v, str) else bytes(v) for v in array.ravel().tolist()]
-    return b"".join(struct.pack("<I", len(element)) + element for element in elements)
-
-
-def unpack_strings(data: bytes, shape: tuple[int, ...]) -> Array:
-    """Read what `pack_strings` wrote. Raises ValueError or struct.error when the bytes do not fit the shape."""
-    elements, at = [], 0
-    while at < len(data):
-        (length,) = struct.unpack_from("<I", data, at)
-        at += 4 + length
-        if at > len(data):
-            raise ValueError("a string is cut off")
-        elements.append(data[at - length : at])
-    flat = np.empty(len(elements), dtype=object)
-    flat[:] = elements
-    return flat.reshape(shape)
-
-
 def _storable(array: Array) -> Array:
     """Give the array as safetensors can write it; the dtype and shape of what it cannot stand in the manifest."""
     name = dtype_name(array.dtype)
     if name == "string":
-        return np.frombuffer(pack_strings(array), np.uint8)
+        elements = (v.encode() if isinstance(v, str) else v for v in array.ravel().tolist())
+        return np.frombuffer(pack_strings(elements), np.uint8)
     # safetensors writes the memory behind a strided array as it lies. A 0-d array would come back with an axis.
     dense = np.ascontiguousarray(array).reshape(array.shape)
     if name in _STORED_AS_THEY_ARE:
@@ -113,7 +94,7 @@ def _native(array: Array) -> Array:
 
 def _unpacked(data: bytes, dtype: str, shape: tuple[int, ...]) -> Array:
     if dtype == "string":
-        return unpack_strings(data, shape)
+        return string_array(unpack_strings(data), shape)
     array = np.frombuffer(data, numpy_dtype(dtype)).reshape(shape)
     return array.copy()  # frombuffer gives a read-only array
 

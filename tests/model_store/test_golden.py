@@ -8,7 +8,7 @@ import pytest
 
 from deploy_core.dtypes import dtype_name
 from deploy_core.errors import TamperedError
-from deploy_model_store.golden import Golden, pack_strings, read_golden, unpack_strings, write_golden
+from deploy_model_store.golden import Golden, read_golden, write_golden
 
 DTYPES = (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
@@ -67,13 +67,6 @@ def test_all_at_once_keep_their_order_and_names(tmp_path: Path) -> None:
     assert list(got.outputs) == list(reversed(ARRAYS))
     assert got.noise == golden.noise
     assert got.noise_origin == golden.noise_origin
-
-
-def test_strings_lie_behind_their_length(tmp_path: Path) -> None:
-    array = np.array([b"ab", b""], object)
-    assert pack_strings(array) == b"\x02\0\0\0ab\0\0\0\0"
-    with pytest.raises(ValueError, match="cut off"):
-        unpack_strings(b"\x03\0\0\0ab", (1,))
 
 
 def test_other_readers_find_native_dtypes(tmp_path: Path) -> None:
