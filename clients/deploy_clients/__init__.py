@@ -2,7 +2,17 @@
 
 from deploy_clients.asynchronous import AsyncClient, connect_async
 from deploy_clients.client import Client, connect
-from deploy_clients.managing import Management, management
+from deploy_clients.managing import AsyncManagement, Management, management, management_async
 from deploy_clients.tls import Tls
 
-__all__ = ["AsyncClient", "Client", "Management", "Tls", "connect", "connect_async", "management"]
+__all__ = [
+    "AsyncClient",
+    "AsyncManagement",
+    "Client",
+    "Management",
+    "Tls",
+    "connect",
+    "connect_async",
+    "management",
+    "management_async",
+]

@@ -6,10 +6,10 @@ Each question is a generator: it yields what is to be done next and is given the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from deploy_clients.retries import pause_before_next
 from deploy_core.endpoint import Endpoint
@@ -36,13 +36,6 @@ class Pause:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Done(Generic[T]):
-    """The question is answered."""
-
-    answer: T
-
-
 Asking = Generator[Send | Pause, Any, T]
 
 
@@ -57,14 +50,6 @@ def exchange(request: Any, deadline: float, *, repeatable: bool) -> Asking[Any]:
     if isinstance(outcome, EndpointError):
         raise outcome
     return outcome
-
-
-def description(endpoint: Endpoint, dialect: Any, timeout: float) -> Asking[Description]:
-    """Give what a server says of the model. Raises EndpointError."""
-    request = dialect.describe(endpoint)
-    reply = yield from exchange(request, time.monotonic() + timeout, repeatable=True)
-    described: Description = dialect.read_description(endpoint, reply)
-    return described
 
 
 @dataclass(frozen=True)
@@ -89,29 +74,15 @@ class Model:
         return outputs
 
 
-def advanced(asking: Asking[T], outcome: Any) -> Send | Pause | Done[T]:
-    """Give what is to be done next, after the outcome of what was done before; None at first."""
-    try:
-        return asking.send(outcome)
-    except StopIteration as stop:
-        return Done(stop.value)
-
-
-def answered(asking: Asking[T], send: Callable[[Any, float], Any]) -> T:
-    """Give the answer to a question, with a transport's `send`."""
-    step = advanced(asking, None)
-    while not isinstance(step, Done):
-        step = advanced(asking, _outcome(step, send))
-    return step.answer
-
-
-def _outcome(step: Send | Pause, send: Callable[[Any, float], Any]) -> Any:
-    if isinstance(step, Pause):
-        return time.sleep(step.seconds)
-    try:
-        return send(step.request, step.timeout)
-    except EndpointError as error:
-        return error
+def introduction(
+    endpoint: Endpoint, dialect: Any, signature: Signature | None, *, timeout: float, binary: bool
+) -> Asking[Model]:
+    """Give the model at an endpoint; without `signature` its server is asked for it. Raises EndpointError."""
+    described = Description(signature, endpoint.version) if signature else None
+    if described is None:
+        reply = yield from exchange(dialect.describe(endpoint), time.monotonic() + timeout, repeatable=True)
+        described = dialect.read_description(endpoint, reply)
+    return Model(endpoint, described, dialect, timeout, binary)
 
 
 def _check_sizes(endpoint: Endpoint, signature: Signature, inputs: Tensors, outputs: Tensors) -> None:

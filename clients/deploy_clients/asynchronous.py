@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self
 
-from deploy_clients.asking import Asking, Done, Model, Pause, Send, advanced, description
+from deploy_clients.answering import answered_async
+from deploy_clients.asking import Model, introduction
 from deploy_clients.opening import opened, seconds
 from deploy_clients.tls import Tls
 from deploy_core.endpoint import Endpoint
-from deploy_core.errors import EndpointError
 from deploy_core.signature import Signature, Tensors
 from deploy_core.table import Row, Table
-from deploy_dialects.wire import Description
 
 TRANSPORTS = Table(
     "transport",
@@ -22,7 +21,6 @@ TRANSPORTS = Table(
         "grpc": Row("deploy_clients.grpc_async", ("grpc",), "client"),
     },
 )
-T = TypeVar("T")
 
 
 class AsyncTransport(Protocol):
@@ -50,7 +48,7 @@ class AsyncClient:
 
     async def predict(self, inputs: Mapping[str, object]) -> Tensors:
         """Answer one batch. Raises InputError before anything is sent, EndpointError for no answer or one that is none."""
-        return await _answered(self._model.prediction(inputs), self._transport.send)
+        return await answered_async(self._model.prediction(inputs), self._transport.send)
 
     async def close(self) -> None:
         """Close the connections; may be called twice."""
@@ -78,29 +76,8 @@ async def connect_async(
     seconds(timeout)
     endpoint, dialect, transport = opened(url, TRANSPORTS, headers, tls)
     try:
-        if signature is None:
-            described = await _answered(description(endpoint, dialect, timeout), transport.send)
-        else:
-            described = Description(signature, endpoint.version)
+        asking = introduction(endpoint, dialect, signature, timeout=timeout, binary=binary)
+        return AsyncClient(await answered_async(asking, transport.send), transport)
     except BaseException:
         await transport.close()
         raise
-    return AsyncClient(Model(endpoint, described, dialect, timeout, binary), transport)
-
-
-async def _answered(asking: Asking[T], send: Callable[[Any, float], Awaitable[Any]]) -> T:
-    step = advanced(asking, None)
-    while not isinstance(step, Done):
-        step = advanced(asking, await _outcome(step, send))
-    return step.answer
-
-
-async def _outcome(step: Send | Pause, send: Callable[[Any, float], Awaitable[Any]]) -> Any:
-    import asyncio
-
-    if isinstance(step, Pause):
-        return await asyncio.sleep(step.seconds)
-    try:
-        return await send(step.request, step.timeout)
-    except EndpointError as error:
-        return error

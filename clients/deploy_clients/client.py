@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from deploy_clients.asking import Model, answered, description
+from deploy_clients.answering import answered
+from deploy_clients.asking import Model, introduction
 from deploy_clients.opening import opened, seconds
 from deploy_clients.tls import Tls
 from deploy_core.endpoint import Endpoint
 from deploy_core.signature import Signature, Tensors
 from deploy_core.table import Row, Table
-from deploy_dialects.wire import Description
 
 TRANSPORTS = Table(
     "transport",
@@ -84,11 +84,8 @@ def connect(
     seconds(timeout)
     endpoint, dialect, transport = opened(url, TRANSPORTS, headers, tls)
     try:
-        if signature is None:
-            described = answered(description(endpoint, dialect, timeout), transport.send)
-        else:
-            described = Description(signature, endpoint.version)
+        asking = introduction(endpoint, dialect, signature, timeout=timeout, binary=binary)
+        return Client(answered(asking, transport.send), transport)
     except BaseException:
         transport.close()
         raise
-    return Client(Model(endpoint, described, dialect, timeout, binary), transport)

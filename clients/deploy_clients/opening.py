@@ -37,8 +37,12 @@ def transport_to(
     tls: Tls | None,
     kind: str = "inference",
 ) -> Any:
-    """Give a transport; a key that is known goes along, unless the headers say otherwise."""
+    """Give a transport; nothing is opened yet."""
     trust = checked(endpoint, tls)
+    return transports.load(endpoint.transport).transport(endpoint, sent_headers(endpoint, headers, kind), trust)
+
+
+def sent_headers(endpoint: Endpoint, headers: Mapping[str, str] | None, kind: str = "inference") -> Secret:
+    """Give the headers that go with every request; a key that is known is one, unless the given ones say otherwise."""
     given = checked_headers(headers or {})
-    known = given if "authorization" in given else checked_headers({**keys.header(endpoint, kind), **given})
-    return transports.load(endpoint.transport).transport(endpoint, Secret(known), trust)
+    return given if "authorization" in given else checked_headers({**keys.header(endpoint, kind), **given})

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -21,18 +23,12 @@ SIGNATURE = Signature((TensorSpec.parse("x:float32[batch,2]"),), (TensorSpec.par
 
 
 class Blocking:
-    """A client for asyncio, used as one for threads; all of a test are in one event loop."""
+    """What is for asyncio, used as if it were for threads; all of a test are in one event loop."""
 
     _runner: asyncio.Runner
 
-    def __init__(self, url: Any, **options: Any) -> None:
-        self._client = self._runner.run(deploy_clients.connect_async(url, **options))
-
-    def predict(self, inputs: Any) -> Any:
-        return self._runner.run(self._client.predict(inputs))
-
-    def close(self) -> None:
-        self._runner.run(self._client.close())
+    def __init__(self, make: Callable[..., Any], *args: Any, **options: Any) -> None:
+        self._made = self._runner.run(_awaited(make, *args, **options))
 
     def __enter__(self) -> Blocking:
         return self
@@ -41,19 +37,35 @@ class Blocking:
         self.close()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
+        found = getattr(self._made, name)
+        return self._blocking(found) if callable(found) else found
 
     def __repr__(self) -> str:
-        return repr(self._client)
+        return repr(self._made)
+
+    def _blocking(self, ask: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args, **options: self._runner.run(_awaited(ask, *args, **options))
 
 
-WAYS = {"threads": deploy_clients.connect, "asyncio": Blocking}
+async def _awaited(ask: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    outcome = ask(*args, **options)
+    return await outcome if inspect.isawaitable(outcome) else outcome
+
+
+WAYS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
+    "threads": {"connect": deploy_clients.connect, "management": deploy_clients.management},
+    "asyncio": {
+        "connect": partial(Blocking, deploy_clients.connect_async),
+        "management": partial(Blocking, deploy_clients.management_async),
+    },
+}
 
 
 @pytest.fixture(autouse=True, params=WAYS)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
-    """Every test of a client is one of both kinds."""
-    monkeypatch.setattr(request.module, "connect", WAYS[request.param], raising=False)
+    """Every test of a client, and of management, is one of both kinds."""
+    for name, function in WAYS[request.param].items():
+        monkeypatch.setattr(request.module, name, function, raising=False)
     with asyncio.Runner() as runner:
         monkeypatch.setattr(Blocking, "_runner", runner, raising=False)
         yield str(request.param)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -15,7 +16,8 @@ import grpc
 import numpy as np
 import pytest
 
-from deploy_clients import connect, management
+import deploy_clients
+from deploy_clients import connect, management, management_async
 from deploy_clients.retries import UnansweredError, pause_before_next
 from deploy_core.errors import EndpointError, UsageError
 from deploy_core.signature import Signature
@@ -227,10 +229,11 @@ def test_a_grpc_channel_is_one_connection(rpc: Start, signature: Signature) -> N
     assert len(peers) == 1
 
 
-def test_connections_are_kept_apart_for_threads_and_used_again(http: Start, canned: Any, signature: Signature) -> None:
+def test_connections_are_kept_apart_for_threads_and_used_again(http: Start, canned: Any) -> None:
     hold = threading.Event()
     server = http(canned(body=GOOD, hold=hold))
-    with management(f"tfserving+rest://127.0.0.1:{server.port}") as manager:
+    # By threads, whichever way the test is.
+    with deploy_clients.management(f"tfserving+rest://127.0.0.1:{server.port}") as manager:
         threads = [threading.Thread(target=lambda: manager.live()) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -241,4 +244,20 @@ def test_connections_are_kept_apart_for_threads_and_used_again(http: Start, cann
             thread.join()
         for _ in range(4):
             manager.live()
+    assert len(server.connections) == 4
+
+
+def test_management_is_awaited_as_often_at_a_time_as_one_likes(http: Start, canned: Any) -> None:
+    hold = threading.Event()
+    server = http(canned(hold=hold))
+
+    async def ask() -> list[bool]:
+        async with management_async(f"tfserving+rest://127.0.0.1:{server.port}") as manager:
+            asked = asyncio.gather(*(manager.live() for _ in range(4)))
+            while len(server.requests) < 4:
+                await asyncio.sleep(0.005)
+            hold.set()
+            return [*await asked, *[await manager.live() for _ in range(4)]]
+
+    assert asyncio.run(ask()) == [True] * 8
     assert len(server.connections) == 4

@@ -23,11 +23,6 @@ TORCHSERVE = "/org.pytorch.serve.grpc.management.ManagementAPIsService/"
 DESCRIBED = [{"modelName": "m", "modelVersion": "1.0", "workers": [{"status": "READY"}, {"status": "LOADING"}]}]
 
 
-@pytest.fixture(autouse=True)
-def way() -> None:
-    """There is one kind of management, for threads."""
-
-
 def _to(dialect: str, transport: str, port: int) -> Management:
     return management(f"{dialect}+{transport}://127.0.0.1:{port}", timeout=10)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from triton_store import fill
 
-from deploy_clients import Management, connect, management
+from deploy_clients import Management, connect, management, management_async
 from deploy_core.errors import EndpointError, UsageError
 from deploy_dialects.management import ModelStatus
 from deploy_model_store import Store, Version
@@ -43,6 +44,13 @@ def test_torchserve(store: Store, judge: Judge) -> None:
         ):
             archive = next((server.launch.folder / "models").iterdir()).name
             _manage_torchserve(by_rest, by_grpc, archive)
+            for address in addresses:
+                assert asyncio.run(_models(address)) == ["archived"]
+
+
+async def _models(address: str) -> list[str]:
+    async with management_async(address) as server:
+        return [status.model for status in await server.index()]
 
 
 def _manage_torchserve(by_rest: Management, by_grpc: Management, archive: str) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from deploy_clients import connect as connect
     from deploy_clients import connect_async as connect_async
     from deploy_clients import management as management
+    from deploy_clients import management_async as management_async
     from deploy_toolkit.notebook import check as check
     from deploy_toolkit.notebook import export as export
     from deploy_toolkit.notebook import package as package
@@ -33,6 +34,7 @@ _HOMES = {
     "connect_async": "deploy_clients",
     "export": "deploy_toolkit.notebook",
     "management": "deploy_clients",
+    "management_async": "deploy_clients",
     "package": "deploy_toolkit.notebook",
     "predict": "deploy_toolkit.notebook",
     "serve": "deploy_toolkit.notebook",
@@ -44,6 +46,7 @@ __all__ = [
     "connect_async",
     "export",
     "management",
+    "management_async",
     "package",
     "predict",
     "serve",
