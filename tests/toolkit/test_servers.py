@@ -43,6 +43,15 @@ def test_what_is_missing_is_told_with_what_brings_it(monkeypatch: pytest.MonkeyP
     assert hints["torchserve"] == "pip install 'deploy-toolkit[torchserve]'"
 
 
+def test_every_option_that_set_takes_is_told_of_a_server_that_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    deploy.main(["servers", "embedded", "triton"], standalone_mode=False)
+    said = capsys.readouterr().out
+    for row in formats.servers(("embedded", "triton")):
+        assert set(row.options) <= set(said.split())
+    deploy.main(["servers"], standalone_mode=False)
+    assert "max_request_bytes" not in capsys.readouterr().out
+
+
 def test_the_demo_says_which_server_it_leaves_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo.export, "export", lambda *args, **options: None)
     asked = []

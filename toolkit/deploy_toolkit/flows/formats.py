@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any
@@ -15,7 +15,10 @@ from deploy_servers.settings import find_program
 
 @dataclass(frozen=True)
 class ServerRow:
-    """One server; `missing` names modules and programs that are not installed, `hint` is the command that tells more."""
+    """One server; `missing` names modules and programs that are not installed, `hint` is the command that tells more.
+
+    `options` are those of `deploy serve --set`, each with a line of help.
+    """
 
     server: str
     formats: tuple[str, ...]
@@ -23,6 +26,7 @@ class ServerRow:
     transports: tuple[str, ...]
     missing: tuple[str, ...]
     hint: str
+    options: Mapping[str, str]
 
 
 def formats() -> tuple[Cell, ...]:
@@ -48,9 +52,9 @@ def formats_json(cells: Sequence[Cell]) -> dict[str, Any]:
     }
 
 
-def servers() -> tuple[ServerRow, ...]:
-    """Give every server of the table."""
-    return tuple(_server(name) for name in SERVERS)
+def servers(names: Sequence[str] = ()) -> tuple[ServerRow, ...]:
+    """Give these servers, every one of the table without names. Raises UsageError for an unknown one."""
+    return tuple(_server(name) for name in names or SERVERS)
 
 
 def _server(name: str) -> ServerRow:
@@ -59,7 +63,7 @@ def _server(name: str) -> ServerRow:
     programs = tuple(program for program in module.PROGRAMS if not find_program(program))
     # No package brings the programs; doctor knows what does.
     hint = f"pip install 'deploy-toolkit[{row.extra}]'" if row.missing else f"deploy doctor --server {name}"
-    return ServerRow(name, module.SERVES, module.SPEAKS, TRANSPORTS, (*row.missing, *programs), hint)
+    return ServerRow(name, module.SERVES, module.SPEAKS, TRANSPORTS, (*row.missing, *programs), hint, module.OPTIONS)
 
 
 def servers_json(rows: Sequence[ServerRow]) -> dict[str, Any]:

@@ -166,12 +166,19 @@ def formats(rows: Sequence[Cell], *, every: bool = False) -> RenderableType:
     return matrix.every(rows) if every else matrix.matrix(rows)
 
 
-def servers(rows: Sequence[ServerRow]) -> RenderableType:
-    """Give which servers can run here."""
+def servers(rows: Sequence[ServerRow], *, options: bool = False) -> RenderableType:
+    """Give which servers can run here, and what `--set` may say of each."""
     table = _table("", "server", "serves", "speaks", "over", "here")
     for row in rows:
         lists = [", ".join(names) for names in (row.formats, row.dialects, row.transports)]
         table.add_row(row.server, *lists, _here(row))
+    return Group(table, *map(_options, rows)) if options else table
+
+
+def _options(row: ServerRow) -> Table:
+    table = _table(row.server, "--set", "what it is")
+    for name, help_ in row.options.items():
+        table.add_row(name, help_)
     return table
 
 
