@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy_core.errors import DeployError, UsageError
-from deploy_model_store import Store, Version
+from deploy_model_store import Store
 from deploy_servers import SERVERS
 from deploy_servers.launch import Running
 from deploy_servers.swapping import apply
 from deploy_toolkit.flows import serve
 from deploy_toolkit.flows.judge import Judge
-from deploy_toolkit.output import OnEvent
+from deploy_toolkit.output import OnEvent, silent
 
 _PAUSE = 1.0  # seconds between looks at the store
 
@@ -68,16 +68,14 @@ class Follower:
         try:
             swap = self._module.swap(self._versions, new, self._what.settings)
             self._on_event(f"{self._wanted} → {wanted}: loading")
-            apply(swap, running, self._judge(new), timeout=serve.START_SECONDS, on_event=lambda event: None)
+            judge = Judge(new, self._what.request.options)
+            apply(swap, running, judge, timeout=serve.START_SECONDS, on_event=silent)
         except DeployError as error:
             self._refused = wanted
             self._on_event(f"{wanted} is refused, {self._wanted} goes on: {error}")
             return
         self._versions, self._wanted, self._refused = new, wanted, None
         self._on_event(f"{wanted} is served: {', '.join(map(str, running.endpoints))}")
-
-    def _judge(self, new: tuple[Version, ...]) -> Judge:
-        return Judge(new, self._what.request.options.get("artifact", ""))
 
     def _find(self) -> _Wanted:
         references = self._what.request.names or tuple(self._store.names())

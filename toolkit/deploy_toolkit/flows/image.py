@@ -67,7 +67,7 @@ def image(request: Request, *, store: Path, prove: bool = True, on_event: OnEven
     version, baking = plan(request, store=store)
     build(baking, on_event)
     if prove:
-        judge = Judge((version,), request.options.get("artifact", ""))
+        judge = Judge((version,), request.options)
         with launching.running(trial(baking), accept=judge, timeout=START_SECONDS, on_event=on_event):
             pass
     return Baked(version, baking, prove)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from deploy_agreement import compare
 from deploy_core.endpoint import Endpoint
@@ -15,11 +15,11 @@ from deploy_toolkit.flows.golden import noise_of
 class Judge:
     """Says what is wrong with an endpoint's golden predictions, None if nothing is.
 
-    `artifact` is the one that was asked for, which may be a variant with a rule of its own; empty for the usual one.
+    `options` are the server's: the artifact that they name may be a variant with a rule of its own.
     """
 
-    def __init__(self, served: Sequence[Version], artifact: str) -> None:
-        self._artifact = artifact
+    def __init__(self, served: Sequence[Version], options: Mapping[str, str]) -> None:
+        self._artifact = options.get("artifact", "")
         self._served = {(version.name, str(version.number)): version for version in served}
 
     def __call__(self, predictor: Predictor) -> str | None:

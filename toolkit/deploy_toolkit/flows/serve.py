@@ -88,7 +88,7 @@ def serving(request: Request, *, store: Path, on_event: OnEvent = silent) -> Abs
 def started(what: Prepared, *, on_event: OnEvent = silent, accept: Accept | None = None) -> Generator[Running]:
     """Start what was prepared, as `serving` does; `accept` judges it instead of its golden outputs alone."""
     sweep()
-    judge = accept or Judge(what.versions, what.request.options.get("artifact", ""))
+    judge = accept or Judge(what.versions, what.request.options)
     facts = {"is_command": what.request.is_command}
     with launching.running(what.launch, accept=judge, timeout=START_SECONDS, on_event=on_event, facts=facts) as running:
         yield running

@@ -65,7 +65,7 @@ def contenders(request: Request, store: Path, on_event: OnEvent) -> Generator[tu
 @contextmanager
 def _started(version: Version, server: str, request: Request, store: Path, on_event: OnEvent) -> Generator[Started]:
     prepared = serve.prepared(serve.Request((str(version),), server, options=request.options), store=store)
-    judge = _FirstRight(Judge(prepared.versions, request.options.get("artifact", "")))
+    judge = _FirstRight(Judge(prepared.versions, request.options))
     with serve.started(prepared, on_event=on_event, accept=judge) as running:
         yield Started(running, judge.at - running.started_at)
 
