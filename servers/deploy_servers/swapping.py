@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from deploy_core.errors import UnavailableError
+from deploy_core.errors import UnavailableError, reason
 from deploy_servers.furnishing import open_to_all, put_files, put_links, take_away
 from deploy_servers.launch import Running
 from deploy_servers.readiness import Accept, OnEvent, wait_until_ready
@@ -91,18 +89,17 @@ def _key(folder: Path, where: tuple[str, ...]) -> str:
 
 
 def _call(call: Call, headers: Mapping[str, str], timeout: float) -> None:
-    """Make one request. Raises UnavailableError unless it has been heard."""
-    url = urlsplit(call.url)
+    """Make one request, on a connection of its own. Raises UnavailableError unless it has been heard."""
+    import urllib3
+
     what = f"{call.method} {call.url}"
-    connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=timeout)
     try:
-        target = f"{url.path}?{url.query}" if url.query else url.path
-        connection.request(call.method, target, call.body or None, dict(headers))
-        answer = connection.getresponse()
-        said = answer.read(500).decode(errors="replace").strip()
-    except (OSError, http.client.HTTPException) as error:
-        raise UnavailableError(f"{what} was not answered: {error}") from error
-    finally:
-        connection.close()
+        with urllib3.PoolManager() as pool:
+            answer = pool.request(
+                call.method, call.url, body=call.body or None, headers=headers, timeout=timeout, retries=False
+            )
+    except urllib3.exceptions.HTTPError as error:
+        raise UnavailableError(f"{what} was not answered: {reason(error)}") from error
     if answer.status >= 300:
+        said = answer.data[:500].decode(errors="replace").strip()
         raise UnavailableError(f"{what} was refused with status {answer.status}: {said}")

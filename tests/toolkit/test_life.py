@@ -30,7 +30,6 @@ from deploy_core.errors import UnavailableError, UsageError
 from deploy_servers.restarts import Restarts
 from deploy_toolkit.flows import life, upkeep
 
-
 X = {"x": np.array([[1, 2, 3]], np.float32)}
 
 
@@ -158,6 +157,30 @@ def test_a_server_that_dies_is_started_again_where_it_was(store: Path, tmp_path:
     assert (left["state"], left["processes"]) == ("left over", [])
     assert f"folder {left['folder']}" in deploy("stop", "--orphans", tmp_path=tmp_path)["ended"]
     assert not Path(left["folder"]).exists()
+
+
+def test_a_server_goes_on_and_ends_well_when_nobody_reads_what_it_says(store: Path) -> None:
+    serving = Foreground(store, "linear@1")
+    first = serving.ready()["pid"]
+    for pipe in (serving.process.stdout, serving.process.stderr):
+        assert pipe is not None
+        pipe.close()
+    os.kill(first, signal.SIGKILL)  # that is told, or would be
+    end = time.monotonic() + 60
+    while not any(run.ready and run.leader and run.leader.pid != first for run in life.listing().runs):
+        assert serving.process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    serving.process.send_signal(signal.SIGTERM)
+    assert serving.process.wait(60) == 0
+
+
+def test_an_error_that_nobody_reads_keeps_its_exit_code(store: Path) -> None:
+    failing = Foreground(store, "absent")
+    assert failing.process.stderr is not None
+    failing.process.stderr.close()
+    failing.process.communicate(timeout=60)
+    assert failing.process.returncode == 2
 
 
 def test_without_restart_a_death_is_the_end(store: Path) -> None:

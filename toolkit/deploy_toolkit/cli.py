@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from deploy_core.errors import DeployError
+from deploy_toolkit.output import tell
 
 COMMANDS = (
     "export",
@@ -109,7 +110,7 @@ def _say_error(error: DeployError, *, debug: bool) -> None:
 
 
 def _say(text: Any) -> None:
-    click.echo(text, err=True)
+    tell(str(text))
 
 
 if __name__ == "__main__":

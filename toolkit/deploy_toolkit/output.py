@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -14,10 +16,22 @@ from typing import Any
 import click
 
 OnEvent = Callable[[str], None]
+_UNHEARD = (errno.EPIPE, errno.EIO)  # a pipe that nobody reads, a terminal that was closed
 
 
 def silent(event: str) -> None:
     """Hear of an event and say nothing."""
+
+
+def tell(text: str) -> None:
+    """Say something on stderr. If whoever reads it has gone, that is no error: a server goes on without."""
+    try:
+        click.echo(text, err=True)
+    except OSError as error:
+        if error.errno not in _UNHEARD:
+            raise
+        # Python would try again at its end, and change the exit code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 @dataclass(frozen=True)
@@ -39,7 +53,7 @@ class Output:
     def say(self, text: str) -> None:
         """Tell people on stderr, unless `--quiet`."""
         if not self.quiet:
-            click.echo(text, err=True)
+            tell(text)
 
     def show(self, document: Mapping[str, Any], renderable: Any) -> None:
         """Give the result: the document with `--json`, else the table (also with `--quiet`: it is the result)."""
