@@ -102,6 +102,7 @@ def test_a_detached_server_is_listed_read_and_stopped(store: Path, tmp_path: Pat
     logged = deploy("logs", run["id"][:4], "--lines", "1000", tmp_path=tmp_path)["lines"]
     assert any("ready: REST on" in line for line in logged)
     assert any("embedded with linear@1 is ready" in line for line in logged)
+    assert "Ctrl-C" not in "".join(logged), "it is nobody's in the foreground"
     assert deploy("logs", "linear", "--lines", "1", tmp_path=tmp_path)["lines"] == logged[-1:]
     assert "no run 'absent'" in deploy("stop", "absent", tmp_path=tmp_path, code=2)
     assert deploy("stop", "linear", tmp_path=tmp_path)["runs"] == [run["id"]]

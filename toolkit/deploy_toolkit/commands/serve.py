@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 @click.option("--image", default="", metavar="IMAGE", help="The container's image.  [default: the server's own]")
 @click.option("--cpus", default="", metavar="N", help="How many CPUs the container may use.")
 @click.option("--memory", default="", metavar="SIZE", help="How much memory the container may use, e.g. 2g.")
-@click.option("--set", "sets", multiple=True, metavar="OPTION=V", help="An option of the server: `deploy servers S` lists them.")
+@click.option(
+    "--set", "sets", multiple=True, metavar="OPTION=V", help="An option of the server: `deploy servers S` lists them."
+)
 @click.option("--detach", is_flag=True, help="Return when it is ready; it goes on until `deploy stop`.")
 @click.option("--follow", is_flag=True, help="Serve what the names mean in the store, also when that changes.")
 @click.option("--no-restart", is_flag=True, help="End when the server dies, instead of starting it again.")
@@ -107,7 +109,7 @@ def _serve(output: Output, request: Request, starter: Report, *, follow: bool, r
 
             running = stack.enter_context(flow.started(prepared, on_event=tell))
         document = flow.running_json(running)
-        starter.ready(document)
-        output.show(document, report.serving(document, "Ctrl-C stops it"))
+        if not starter.ready(document):
+            output.show(document, report.serving(document, "Ctrl-C stops it"))
         wait(running, restart=restart, follower=follower, on_event=output.say)
     flow.require_drained(running)

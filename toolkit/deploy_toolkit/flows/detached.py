@@ -35,12 +35,14 @@ class Report:
         """Say what happens."""
         self._say({"event": text})
 
-    def ready(self, document: Mapping[str, Any]) -> None:
-        """Say that all is well; nobody listens after that."""
+    def ready(self, document: Mapping[str, Any]) -> bool:
+        """Say that all is well, after which nobody listens; tell whether anybody did."""
+        if self._pipe is None:
+            return False
         self._say({"ready": document})
-        if self._pipe is not None:
-            self._pipe.close()
-            self._pipe = None
+        self._pipe.close()
+        self._pipe = None
+        return True
 
     def failed(self, error: DeployError) -> None:
         """Say why it will not be ready; that nobody hears it is no further error."""
