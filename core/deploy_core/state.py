@@ -14,6 +14,8 @@ from typing import Any
 from deploy_core import usage
 from deploy_core.errors import UnavailableError
 
+_OURS = 0o700  # command lines may hold keys, and logs what was predicted
+
 
 def folder() -> Path:
     """Give `$DEPLOY_STATE`, else the user's own state folder."""
@@ -27,7 +29,7 @@ def logs() -> Path:
     """Give the folder of kept logs. Raises UnavailableError if it cannot be made."""
     path = folder() / "logs"
     with _writing():
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=_OURS, parents=True, exist_ok=True)
     return path
 
 
@@ -51,7 +53,7 @@ def write_record(what: str, command: Sequence[str], log: Path, facts: Mapping[st
         "facts": dict(facts),
     }
     with _writing():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=_OURS, parents=True, exist_ok=True)
         _write(path, record)
     return path
 

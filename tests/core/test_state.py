@@ -14,6 +14,9 @@ def test_the_state_folder_is_deploy_state_else_the_users_own(tmp_path: Path, mon
     monkeypatch.setenv("DEPLOY_STATE", str(tmp_path / "mine"))
     assert state.logs() == tmp_path / "mine" / "logs"
     assert state.logs().is_dir()
+    record = state.write_record("a server", ("server", "--key=secret"), tmp_path / "log", {})
+    for kept in (state.logs(), record.parent):
+        assert kept.stat().st_mode & 0o077 == 0, "others have no business there"
     monkeypatch.delenv("DEPLOY_STATE")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
     assert state.folder() == tmp_path / "xdg" / "deploy"
