@@ -30,7 +30,7 @@ from deploy_servers.embedded.rest import RestTable
 from deploy_servers.embedded.servables import Wanted, read_models, text_file
 from deploy_servers.embedded.service import Fleet, Model, ServeOptions, Tables, serve, stop_on_signals
 from deploy_servers.tfserving import batching
-from deploy_servers.tfserving.flags import FLAGS, check_value, closest
+from deploy_servers.tfserving.flags import FLAGS, METRICS, check_value, closest
 
 _DEFAULTS: Mapping[str, str] = {**{name: flag.default for name, flag in FLAGS.items()}, "host": "127.0.0.1"}
 _HEEDED = (
@@ -39,7 +39,6 @@ _HEEDED = (
     *("batching_parameters_file", "monitoring_config_file", "allow_version_labels_for_unavailable_models"),
     *("max_num_load_retries", "load_retry_interval_micros", "enable_model_warmup", "tensorflow_intra_op_parallelism"),
 )
-_METRICS = "/monitoring/prometheus/metrics"
 
 
 def main() -> int:
@@ -107,7 +106,7 @@ def _tables(chosen: Mapping[str, str]) -> Tables:
     if not chosen["monitoring_config_file"]:
         return tables
     prometheus = text_file("monitoring", Path(chosen["monitoring_config_file"])).prometheus_config
-    return monitored(tables, prometheus.path or _METRICS) if prometheus.enable else tables
+    return monitored(tables, prometheus.path or METRICS) if prometheus.enable else tables
 
 
 def _first(follower: Follower, pause: float) -> list[Model]:

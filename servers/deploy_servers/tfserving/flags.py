@@ -67,6 +67,7 @@ FLAGS: Mapping[str, Flag] = {
     "enable_serialization_as_tensor_content": Flag("bool", "whether answers hold raw bytes in tensor_content", "false"),
 }
 
+METRICS = "/monitoring/prometheus/metrics"  # where its own documentation has them
 _KINDS = {
     "bool": (re.compile("true|false"), "true or false"),
     "int": (re.compile(r"-?\d{1,18}"), "a whole number"),

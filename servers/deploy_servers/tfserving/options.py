@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deploy_core.errors import UsageError
 from deploy_servers.tfserving import batching
-from deploy_servers.tfserving.flags import FLAGS, check_value, closest
+from deploy_servers.tfserving.flags import FLAGS, METRICS, check_value, closest
 
 _POLL = "model_config_file_poll_wait_seconds"
 _DEFAULTS = {_POLL: "5"}  # where ours is another than its own
@@ -21,7 +21,7 @@ _OWNED: Mapping[str, str] = {
     "model_base_path": "the names on the command line say what is served",
     "allow_version_labels_for_unavailable_models": "aliases need it, so it is always on",
     "batching_parameters_file": "--set batching.max_batch_size=32 and its like write it",
-    "monitoring_config_file": "metrics are always at /monitoring/prometheus/metrics of the HTTP port",
+    "monitoring_config_file": f"metrics are always at {METRICS} of the HTTP port",
     "version": "it would print its version and end",
 }
 

@@ -15,6 +15,7 @@ from deploy_servers.launch import Launch
 from deploy_servers.settings import Settings
 from deploy_servers.swap import Swap
 from deploy_servers.tfserving import batching, options, warmup
+from deploy_servers.tfserving.flags import METRICS
 
 SERVES = ("savedmodel",)
 SPEAKS = ("tfserving",)
@@ -24,7 +25,6 @@ LABELS = True  # aliases of the store can be asked for as labels
 OPTIONS = options.OPTIONS
 _CONFIG = "models.config"
 _MODELS = "models"  # the folder, below the run's own, in which the versions lie
-_METRICS = "/monitoring/prometheus/metrics"
 _OPEN = (
     "tensorflow_model_server listens on every address of this machine and has no flag against it: "
     "--in container publishes it on one address only"
@@ -108,7 +108,7 @@ def _files(versions: Sequence[Version], settings: Settings) -> dict[str, str | b
 
     monitoring = empty("monitoring")
     monitoring.prometheus_config.enable = True
-    monitoring.prometheus_config.path = _METRICS
+    monitoring.prometheus_config.path = METRICS
     found: dict[str, str | bytes] = {**_warmups(versions, settings), "monitoring.config": write_file(monitoring)}
     parameters = batching.parameters(settings.options)
     if parameters is not None:
