@@ -141,7 +141,7 @@ def _only(known: tuple[Run, ...], command: str) -> Run:
         shown = ", ".join(map(str, known))
         raise UsageError(
             f"{len(known) or 'no'} servers run",
-            hint=f"`{command} RUN` says which: {shown}" if known else "`deploy serve`",
+            hint=f"`{command} RUN` says which: {shown}" if known else "`deploy serve NAME` starts one",
         )
     return known[0]
 
