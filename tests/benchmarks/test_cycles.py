@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from benchmarks import cycles
-from benchmarks.cycles import QUICK, Death, Serving, Way, run, run_all, table
+from benchmarks.cycles import serving
+from benchmarks.cycles.deaths import QUICK, Death
+from benchmarks.cycles.running import run, run_all, table
+from benchmarks.cycles.serving import Serving, Way
 from server_store import fill_store
 
 
@@ -26,7 +28,7 @@ def test_nothing_is_left_over_whoever_is_killed(shared: Callable[[str, Callable[
 
 
 def test_what_is_left_over_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cycles, "_GONE", 0.2)
+    monkeypatch.setattr(serving, "_GONE", 0.2)
     death = Death("a kill before the start", _leaves_a_file, at="error: ")
     outcome = run(Way("embedded", Path("/absent"), "linear"), death)
     assert "tmp/left" in outcome.left

@@ -17,6 +17,7 @@ import pytest
 from command_line import run_deploy
 from containers import inspected, require_image
 
+from deploy_core import state
 from deploy_core.device import Device
 from deploy_core.errors import UnavailableError
 from deploy_model_store import Store
@@ -141,6 +142,28 @@ def test_no_container_outlives_the_command(
     end = time.monotonic() + 30
     while inspected(engine, name, "{{.Id}}") is not None:
         assert time.monotonic() < end, f"{name} is still there"
+
+
+def test_a_container_that_never_ran_is_shown_and_removed(
+    embedded: str, engine: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPLOY_STATE", str(tmp_path / "state"))
+    launch = planned(store, "linear@1")
+    name = launch.folder.name
+    facts = {"server": "embedded", "name": "linear@1", "engine": engine, "container": name}
+    record = state.write_record(str(launch), launch.command, tmp_path / "log", facts)
+    killed = {**json.loads(record.read_text()), "parent": {"pid": os.getpid(), "start": 1}}
+    record.write_text(json.dumps(killed))
+    # What an engine leaves that is killed between `create` and `start`.
+    options = [word for word in launch.command[2:] if not word.startswith("--volume=")]
+    subprocess.run([engine, "create", *options], check=True, capture_output=True)
+    assert inspected(engine, name, "{{.State.Status}}") == "created"
+    (run,) = json.loads(run_deploy("ps", "--json", cwd=tmp_path).stdout)["runs"]
+    assert (run["state"], run["container"]) == ("left over", name)
+    ended = json.loads(run_deploy("stop", "--orphans", "--json", cwd=tmp_path).stdout)["ended"]
+    assert f"container {name}" in ended
+    assert inspected(engine, name, "{{.Id}}") is None
+    assert not record.exists()
 
 
 def test_what_does_not_end_when_asked_is_removed(embedded: str, engine: str, store: Store) -> None:
