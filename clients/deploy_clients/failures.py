@@ -29,7 +29,7 @@ def dropped(endpoint: Endpoint) -> UnansweredError:
 
 def late(endpoint: Endpoint, timeout: float) -> EndpointError:
     """There is no whole answer in time."""
-    hint = "give connect() a longer timeout, or look at the server's load"
+    hint = "give a longer timeout (--timeout, connect(timeout=…)), or look at the server's load"
     return EndpointError(f"{endpoint} did not answer within {timeout:.3g} s", hint=hint, status="DEADLINE_EXCEEDED")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from deploy_clients import keys
 from deploy_clients.headers import Secret, checked_headers
+from deploy_clients.limits import LONGEST
 from deploy_clients.tls import Tls, checked
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import UsageError
@@ -24,9 +25,11 @@ def opened(
 
 
 def seconds(timeout: float) -> float:
-    """Give the timeout. Raises UsageError for one that is over before it begins."""
+    """Give the timeout. Raises UsageError for one that is over before it begins, or that no clock here can hold."""
     if not timeout > 0:
         raise UsageError(f"a timeout of {timeout:g} s leaves no time", hint="give seconds, more than 0")
+    if timeout > LONGEST:
+        raise UsageError(f"a timeout of {timeout:g} s is longer than a day", hint=f"give {LONGEST:g} seconds at most")
     return timeout
 
 

@@ -22,11 +22,11 @@ _OPTIONS = [
 ]
 _HINTS = {
     "UNAVAILABLE": "is the server running on that host and port, and is that its gRPC port?",
-    "DEADLINE_EXCEEDED": "give connect() a longer timeout, or look at the server's load",
+    "DEADLINE_EXCEEDED": "give a longer timeout (--timeout, connect(timeout=…)), or look at the server's load",
     "UNIMPLEMENTED": "does that server speak this dialect?",
     "NOT_FOUND": "is the model of that name and version loaded?",
     "INVALID_ARGUMENT": "the server refused the request itself; compare the inputs with the model's signature",
-    "UNAUTHENTICATED": "the server wants authorization; pass it in headers",
+    "UNAUTHENTICATED": "the server wants authorization: --token-file, --header, or headers of connect()",
     "PERMISSION_DENIED": "the server wants other authorization: pass it in headers; a TorchServe has written its key to a key_file.json, which DEPLOY_TORCHSERVE_KEYS names",
     "RESOURCE_EXHAUSTED": "the message is too large for one side, or the server out of capacity; send smaller batches",
 }

@@ -36,22 +36,22 @@ _REASONS = (
     (
         ("self-signed", "self signed"),
         "its certificate is self-signed, and not trusted here",
-        "if it is the right one, trust it: connect(…, tls=Tls(ca=FILE))",
+        "if it is the right one, trust it: --ca FILE, or connect(…, tls=Tls(ca=FILE))",
     ),
     (
         ("unable to get local issuer", "unable to get issuer", "unable to verify the first certificate"),
         "nobody who is trusted here has signed its certificate",
-        "trust who has: connect(…, tls=Tls(ca=FILE))",
+        "trust who has: --ca FILE, or connect(…, tls=Tls(ca=FILE))",
     ),
     (
         ("certificate required", "CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE", "handshake failure"),
         "it wants a certificate of the client",
-        "show it one: connect(…, tls=Tls(certificate=FILE, key=FILE))",
+        "show it one: --certificate FILE, or connect(…, tls=Tls(certificate=FILE, key=FILE))",
     ),
     (
         ("alert unknown ca", "ALERT_UNKNOWN_CA", "ALERT_BAD_CERTIFICATE", "alert bad certificate"),
         "it does not trust the client's certificate",
-        "show it one that it trusts: connect(…, tls=Tls(certificate=FILE, key=FILE))",
+        "show it one that it trusts: --certificate FILE, or connect(…, tls=Tls(certificate=FILE, key=FILE))",
     ),
     (
         ("WRONG_VERSION_NUMBER", "wrong version number", "record layer failure", "RECORD_LAYER_FAILURE"),
@@ -73,7 +73,10 @@ def context(tls: Tls) -> ssl.SSLContext:
     """Give what sockets need. Raises UsageError for a file that cannot be read as what it should be."""
     made = ssl.create_default_context(cafile=None if tls.ca is None else _file(tls.ca, "CA"))
     if tls.key is not None and tls.certificate is None:
-        raise UsageError("a key is of no use without its certificate", hint="give Tls(certificate=FILE, key=FILE)")
+        raise UsageError(
+            "a key is of no use without its certificate",
+            hint="give both: --certificate and --key, or Tls(certificate=FILE, key=FILE)",
+        )
     if tls.certificate is not None:
         certificate = _file(tls.certificate, "certificate")
         key = None if tls.key is None else _file(tls.key, "key")

@@ -15,8 +15,8 @@ from deploy_dialects.wire import HttpReply
 
 _HINTS = {
     400: "the server refused the request itself; compare the inputs with the model's signature",
-    401: "the server wants authorization; pass it in headers",
-    403: "the server wants other authorization; pass it in headers",
+    401: "the server wants authorization: --token-file, --header, or headers of connect()",
+    403: "the server wants other authorization: --token-file, --header, or headers of connect()",
     404: "is the model of that name and version loaded?",
     405: "the server was started not to do that; TorchServe lets models come and go with enable_model_api=true",
     413: "the server takes no request of that size; send smaller batches",

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import ssl
-import subprocess
-import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
+import tls_server
 
 from deploy_clients import Tls, connect, management
 from deploy_core.errors import EndpointError, UsageError
@@ -24,29 +22,11 @@ from deploy_dialects.messages import message
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl, to make certificates")
 
 X = {"x": np.array([[1, 2], [3, 4]], np.float32)}
-SANS = {"good": "IP:127.0.0.1,DNS:localhost", "other": "DNS:other.example", "old": "IP:127.0.0.1", "user": "DNS:user"}
-NEW = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
-def _openssl(folder: Path, *arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True, timeout=60)
-
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority `ca`, what it has signed, and `self`, which nobody but itself has."""
-    folder = tmp_path_factory.mktemp("pki")
-    for name, san in (("ca", "DNS:ca"), ("self", "IP:127.0.0.1")):
-        files = ("-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", f"/CN={name}", "-days", "2")
-        _openssl(folder, "req", "-x509", *NEW, *files, "-addext", f"subjectAltName={san}")
-    for name, san in SANS.items():
-        (folder / "san").write_text(f"subjectAltName={san}")
-        _openssl(folder, "req", *NEW, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        signing = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "san")
-        days = "-1" if name == "old" else "2"
-        _openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", *signing, "-days", days)
-    (folder / "both.pem").write_bytes((folder / "user.key").read_bytes() + (folder / "user.pem").read_bytes())
-    return folder
+@pytest.fixture(scope="session")
+def pki(shared: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    return shared("pki", tls_server.fill)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -69,28 +49,8 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-class _Quiet(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_: Any) -> None:
-        pass  # clients that do not trust us
-
-
 def _rest(pki: Path, name: str, *, ask: bool) -> tuple[int, Callable[[], None]]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pki / f"{name}.pem", pki / f"{name}.key")
-    if ask:
-        context.load_verify_locations(pki / "ca.pem")
-        context.verify_mode = ssl.CERT_REQUIRED
-    server = _Quiet(("127.0.0.1", 0), _Handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def stop() -> None:
-        server.shutdown()
-        server.server_close()
-
-    return server.server_address[1], stop
+    return tls_server.start(_Handler, pki, name, ask=ask)
 
 
 def _grpc(pki: Path, name: str, *, ask: bool) -> tuple[int, Callable[[], None]]:
@@ -214,7 +174,7 @@ def test_files_that_are_no_good(
 ) -> None:
     monkeypatch.chdir(pki)
     Path("not.pem").write_bytes(b"\x30\x82")
-    _openssl(pki, "ec", "-in", "user.key", "-aes128", "-passout", "pass:s3cret", "-out", "locked.key")
+    tls_server.openssl(pki, "ec", "-in", "user.key", "-aes128", "-passout", "pass:s3cret", "-out", "locked.key")
     with pytest.raises(UsageError, match=words):
         connect(f"oip+{transport}s://127.0.0.1:1/m", signature=signature, tls=tls)
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from deploy_toolkit.commands import tensor_files
+from deploy_toolkit.commands.reaching import reaching
 from deploy_toolkit.output import Output, common
+
+if TYPE_CHECKING:
+    from deploy_toolkit.flows.access import Access
 
 
 @click.command("check")
@@ -21,6 +26,7 @@ from deploy_toolkit.output import Output, common
 @click.option("--atol", type=click.FloatRange(min=0), help="Absolute tolerance instead of the derived one.")
 @click.option("--rtol", type=click.FloatRange(min=0), help="Relative tolerance instead of the derived one.")
 @click.option("--trust", is_flag=True, help="Open files that may run code of their own.")
+@reaching
 @common
 def command(
     output: Output,
@@ -32,6 +38,7 @@ def command(
     atol: float | None,
     rtol: float | None,
     trust: bool,
+    access: Access,
 ) -> int:
     """Prove that artifacts and endpoints predict what was trained; exit code 4 if one does not.
 
@@ -43,6 +50,7 @@ def command(
       deploy check simplenet
       deploy check simplenet model.onnx --endpoint tfserving+rest://127.0.0.1:8501/simplenet
       deploy check model.onnx model.tflite --inputs x.npz
+      deploy check simplenet --endpoint oip+grpcs://models.example:443/simplenet --ca ca.pem --token-file token
     """
     from deploy_toolkit.flows import check as flow
     from deploy_toolkit.reports import terminal
@@ -55,6 +63,7 @@ def command(
         atol=atol,
         rtol=rtol,
         trust=trust,
+        access=access,
     )
     with output.progress() as on_event:
         report = flow.check(request, store=output.store, on_event=on_event)

@@ -35,6 +35,7 @@ from deploy_exporters.formats import hosted
 from deploy_exporters.worker import Workers
 from deploy_model_store import Store, Version
 from deploy_toolkit.flows import degradation, promised, serve, subjects
+from deploy_toolkit.flows.access import USUAL, Access
 from deploy_toolkit.flows.golden import noise_of
 from deploy_toolkit.flows.subjects import Named, Subject
 from deploy_toolkit.output import OnEvent, silent
@@ -44,7 +45,7 @@ from deploy_toolkit.output import OnEvent, silent
 class Request:
     """What to compare; the first stored version (or `against`) is the reference, else the first subject.
 
-    `trust` lets files that are not stored run code of their own.
+    `trust` lets files that are not stored run code of their own; `access` is for the endpoints among the subjects.
     """
 
     subjects: tuple[str, ...]
@@ -54,6 +55,7 @@ class Request:
     atol: float | None = None
     rtol: float | None = None
     trust: bool = False
+    access: Access = USUAL
 
 
 @dataclass(frozen=True)
@@ -78,16 +80,21 @@ def check(request: Request, *, store: Path, on_event: OnEvent = silent) -> Repor
         raise UsageError(
             f"nothing is named that {request.servers[0]} could serve", hint="name a stored model beside the files"
         )
+    request.access.require_fit(subjects.endpoints(named))
     with ExitStack() as stack:
         workers = stack.enter_context(Workers(state.logs()))
         wanted = _wanted(request, named, shelf, workers)
-        found = [subject for one in named for subject in subjects.expand(one, workers, trust=request.trust)]
+        found = [subject for one in named for subject in _expanded(one, workers, request)]
         todo = [subject for subject in found if subject.name != wanted.by]
         for server in request.servers:
-            todo += stack.enter_context(_served(server, named, store, on_event))
+            todo += stack.enter_context(_served(server, named, request.access.ours, store, on_event))
         if not todo:
             raise UsageError("there is nothing to compare", hint="name a second file or endpoint")
         return Report(tuple(_rows(todo, wanted, request, on_event)))
+
+
+def _expanded(named: Named, workers: Workers, request: Request) -> Iterator[Subject]:
+    return subjects.expand(named, workers, trust=request.trust, access=request.access)
 
 
 def _rows(todo: list[Subject], wanted: _Wanted, request: Request, on_event: OnEvent) -> Iterator[Agreement]:
@@ -170,7 +177,7 @@ def _wanted(request: Request, named: list[Named], shelf: Store, workers: Workers
     chosen = [subjects.find(request.against, shelf)] if request.against else named
     version = next((one for one in chosen if isinstance(one, Version)), None)
     if version is None:
-        return _answers_of(next(subjects.expand(chosen[0], workers, trust=request.trust)), request.inputs)
+        return _answers_of(next(_expanded(chosen[0], workers, request)), request.inputs)
     if request.inputs is None:
         golden = version.golden
         measured = noise_of(golden)
@@ -226,7 +233,9 @@ def _answers_of(subject: Subject, inputs: Tensors | None) -> _Wanted:
 
 
 @contextmanager
-def _served(server: str, named: list[Named], store: Path, on_event: OnEvent) -> Generator[list[Subject]]:
+def _served(
+    server: str, named: list[Named], access: Access, store: Path, on_event: OnEvent
+) -> Generator[list[Subject]]:
     names = tuple(str(one) for one in named if isinstance(one, Version))
     with serve.serving(serve.Request(names, server), store=store, on_event=on_event) as running:
-        yield [Subject(str(endpoint), partial(subjects.open_endpoint, endpoint)) for endpoint in running.endpoints]
+        yield [Subject(str(endpoint), partial(access.client, endpoint)) for endpoint in running.endpoints]

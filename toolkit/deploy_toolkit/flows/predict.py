@@ -13,18 +13,27 @@ from deploy_core.signature import Tensors
 from deploy_exporters.worker import Workers
 from deploy_model_store import Store
 from deploy_toolkit.flows import subjects
+from deploy_toolkit.flows.access import USUAL, Access
 from deploy_toolkit.output import OnEvent, silent
 
 
 def predict(
-    subject: str, inputs: Mapping[str, object], *, store: Path, trust: bool = False, on_event: OnEvent = silent
+    subject: str,
+    inputs: Mapping[str, object],
+    *,
+    store: Path,
+    trust: bool = False,
+    access: Access = USUAL,
+    on_event: OnEvent = silent,
 ) -> Tensors:
     """Ask NAME[@…] (its first artifact), a file or an endpoint; files run in a worker of their own.
 
     `trust` lets a file run code of its own. Raises InputError if the inputs do not fit the signature, TamperedError if a stored file is not what was published.
     """
+    named = subjects.find(subject, Store(store))
+    access.require_fit(subjects.endpoints([named]))
     with Workers(state.logs()) as workers:
-        asked = next(subjects.expand(subjects.find(subject, Store(store)), workers, trust=trust))
+        asked = next(subjects.expand(named, workers, trust=trust, access=access))
         if asked.damage:
             raise TamperedError(f"{asked.name} is {asked.damage}", hint="export the model again")
         on_event(f"asking {asked.name}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from deploy_exporters.formats import adopt, hosted
 from deploy_exporters.worker import Workers
 from deploy_model_store import Store, Version
 from deploy_model_store.version import is_below
+from deploy_toolkit.flows.access import USUAL, Access
 
 Named = Version | Path | Endpoint
 
@@ -48,17 +49,15 @@ def find(text: str, shelf: Store) -> Named:
     )
 
 
-def open_endpoint(endpoint: Endpoint) -> Predictor:
-    """Connect; the client's libraries are imported here."""
-    from deploy_clients import connect
-
-    return connect(endpoint)
+def endpoints(named: Iterable[Named]) -> list[Endpoint]:
+    """Give those that are endpoints."""
+    return [one for one in named if isinstance(one, Endpoint)]
 
 
-def expand(named: Named, workers: Workers, *, trust: bool = False) -> Iterator[Subject]:
+def expand(named: Named, workers: Workers, *, trust: bool = False, access: Access = USUAL) -> Iterator[Subject]:
     """Give every predictor behind a name: each artifact of a version and its reference, else the one thing itself."""
     if isinstance(named, Endpoint):
-        yield Subject(str(named), partial(open_endpoint, named))
+        yield Subject(str(named), partial(access.client, named))
     elif isinstance(named, Path):
         yield Subject(str(named), partial(_open_stranger, workers, named, trust=trust))
     else:
