@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from deploy_clients.tls import Tls
 from deploy_core.endpoint import Endpoint
 from deploy_dialects.wire import HttpRequest, RpcRequest
-from deploy_latency.schedules import Schedule
+from deploy_latency.samples import Seconds
+from deploy_latency.schedules import Schedule, warming
+
+_OTHER_SEED = 1_000_003  # the warm-up is no rehearsal of the same times
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,8 @@ class Load:
 
     `seconds` are measured, after `warmup` seconds of the same load that are not. A request without an answer within
     `timeout` seconds of its intended sending has failed. `connections` bounds those of all workers together (for gRPC each
-    carries many calls); `keep` is how many answers are kept to be looked at, spread over the run.
+    carries many calls); `keep` is how many answers are kept to be looked at, spread over the run. With 0 `workers` their
+    number is chosen by `measuring.planned`.
     """
 
     schedule: Schedule | None = None
@@ -39,3 +45,14 @@ class Load:
     workers: int = 1
     keep: int = 200
     seed: int = 0
+
+
+def arrivals(load: Load) -> Seconds:
+    """Give all times of a load with a schedule, none for one without; those of the warm-up are negative."""
+    if load.schedule is None:
+        return np.empty(0)
+    measured = load.schedule.times(load.seconds, load.seed)
+    if not load.warmup:
+        return measured
+    before = warming(load.schedule).times(load.warmup, load.seed + _OTHER_SEED) - load.warmup
+    return np.concatenate([before, measured])
