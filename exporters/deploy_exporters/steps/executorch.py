@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from executorch.backends.xnnpack.partition.config import ALL_PARTITIONER_CONFIGS, gemm_configs, generic_node_configs
 from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
@@ -54,8 +55,9 @@ def executorch_from_pt2(job: Job) -> Written:
 
 def _write(job: Job, sizes: Mapping[str, int], partitioners: Sequence[Any]) -> None:
     program = bounded.program(job, sizes, operators(sizes.get(BATCH, 1)))  # anew: lowering changes it
+    plain = _unasserted(program.run_decompositions({}))
     lowered = to_edge_transform_and_lower(
-        constant_prop_pass(program.run_decompositions({})),  # XNNPACK wants constants as weights; first no in-place
+        constant_prop_pass(plain),  # XNNPACK wants constants as weights; first no in-place
         partitioner=partitioners,
         constant_methods={executorch.SIGNATURE: json.dumps(job.signature.to_json())},
         # Its check of the operators' dtypes computes with symbolic sizes, and so fixes some of them.
@@ -63,6 +65,13 @@ def _write(job: Job, sizes: Mapping[str, int], partitioners: Sequence[Any]) -> N
     ).to_executorch()
     _require_kernels(lowered)
     job.writes.write_bytes(lowered.buffer)
+
+
+def _unasserted(program: ExportedProgram) -> ExportedProgram:
+    """Leave out assertions of dtypes: what they look at stays in the file, weights that nothing else needs any more."""
+    for node in program.graph.find_nodes(op="call_function", target=torch.ops.aten._assert_tensor_metadata.default):
+        program.graph.erase_node(node)
+    return program
 
 
 def _require_kernels(lowered: Any) -> None:

@@ -38,6 +38,10 @@ def _same(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _contiguous(tensor: torch.Tensor, memory_format: object = None) -> torch.Tensor:
+    # A copy in a memory format is none that constants are computed through, and XNNPACK takes only constants as weights.
+    shape = list(tensor.shape)
+    if all(isinstance(size, int) for size in shape):
+        return _aten.view_copy.default(tensor, shape)  # type: ignore[no-any-return]
     return tensor.contiguous()
 
 

@@ -23,11 +23,12 @@ _UNREADABLE = "Keras on its torch backend cannot read the model"
 
 
 class _Named(torch.nn.Module):
-    """Calls a Keras model with torch tensors by name."""
+    """Calls a Keras model with torch tensors by name; its weights are this module's only if they are `registered`."""
 
-    def __init__(self, source: KerasSource) -> None:
+    def __init__(self, source: KerasSource, *, registered: bool) -> None:
         super().__init__()
-        self.model = source.model
+        if registered:
+            self.model = source.model
         self._source = source
 
     def forward(self, **tensors: torch.Tensor) -> list[torch.Tensor]:
@@ -47,7 +48,7 @@ class _Named(torch.nn.Module):
 
 def torchscript_from_keras(job: Job) -> str:
     """Trace the model on the torch backend; TensorFlow is not imported."""
-    module = flat(_named(job), [spec.name for spec in job.signature.inputs]).eval()
+    module = flat(_named(job, registered=True), [spec.name for spec in job.signature.inputs]).eval()
     jit.save(jit.trace(module, _example(job)), job.writes, job.signature)
     job.prove(torchscript.load(job.writes, job.signature), "the traced file")
     return "trace"
@@ -55,14 +56,16 @@ def torchscript_from_keras(job: Job) -> str:
 
 def pt2_from_keras(job: Job) -> str:
     """Write a torch.export program of the model on the torch backend."""
-    pt2.save(pt2.program(TorchSource(_named(job).eval(), job.signature, job.proofs[0][0])), job.writes, job.signature)
+    # Keras gives its weights to torch.export as constants: registered ones would lie in the file a second time.
+    module = _named(job, registered=False).eval()
+    pt2.save(pt2.program(TorchSource(module, job.signature, job.proofs[0][0])), job.writes, job.signature)
     return ""
 
 
-def _named(job: Job) -> _Named:
+def _named(job: Job, *, registered: bool) -> _Named:
     if keras.backend.backend() != "torch":
         raise ExportError(f"Keras runs on {keras.backend.backend()} here, wanted is torch")
-    return _Named(KerasSource(_load(job), job.signature, {}))
+    return _Named(KerasSource(_load(job), job.signature, {}), registered=registered)
 
 
 def _load(job: Job) -> Any:

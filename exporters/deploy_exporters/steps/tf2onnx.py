@@ -12,6 +12,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from deploy_core.errors import ExportError
 from deploy_core.signature import Signature
+from deploy_exporters import frugal
 from deploy_exporters.exact_names import argument_name
 from deploy_exporters.formats.onnx import FROM_TENSORFLOW
 from deploy_exporters.formats.savedmodel import SIGNATURE
@@ -30,13 +31,14 @@ def onnx_from_savedmodel(job: Job) -> str:
     )
     inputs = _inputs(frozen, job.signature)
     outputs = _outputs(frozen, loaded.signatures[SIGNATURE], job.signature)
-    model, _ = tf2onnx.convert.from_graph_def(
-        frozen.graph.as_graph_def(),
-        input_names=list(inputs.values()),
-        output_names=list(outputs.values()),
-        opset=opset,
-        custom_op_handlers={"Erfc": (_erfc, [])},
-    )
+    with frugal.prompt_collection():  # every pass of its optimizer copies the graph, weights and all, and drops a cycle
+        model, _ = tf2onnx.convert.from_graph_def(
+            frozen.graph.as_graph_def(),
+            input_names=list(inputs.values()),
+            output_names=list(outputs.values()),
+            opset=opset,
+            custom_op_handlers={"Erfc": (_erfc, [])},
+        )
     _rename(model.graph, {tensor: name for name, tensor in (*inputs.items(), *outputs.items())})
     _order(model.graph.input, [spec.name for spec in job.signature.inputs])
     _order(model.graph.output, [spec.name for spec in job.signature.outputs])
