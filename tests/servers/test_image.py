@@ -127,6 +127,7 @@ def test_images_start_from_what_is_asked_for_and_do_not_end_as_root(path: Path) 
     assert re.search(r"^ARG BASE_IMAGE=\S+$", text, re.MULTILINE)
     assert re.findall(r"^USER (\S+)$", text, re.MULTILINE)[-1] == USER
     assert "build/images/ca/" in text
+    assert "pip.conf" not in text.split("\nFROM ")[-1], "it may hold a password, and layers keep everything"
     # The part of an image's name before the first slash is a registry's host if it has a dot or a port.
     names = re.findall(r"^ARG BASE_IMAGE=(\S+)$", text, re.MULTILINE)
     assert not [name for name in names if re.match(r"[^/]*[.:][^/]*/", name)]
