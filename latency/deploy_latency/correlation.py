@@ -28,12 +28,16 @@ def neighbours(values: Seconds) -> float:
     """Give the rank correlation of each value with the next; ranks, since one stall or an infinite value would rule."""
     if len(values) < 3:
         return 0.0
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    if len(counts) == 1:
-        return 0.0
-    rank = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    rank = ranked(values)
     off = rank - rank.mean()
-    return float(off[1:] @ off[:-1] / (off @ off))
+    return float(off[1:] @ off[:-1] / (off @ off)) if np.any(off) else 0.0
+
+
+def ranked(values: Seconds) -> Seconds:
+    """Give each value's rank from 1, equal values the middle one of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Seconds = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return ranks
 
 
 def inflation(chosen: NDArray[np.bool_], nearby: float, confidence: float) -> float:
