@@ -12,6 +12,7 @@ TABLE_SIZE, ENABLE_PUSH, MAX_STREAMS, INITIAL_WINDOW, MAX_FRAME = 1, 2, 3, 4, 5
 REFUSED, CANCEL = 7, 8
 FRAME = 2**14  # bytes of a frame, as long as nobody allows more
 WINDOW_SIZE = 2**16 - 1  # bytes under way, as long as nobody allows more
+OURS = 2**30 - 1  # bytes that a server may send: more than an answer may have, so that no stream needs more of it
 ERRORS = (
     "NO_ERROR",
     "PROTOCOL_ERROR",
@@ -62,9 +63,24 @@ def reset(stream: int, code: int = CANCEL) -> bytes:
     return frame(RESET, 0, stream, code.to_bytes(4, "big"))
 
 
+def stripped(flags: int, payload: bytes) -> bytes:
+    """Give what is left without padding and rank. Raises IndexError if they are longer than the frame."""
+    begin, end = 0, len(payload)
+    if flags & PADDED:
+        begin, end = 1, end - payload[0]
+    if flags & PRIORITISED:
+        begin += 5
+    if begin > end:
+        raise IndexError("padding")
+    return payload[begin:end]
+
+
 def error_name(code: int) -> str:
     """Give what an error code is called."""
     return ERRORS[code] if code < len(ERRORS) else "unknown error"
+
+
+HELLO = PREFACE + settings({ENABLE_PUSH: 0, INITIAL_WINDOW: OURS}) + window(0, OURS - WINDOW_SIZE)
 
 
 class Message:

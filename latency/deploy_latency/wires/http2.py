@@ -14,18 +14,12 @@ from deploy_latency.wires import frames
 from deploy_latency.wires.blocks import Blocks
 from deploy_latency.wires.dialling import CLOSED, WireError, short
 from deploy_latency.wires.frames import Message
-from deploy_latency.wires.pool import AGAIN, Pool
+from deploy_latency.wires.pool import Pool
 from deploy_latency.wires.sending import Sending
 from deploy_latency.wires.streams import Stream
 
 _NO_HTTP2 = "not HTTP/2"
-_WINDOW = 2**30 - 1  # more than an answer may have, so that no stream needs more of it
 _ANY = _LAST = 2**31 - 1
-_HELLO = (
-    frames.PREFACE
-    + frames.settings({frames.ENABLE_PUSH: 0, frames.INITIAL_WINDOW: _WINDOW})
-    + frames.window(0, _WINDOW - frames.WINDOW_SIZE)
-)
 _Handler = Callable[[int, int, bytes], None]
 
 
@@ -33,7 +27,7 @@ class Http2(asyncio.Protocol):
     """One connection. It is free from the server's first settings on, up to the number of streams that these allow."""
 
     __slots__ = (
-        "_blocks", "_handlers", "_held", "_limit", "_messages", "_next", "_now", "_over", "_part", "_pool", "_reading",
+        "_allowed", "_blocks", "_handlers", "_held", "_limit", "_messages", "_next", "_now", "_over", "_part", "_pool", "_reading",
         "_received", "_rest", "_retired", "_said", "_sending", "_settled", "_streams", "_transport", "_used", "_when",
         "listed",
     )  # fmt: skip
@@ -53,7 +47,8 @@ class Http2(asyncio.Protocol):
         self._settled = asyncio.Event()
         self._over: BaseException | None = None
         self._next = 1
-        self._limit = 0
+        self._limit = 0  # streams at a time, now
+        self._allowed = _ANY
         self._received = 0  # bytes since the server was last allowed more
         self._rest = b""
         self._held: list[bytes] = []
@@ -76,7 +71,7 @@ class Http2(asyncio.Protocol):
         """Send a call."""
         number = self._next
         self._next = number + 2
-        stream = self._streams[number] = Stream(self, number, call, call.wire is AGAIN)
+        stream = self._streams[number] = Stream(self, number, call)
         call.wire = stream
         call.sent = self._now()
         self._sending.start(stream, self._messages[call.request])
@@ -105,7 +100,7 @@ class Http2(asyncio.Protocol):
         if secured is not None and secured.selected_alpn_protocol() != "h2":
             self._break(_NO_HTTP2)
         else:
-            transport.write(_HELLO)
+            transport.write(frames.HELLO)
 
     def data_received(self, data: bytes) -> None:
         """Read frames; what they make us send goes out together."""
@@ -164,25 +159,21 @@ class Http2(asyncio.Protocol):
 
     def _on_data(self, flags: int, number: int, payload: bytes) -> None:
         self._received += len(payload)
-        if self._received > _WINDOW // 2:
+        if self._received > frames.OURS // 2:
             self._write(frames.window(0, self._received))
             self._received = 0
         stream = self._streams.get(number)
         if stream is None:
             return  # it was dropped
-        if flags & frames.PADDED:
-            payload = _unpadded(payload)
-        if error := stream.take(payload):
+        if error := stream.take(frames.stripped(flags, payload) if flags & frames.PADDED else payload):
             self.give_up(stream)
             self._complete(stream.call, error)
         elif flags & frames.END_STREAM:
             self._end(stream, None)
 
     def _on_headers(self, flags: int, number: int, payload: bytes) -> None:
-        if flags & frames.PADDED:
-            payload = _unpadded(payload)
-        if flags & frames.PRIORITISED:
-            payload = payload[5:]
+        if flags & (frames.PADDED | frames.PRIORITISED):
+            payload = frames.stripped(flags, payload)
         if flags & frames.END_HEADERS:
             self._on_block(flags, number, payload)
         else:
@@ -215,21 +206,20 @@ class Http2(asyncio.Protocol):
             return
         self._sending.forget(stream)
         code = int.from_bytes(payload, "big")
-        if code == frames.REFUSED and not stream.again:
+        if code == frames.REFUSED and self._streams:
+            # Servers count a stream a little longer than it lasts: until the next one ends, there is no more room.
+            self._limit = 0
             self._pool.again((stream.call,))
-            self._make_room()
         else:
             self._complete(stream.call, frames.error_name(code))
 
     def _on_settings(self, flags: int, number: int, payload: bytes) -> None:
         if flags & frames.ACK:
             return
-        limit = _ANY if not self._settled.is_set() else self._limit
         for what, value in frames.read_settings(payload):
             if what == frames.MAX_STREAMS:
-                limit = value
+                self._allowed = value
             self._sending.settle(what, value)
-        self._limit = 0 if self._retired else limit
         self._write(frames.frame(frames.SETTINGS, frames.ACK, 0))
         self._handlers = self._all()
         self._settled.set()
@@ -275,11 +265,13 @@ class Http2(asyncio.Protocol):
     def _complete(self, call: Call, error: str) -> None:
         call.error = error
         call.done = self._when
+        call.wire = None  # else the two would keep each other until the garbage collector comes
         self._make_room()
         self._pool.on_done(call)
 
     def _make_room(self) -> None:
         """Take the next call, or go when all that were taken are over."""
+        self._limit = 0 if self._retired else self._allowed
         if self._retired:
             if not self._streams:
                 self._transport.close()
@@ -309,10 +301,3 @@ class Http2(asyncio.Protocol):
             frames.GOAWAY: self._on_goaway,
             frames.WINDOW: self._on_window,
         }
-
-
-def _unpadded(payload: bytes) -> bytes:
-    padding = payload[0]
-    if padding >= len(payload):
-        raise WireError(_NO_HTTP2)
-    return payload[1 : len(payload) - padding]

@@ -15,7 +15,6 @@ from deploy_latency.calls import Call, Clock
 from deploy_latency.wires.dialling import Patience, WireError, short, told
 
 _AT_ONCE = 64  # connections that are being opened; a server's backlog is often 128
-AGAIN = object()  # the wire of a call that waits for another one, since it had one before
 _DROPPED = object()  # the wire of a call that was given up before it had one
 
 
@@ -105,7 +104,7 @@ class Pool:
 
     def drop(self, call: Call) -> None:
         """Give up a call that is late."""
-        if call.wire is not None and call.wire is not AGAIN:
+        if call.wire is not None:
             call.wire.drop(call)
             return
         call.wire = _DROPPED
@@ -173,7 +172,7 @@ class Pool:
     def again(self, calls: Sequence[Call]) -> None:
         """Send calls that no server has taken up once more, before all others."""
         for call in reversed(calls):
-            call.wire = AGAIN
+            call.wire = None
             call.sent = math.inf
             self._waiting.appendleft(call)
         while self._waiting and self._free:

@@ -12,15 +12,14 @@ _PREFIX = 5  # bytes before a gRPC message: whether it is packed, and its length
 
 
 class Stream:
-    """`rest` is what is still to be sent, `window` how much of it the server allows now; `again` whether it was sent before."""
+    """`rest` is what is still to be sent, `window` how much of it the server allows now."""
 
-    __slots__ = ("again", "body", "call", "connection", "first", "number", "rest", "window")
+    __slots__ = ("body", "call", "connection", "first", "number", "rest", "window")
 
-    def __init__(self, connection: Any, number: int, call: Call, again: bool) -> None:
+    def __init__(self, connection: Any, number: int, call: Call) -> None:
         self.connection = connection
         self.number = number
         self.call = call
-        self.again = again
         self.first: Block | None = None
         self.body: bytes | bytearray = b""
         self.rest: memoryview | None = None
