@@ -23,7 +23,8 @@ from deploy_latency.estimate import Estimate
 from deploy_latency.limits import HELD, UNDECIDED, Limit
 from deploy_latency.report import Found, Judged, Step
 
-_LEAST_RATE = 0.1
+_MOST_TRIALS = 60
+_LOOKS_ABOVE = 3
 _ROOM = 2  # times the requests that independent ones would need: neighbours are alike
 _MORE = 4  # times as many for a rate that was left undecided
 _LEAST_REQUESTS = 200
@@ -66,27 +67,29 @@ def highest(
     *,
     subject: str = "",
     start: float = 50.0,
+    least: float = 1.0,
     most: float = math.inf,
     tolerance: float = 0.05,
     confirmations: int = 2,
 ) -> Trials:
     """Search, and return what was `Found`; its rate is at most `tolerance` below one that was not shown to hold.
 
-    An undecided trial is run once more with more requests, and then counts as not held.
+    An undecided trial is run once more with more requests, and then counts as not held. Both ends are tried again in the
+    end: the highest rate that held has to hold `confirmations` times, and the lowest that did not gets one more chance.
     """
-    search = _Search(limits, most)
-    yield from search.bracket(min(start, most))
-    while True:
-        yield from search.narrow(tolerance)
-        if search.low is None or (yield from search.confirm(confirmations)):
-            break
+    search = _Search(limits, _Bounds(min(start, most), least, most, tolerance))
+    again = True
+    while again:
+        while (rate := search.next_rate()) is not None:
+            yield from search.tried(rate)
+        again = yield from search.doubted(confirmations)
     text = ",".join(str(limit) for limit in limits)
     return Found(subject, text, search.low, tuple(search.steps), knee(search.steps), search.why())
 
 
 def requests_for(limits: Sequence[Limit], confidence: float = 0.95) -> int:
     """Give how many requests it takes to judge all limits, with room for some correlation."""
-    return max(_LEAST_REQUESTS, *(_ROOM * _needs(limit, confidence) for limit in limits))
+    return max([_LEAST_REQUESTS, *(_needs(limit, confidence) for limit in limits)])
 
 
 def knee(steps: Sequence[Step]) -> float | None:
@@ -106,99 +109,120 @@ def knee(steps: Sequence[Step]) -> float | None:
     return None if best == max(power) else best
 
 
+@dataclass(frozen=True)
+class _Bounds:
+    start: float
+    least: float
+    most: float
+    tolerance: float
+
+
 class _Search:
-    """What is known so far: `low` held, `high` did not; `steps` are all trials."""
+    """What is known so far; `steps` are all trials, and of each rate its last one counts."""
 
-    def __init__(self, limits: Sequence[Limit], most: float) -> None:
-        self.low: float | None = None
-        self.high: float | None = None
+    def __init__(self, limits: Sequence[Limit], bounds: _Bounds) -> None:
         self.steps: list[Step] = []
-        self._most = most
+        self._bounds = bounds
         self._requests = requests_for(limits)
-        self._limited: dict[float, str] = {}
-        self._undecided: set[float] = set()
-        self._refuted = 0
+        self._last: dict[float, Outcome] = {}
+        self._floor = 0.0  # a rate that held although lower ones did not
+        self._given_a_chance: set[float] = set()
+        self._refuted: list[float] = []
+        self._redeemed: list[float] = []
 
-    def bracket(self, rate: float) -> Generator[Trial, Outcome, None]:
-        """Find a rate that holds and one that does not, by doubling or halving."""
-        if (yield from self._held(rate)):
-            while self.high is None and self.low != self._most:
-                yield from self._held(min(2 * rate, self._most))
-                rate *= 2
-            return
-        while self.low is None and rate / 2 >= _LEAST_RATE:
-            rate /= 2
-            yield from self._held(rate)
+    @property
+    def high(self) -> float | None:
+        """The lowest rate that was not shown to hold, but for those known to be worse than higher ones."""
+        return min((rate for rate, each in self._last.items() if not each.held and rate > self._floor), default=None)
 
-    def narrow(self, tolerance: float) -> Generator[Trial, Outcome, None]:
-        """Bisect until both are so near."""
-        while self.low is not None and self.high is not None and self.high > self.low * (1 + tolerance):
-            yield from self._held(math.sqrt(self.low * self.high))
+    @property
+    def low(self) -> float | None:
+        """The highest rate below it that held."""
+        high = self.high or math.inf
+        return max((rate for rate, outcome in self._last.items() if outcome.held and rate < high), default=None)
 
-    def confirm(self, times: int) -> Generator[Trial, Outcome, bool]:
-        """Try the highest rate again; if it does not hold, go back to the one below."""
-        assert self.low is not None
-        rate = self.low
-        for _ in range(times):
-            if not (yield from self._held(rate, confirmation=True)):
-                self._refuted += 1
-                return False
+    def next_rate(self) -> float | None:
+        """Say what to try next; nothing if both ends are near enough, or there is nowhere to go."""
+        low, high, bounds = self.low, self.high, self._bounds
+        if len(self.steps) >= _MOST_TRIALS:
+            return None
+        if low is None and high is None:
+            return bounds.start
+        if low is None:
+            return high / 2 if high is not None and high / 2 >= bounds.least else self._above()
+        if high is None:
+            return min(2 * low, bounds.most) if low < bounds.most else None
+        return math.sqrt(low * high) if high > low * (1 + bounds.tolerance) else None
+
+    def _above(self) -> float | None:
+        """Where nothing holds, look above the start, too: servers that wait for a full batch are slow at low rates."""
+        tries = (self._bounds.start * 2**power for power in range(1, _LOOKS_ABOVE + 1))
+        return next((rate for rate in tries if rate not in self._last and rate <= self._bounds.most), None)
+
+    def tried(self, rate: float, *, confirmation: bool = False) -> Generator[Trial, Outcome, bool]:
+        """Try a rate, once more with more requests if that leaves it undecided."""
+        for requests in (self._requests, _MORE * self._requests):
+            outcome = yield Trial(rate, requests, confirmation)
+            self.steps.append(Step(rate, outcome.held, outcome.judged, outcome.latency, confirmation))
+            self._last[rate] = outcome
+            if not outcome.undecided:
+                break
+        if rate == self._floor and not outcome.held:
+            self._floor = 0.0
+        elif outcome.held and rate > (self.high or math.inf):
+            self._floor = rate
+        return outcome.held
+
+    def doubted(self, confirmations: int) -> Generator[Trial, Outcome, bool]:
+        """Try both ends again, and say whether that moved one, so that the search goes on."""
+        low, high = self.low, self.high
+        if low is None or len(self.steps) >= _MOST_TRIALS:
+            return False
+        for _ in range(confirmations):
+            if not (yield from self.tried(low, confirmation=True)):
+                self._refuted.append(low)
+                return True
+        if high is None or self._last[high].limited or high in self._given_a_chance:
+            return False
+        self._given_a_chance.add(high)
+        if not (yield from self.tried(high, confirmation=True)):
+            return False
+        self._redeemed.append(high)
         return True
 
     def why(self) -> str:
         """Say what ended the search, and what was odd about it."""
         said = [self._end()]
         if self._refuted:
-            said.append(f"{self._refuted} times a rate that had held did not hold again")
-        odd = sorted({step.rate for step in self.steps if step.held and self.low is not None and step.rate > self.low})
-        if odd:
-            said.append(
-                f"not monotone: {', '.join(f'{rate:.4g}' for rate in odd)} a second held once, a lower rate did not"
-            )
+            said.append(f"not confirmed, though once held: {_listed(self._refuted)}")
+        if self._redeemed:
+            said.append(f"held at the second try only: {_listed(self._redeemed)}")
+        worse = [rate for rate, each in self._last.items() if not each.held and rate < self._floor]
+        if worse:
+            said.append(f"not monotone: {_listed(worse)} did not hold, {self._floor:.4g} did")
         return "; ".join(said)
 
     def _end(self) -> str:
-        if self.high is None:
-            return "the highest rate allowed" if self.low is not None else "nothing was tried"
-        if self.high in self._limited:
-            return f"the generator's own limit: {self._limited[self.high]}"
-        if self.high in self._undecided:
-            return f"the objective could not be shown to hold at {self.high:.4g} a second: too little data"
-        return f"the objective, which does not hold at {self.high:.4g} a second"
-
-    def _held(self, rate: float, *, confirmation: bool = False) -> Generator[Trial, Outcome, bool]:
-        outcome = yield Trial(rate, self._requests, confirmation)
-        self._note(rate, outcome, confirmation)
-        if outcome.undecided:
-            outcome = yield Trial(rate, _MORE * self._requests, confirmation)
-            self._note(rate, outcome, confirmation)
-        self._learn(rate, outcome)
-        return outcome.held
-
-    def _note(self, rate: float, outcome: Outcome, confirmation: bool) -> None:
-        self.steps.append(Step(rate, outcome.held, outcome.judged, outcome.latency, confirmation))
-
-    def _learn(self, rate: float, outcome: Outcome) -> None:
-        if outcome.held:
-            self.low = rate if self.low is None else max(self.low, rate)
-            return
+        high = self.high
+        if len(self.steps) >= _MOST_TRIALS:
+            return f"no end after {_MOST_TRIALS} trials: what holds changes from one to the next"
+        if high is None:
+            return "the highest rate allowed"
+        outcome = self._last[high]
         if outcome.limited:
-            self._limited[rate] = outcome.limited
+            return f"the generator's own limit at {high:.4g} a second: {outcome.limited}"
         if outcome.undecided:
-            self._undecided.add(rate)
-        self.high = rate if self.high is None else min(self.high, rate)
-        below = self._below()
-        self.low = max(below) if below else None
+            return f"the objective, which could not be judged at {high:.4g} a second: the bound is within the interval"
+        return f"the objective, which does not hold at {high:.4g} a second"
 
-    def _below(self) -> set[float]:
-        """Give the rates that held whenever they were tried to the end, below the lowest that did not."""
-        last = {step.rate: step.held for step in self.steps}
-        return {rate for rate, held in last.items() if held and self.high is not None and rate < self.high}
+
+def _listed(rates: Sequence[float]) -> str:
+    return ", ".join(f"{rate:.4g}" for rate in sorted(set(rates))) + " a second"
 
 
 def _needs(limit: Limit, confidence: float) -> int:
     if limit.figure.startswith("p"):
-        return needed(float(limit.figure[1:]), confidence)
+        return _ROOM * needed(float(limit.figure[1:]), confidence)
     if limit.figure == "errors" and 0 < limit.bound < 1:
         return needed(100 * (1 - limit.bound), confidence)
-    return _LEAST_REQUESTS // _ROOM
+    return _LEAST_REQUESTS
