@@ -40,6 +40,11 @@ def require_image(engine: str, image: str, on_event: Callable[[str], None]) -> N
         )
 
 
+def main_pid(engine: str, container: str) -> int:
+    """Give the id that a container's first process has outside; 0 if it does not run. Raises UnavailableError if the engine does not answer."""
+    return int(_asked(engine, "container", "inspect", "--format={{.State.Pid}}", container) or 0)
+
+
 def remove(engine: str, container: str) -> None:
     """Have no container of that name, running or not. Raises UnavailableError if it stays."""
     end = monotonic() + _SECONDS

@@ -20,6 +20,7 @@ COMMANDS = (
     "serve",
     "predict",
     "check",
+    "bench",
     "package",
     "image",
     "migrate",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from deploy_core.errors import UsageError
+
+_SECONDS = {"ms": 1e-3, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def names(text: str | None) -> tuple[str, ...]:
@@ -64,3 +67,19 @@ def ranges(values: Iterable[str]) -> dict[str, tuple[int, int]]:
             )
         found[symbol] = (int(least), int(greatest))
     return found
+
+
+def numbers(option: str, text: str) -> tuple[int, ...]:
+    """Read `1,8,32`, each at least 1. Raises UsageError."""
+    parts = names(text)
+    if not parts or not all(part.isdigit() and int(part) for part in parts):
+        raise UsageError(f"{option} {text!r} are no numbers from 1 on", hint=f"write {option} 1,8,32")
+    return tuple(int(part) for part in parts)
+
+
+def duration(option: str, text: str) -> float:
+    """Read `500ms`, `20s`, `2m` or plain seconds as seconds. Raises UsageError."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|h|)", text.strip())
+    if match is None:
+        raise UsageError(f"{option} {text!r} is no duration", hint=f"write {option} 20s, 500ms or 2m")
+    return float(match[1]) * _SECONDS[match[2]]

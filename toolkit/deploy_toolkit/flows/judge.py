@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from deploy_agreement import compare
 from deploy_core.endpoint import Endpoint
 from deploy_core.predictor import Predictor
+from deploy_exporters.formats.mar import version_of
 from deploy_model_store import Version
 from deploy_toolkit.flows import degradation, promised
 from deploy_toolkit.flows.golden import noise_of
@@ -20,7 +21,7 @@ class Judge:
 
     def __init__(self, served: Sequence[Version], options: Mapping[str, str]) -> None:
         self._artifact = options.get("artifact", "")
-        self._served = {(version.name, str(version.number)): version for version in served}
+        self._served = tuple(served)
 
     def __call__(self, predictor: Predictor) -> str | None:
         """Ask one client of an endpoint."""
@@ -41,9 +42,16 @@ class Judge:
         return None if row.ok else row.why
 
     def _version_of(self, endpoint: Endpoint) -> Version:
-        if endpoint.version is not None:
-            return self._served[endpoint.model, endpoint.version]
-        return next(version for (name, _), version in self._served.items() if name == endpoint.model)
+        ours = [version for version in self._served if version.name == endpoint.model]
+        if endpoint.version is None:
+            return ours[0]
+        return next(version for version in ours if endpoint.version in _calls(version))
+
+
+def _calls(version: Version) -> tuple[str, ...]:
+    """Give what servers call a version: its number, or the version that its archive has for itself."""
+    archives = [artifact.path for artifact in version.artifacts if artifact.format == "mar"]
+    return str(version.number), *map(version_of, archives)
 
 
 def rule_of(version: Version, artifact: str) -> degradation.Rule:

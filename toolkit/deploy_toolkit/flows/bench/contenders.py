@@ -10,7 +10,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from deploy_clients import connect
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import UsageError
 from deploy_core.predictor import Predictor
@@ -19,6 +18,7 @@ from deploy_latency.load import Target
 from deploy_model_store import Store, Version
 from deploy_servers.launch import Running
 from deploy_toolkit.flows import serve, subjects
+from deploy_toolkit.flows.access import Access
 from deploy_toolkit.flows.bench import questions
 from deploy_toolkit.flows.bench.questions import Questions
 from deploy_toolkit.flows.bench.request import SERVER, Request
@@ -50,6 +50,7 @@ def contenders(request: Request, store: Path, on_event: OnEvent) -> Generator[tu
     """Start what has to be started, and give everything that is measured over a wire."""
     shelf = Store(store)
     named = [subjects.find(text, shelf) for text in request.subjects]
+    request.access.require_fit(subjects.endpoints(named))
     if files := [one for one in named if isinstance(one, Path)]:
         raise UsageError(f"{files[0]} is a file", hint="deploy export stores it, then name it; or name an endpoint")
     servers = request.servers or (() if request.runtimes else (SERVER,))
@@ -90,7 +91,7 @@ def _of_server(version: Version, server: str, started: Started, request: Request
             if request.inputs is None:
                 asked = questions.of_version(version, batch, request.options.get("artifact", ""))
             else:
-                asked = _of_users(endpoint, request, batch)
+                asked = _of_users(endpoint, request, request.access.ours, batch)
             name = f"{version} {server} {endpoint.dialect}+{endpoint.transport}"
             facts = {"server": server, "model": str(version)}
             yield _contender(name, endpoint, asked, batch, request, facts, started)
@@ -101,7 +102,7 @@ def _of_endpoint(endpoint: Endpoint, shelf: Store, request: Request) -> Iterator
         if request.inputs is None:
             asked = questions.of_version(_behind(endpoint, shelf), batch, request.options.get("artifact", ""))
         else:
-            asked = _of_users(endpoint, request, batch)
+            asked = _of_users(endpoint, request, request.access, batch)
         yield _contender(str(endpoint), endpoint, asked, batch, request, {}, None)
 
 
@@ -118,13 +119,14 @@ def _contender(
     requests = tuple(dialect.encode(endpoint, asked.signature, each, binary=request.binary) for each in asked.inputs)
     told = {"dialect": endpoint.dialect, "transport": endpoint.transport, "batch": batch, "binary": request.binary}
     parts = (name, "binary" if request.binary else "", f"batch {batch}" if len(request.batches) > 1 else "")
-    target = Target(endpoint, requests, request.headers, request.tls)
+    access = request.access.ours if started else request.access
+    target = Target(endpoint, requests, access.headers, access.tls if endpoint.tls else None)
     return Contender(" ".join(filter(None, parts)), asked, target, started, {**facts, **told})
 
 
-def _of_users(endpoint: Endpoint, request: Request, batch: int) -> Questions:
+def _of_users(endpoint: Endpoint, request: Request, access: Access, batch: int) -> Questions:
     assert request.inputs is not None
-    with connect(endpoint, timeout=request.load.timeout, headers=request.headers, tls=request.tls) as client:
+    with access.client(endpoint) as client:
         return questions.of_inputs(client, request.inputs, batch)
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy_clients.tls import Tls
 from deploy_core.signature import Tensors
 from deploy_latency.load import Load
+from deploy_toolkit.flows.access import USUAL, Access
 
 SERVER = "embedded"
 
@@ -20,7 +20,8 @@ class Request:
     `subjects` are stored models and endpoints. Each model is served by each of `servers`, and run by each of `runtimes`
     without any server; with neither, by the embedded server. Of a server, each of `transports` is measured, in its first
     dialect or in each of `dialects`; `binary` sends raw bytes where a dialect has the choice. `inputs` are the user's own
-    instead of the golden ones. `load.seconds` is the time of each subject over all its `rounds` (0: as many as it takes).
+    instead of the golden ones. `access` is for the endpoints among the subjects. `load.seconds` is the time of each
+    subject over all its `rounds` (0: as many as a comparison takes).
     """
 
     subjects: tuple[str, ...]
@@ -34,8 +35,7 @@ class Request:
     threads: tuple[int, ...] = (1,)
     options: Mapping[str, str] = field(default_factory=dict)
     inputs: Tensors | None = None
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    tls: Tls | None = None
+    access: Access = USUAL
     rounds: int = 0
     find_max: bool = False
     max_rate: float = 100_000.0
