@@ -173,16 +173,25 @@ _OF_SIZES = frozenset(
 )
 
 
-def is_size(value: Value, depth: int = 8) -> bool:
+def is_size(value: Value) -> bool:
     """Tell whether a tensor is made of shapes and small constants only, so that 32 bits hold it."""
-    if (array := static(value)) is not None:
-        return bool((np.abs(array.astype(np.float64)) < _LARGEST_SIZE).all())
-    if value.op.type == "Shape":
-        return True
-    return depth > 0 and value.op.type in _OF_SIZES and all(is_size(v, depth - 1) for v in value.op.inputs)
+    seen: set[str] = set()
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if (array := static(each)) is not None:
+            if (np.abs(array.astype(np.float64)) >= _LARGEST_SIZE).any():
+                return False
+        elif each.op.type != "Shape" and each.op.name not in seen:
+            if each.op.type not in _OF_SIZES or len(seen) == _MOST_STEPS:
+                return False
+            seen.add(each.op.name)
+            waiting += each.op.inputs
+    return True
 
 
 _LARGEST_SIZE = 2**31
+_MOST_STEPS = 500  # each convolution of a stack has some, and nobody wants to search a whole model
 
 
 def rank(value: Value) -> int:
