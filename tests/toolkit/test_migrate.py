@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import run_deploy
+from documents import valid
 
+import deploy_toolkit
 from deploy_agreement import Noise
 from deploy_core.errors import UnsafeError, UsageError
-from deploy_core.signature import TensorSpec
 from deploy_toolkit.flows import answers, migrate
 
 pytestmark = pytest.mark.xdist_group("torchserve")
@@ -110,7 +111,7 @@ def test_an_eager_archive_moves_with_its_handler(archives: Path, tmp_path: Path)
     arguments = ("migrate", archives / "pets.mar", "--to", "onnx,torchserve,embedded", *sent, "--trust", "--json")
     done = run_deploy(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    told = valid(done.stdout, "migrate-1")
     assert (told["requests"], told["handler"]) == (2, "pets.py")
     rows = told["agreement"]["rows"]
     subjects = [row["subject"].partition(":")[0] for row in rows]
@@ -151,9 +152,9 @@ def test_a_server_that_answers_otherwise_is_found(
     moved = answers.moved
     monkeypatch.setattr(migrate, "_through", off)
     monkeypatch.setattr(answers, "moved", lambda *given: measured.append(moved(*given)) or measured[-1])
-    inputs = (TensorSpec.parse("features:float32[batch,4]"),)
-    request = migrate.Request(archives / "rows.mar", ("onnx",), inputs=inputs, trust=True)
-    found = migrate.migrate(request, store=tmp_path / "models")
+    found = deploy_toolkit.migrate(
+        archives / "rows.mar", to="onnx", inputs="features:float32[batch,4]", trust=True, store=tmp_path / "models"
+    )
     assert (found.requests, found.kept) == (8, "rows.py")
     assert [row.subject.partition(":")[0] for row in found.report.bad] == ["oip+grpc"]
     assert found.report.exit_code == 4

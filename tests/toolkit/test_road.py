@@ -8,15 +8,13 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Generator
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import numpy as np
 import pytest
 from command_line import FORMATS, MODELS, Deploy
-from referencing import Registry, Resource
+from documents import valid
 
 from deploy_core.artifact import Artifact
 from deploy_core.endpoint import Endpoint
@@ -68,7 +66,7 @@ def test_names_layout_and_dynamic_batch_are_kept(name: str, models: Path) -> Non
 def test_check_against_the_twin_in_json(deploy: Deploy, models: Path) -> None:
     done = deploy("check", "simplenet", "simplenet-twin", "--json", "--store", models)
     assert done.returncode == 0, done.stderr
-    document = _valid(done.stdout, "agreement-1")
+    document = valid(done.stdout, "agreement-1")
     assert [row["subject"].partition("/")[0] for row in document["rows"]] == ["simplenet@1"] * 6 + [
         "simplenet-twin@1"
     ] * 6
@@ -119,7 +117,7 @@ def test_documents_hold_their_schema(
     (tmp_path / "x.json").write_text('{"features": [[1, 2, 3, 4, 5, 6]]}')
     for_machines = deploy(*args, "--json", "--store", models)
     assert for_machines.returncode == 0, for_machines.stderr
-    _valid(for_machines.stdout, schema)
+    valid(for_machines.stdout, schema)
     for_people = deploy(*args, "--store", models)
     assert for_people.returncode == 0, for_people.stderr
     assert for_people.stdout.strip()
@@ -129,10 +127,10 @@ def test_export_and_alias_documents(deploy: Deploy) -> None:
     source = f"{Path(__file__).parent / 'bad_sources.py'}:good"
     exported = deploy("export", source, "--to", "onnx", "--name", "net", "--output", "score", "--json")
     assert exported.returncode == 0, exported.stderr
-    document = _valid(exported.stdout, "export-1")
+    document = valid(exported.stdout, "export-1")
     assert document["artifacts"][0]["signature"]["outputs"][0]["name"] == "score"
     aliased = deploy("store", "alias", "net", "stable", "--json")
-    assert _valid(aliased.stdout, "alias-1")["version"] == 1
+    assert valid(aliased.stdout, "alias-1")["version"] == 1
     assert deploy("store", "show", "net@stable").returncode == 0
 
 
@@ -146,7 +144,7 @@ def served(models: Path) -> Generator[list[Endpoint]]:
         text = ""
         while (line := process.stdout.readline()) not in ("}\n", ""):
             text += line
-        document = _valid(text + line, "serve-1")
+        document = valid(text + line, "serve-1")
         yield [Endpoint.parse(url) for url in document["endpoints"]]
     finally:
         process.send_signal(signal.SIGTERM)
@@ -186,7 +184,7 @@ def test_other_servers_agree(deploy: Deploy, models: Path, server: str, dialect:
 def test_the_demo(deploy: Deploy) -> None:
     done = deploy("demo", "--json", "--store", "out")
     assert done.returncode == 0, done.stderr + done.stdout
-    document = _valid(done.stdout, "demo-1")
+    document = valid(done.stdout, "demo-1")
     left_out = [note for note in document["notes"] if not note.startswith("tfserving was left out")]
     assert left_out == [], "no other server is left out where tests run"
     subjects = [row["subject"] for report in document["reports"] for row in report["rows"]]
@@ -199,21 +197,3 @@ def test_the_demo(deploy: Deploy) -> None:
 def _ask(url: str, body: bytes) -> Any:
     with urllib.request.urlopen(url, body, timeout=30) as reply:
         return json.load(reply)
-
-
-def _valid(text: str, schema: str) -> Any:
-    folders = (files("deploy_toolkit.reports") / "schemas", files("deploy_agreement") / "schema")
-    texts = {
-        path.name: path.read_text() for folder in folders for path in folder.iterdir() if path.name.endswith(".json")
-    }
-    resources = {name: Resource.from_contents(json.loads(content)) for name, content in texts.items()}
-    registry: Registry[Any] = Registry().with_resources(
-        [
-            (uri, resource)
-            for name, resource in resources.items()
-            for uri in (name, f"deploy/{schema.split('-')[0]}/{name}")
-        ]
-    )
-    document = json.loads(text)
-    jsonschema.Draft202012Validator(json.loads(texts[f"{schema}.json"]), registry=registry).validate(document)
-    return document

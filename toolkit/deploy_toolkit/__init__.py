@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from deploy_clients import management_async as management_async
     from deploy_toolkit.notebook import check as check
     from deploy_toolkit.notebook import export as export
+    from deploy_toolkit.notebook import migrate as migrate
     from deploy_toolkit.notebook import package as package
     from deploy_toolkit.notebook import predict as predict
     from deploy_toolkit.notebook import serve as serve
@@ -35,6 +36,7 @@ _HOMES = {
     "export": "deploy_toolkit.notebook",
     "management": "deploy_clients",
     "management_async": "deploy_clients",
+    "migrate": "deploy_toolkit.notebook",
     "package": "deploy_toolkit.notebook",
     "predict": "deploy_toolkit.notebook",
     "serve": "deploy_toolkit.notebook",
@@ -47,6 +49,7 @@ __all__ = [
     "export",
     "management",
     "management_async",
+    "migrate",
     "package",
     "predict",
     "serve",

@@ -13,9 +13,11 @@ from deploy_core.errors import InputError
 
 if TYPE_CHECKING:
     from deploy_agreement import Report
+    from deploy_clients import Tls
     from deploy_core.endpoint import Endpoint
     from deploy_core.signature import Tensors
     from deploy_toolkit.flows.export import Exported
+    from deploy_toolkit.flows.migrate import Migrated
     from deploy_toolkit.flows.package import Packaged
 
 
@@ -111,12 +113,20 @@ def check(
     atol: float | None = None,
     rtol: float | None = None,
     trust: bool = False,
+    timeout: float = 30.0,
+    headers: Mapping[str, str] | None = None,
+    tls: Tls | None = None,
     store: Path | str | None = None,
 ) -> Report:
-    """Compare stored models, files and endpoints as `deploy check` does; a disagreement is in the report, not raised."""
-    from deploy_toolkit.flows import check as flow
+    """Compare stored models, files and endpoints as `deploy check` does; a disagreement is in the report, not raised.
 
-    request = flow.Request(tuple(map(str, subjects)), tuple(servers), against, inputs, atol, rtol, trust)
+    `timeout`, `headers` and `tls` are for the endpoints among the subjects, as for `connect`.
+    """
+    from deploy_toolkit.flows import check as flow
+    from deploy_toolkit.flows.access import Access
+
+    access = Access(timeout, headers or {}, tls)
+    request = flow.Request(tuple(map(str, subjects)), tuple(servers), against, inputs, atol, rtol, trust, access)
     return flow.check(request, store=_store(store))
 
 
@@ -125,12 +135,17 @@ def predict(
     inputs: Mapping[str, object],
     *,
     trust: bool = False,
+    timeout: float = 30.0,
+    headers: Mapping[str, str] | None = None,
+    tls: Tls | None = None,
     store: Path | str | None = None,
 ) -> Tensors:
-    """Ask a stored model, a file or an endpoint once."""
+    """Ask a stored model, a file or an endpoint once; `timeout`, `headers` and `tls` are an endpoint's, as for `connect`."""
     from deploy_toolkit.flows import predict as flow
+    from deploy_toolkit.flows.access import Access
 
-    return flow.predict(str(subject), inputs, store=_store(store), trust=trust)
+    access = Access(timeout, headers or {}, tls)
+    return flow.predict(str(subject), inputs, store=_store(store), trust=trust, access=access)
 
 
 def package(
@@ -155,6 +170,37 @@ def package(
         None if out is None else Path(out),
     )
     return flow.package(request, store=_store(store))
+
+
+def migrate(
+    archive: Path | str,
+    *,
+    to: str | Sequence[str],
+    name: str | None = None,
+    requests: Path | str | Sequence[Path | str] = (),
+    example: Tensors | None = None,
+    inputs: str | Sequence[str] = (),
+    trust: bool = False,
+    store: Path | str | None = None,
+) -> Migrated:
+    """Store what a TorchServe archive holds in other formats, and compare new servers with TorchServe, as `deploy migrate` does.
+
+    `to` names formats and servers, `requests` files with bodies that the archive's handler takes. A disagreement is in
+    the report of what is returned, not raised.
+    """
+    from deploy_core.signature import TensorSpec
+    from deploy_toolkit.flows import migrate as flow
+
+    request = flow.Request(
+        Path(archive),
+        (to,) if isinstance(to, str) else tuple(to),
+        name,
+        tuple(map(Path, [requests] if isinstance(requests, Path | str) else requests)),
+        example,
+        tuple(map(TensorSpec.parse, [inputs] if isinstance(inputs, str) else inputs)),
+        trust,
+    )
+    return flow.migrate(request, store=_store(store))
 
 
 def _calibration(given: Tensors | Iterable[Tensors] | None) -> Tensors | None:
