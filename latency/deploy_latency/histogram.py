@@ -26,7 +26,7 @@ _KEPT_BITS = 11  # 2048 sub-buckets hold three digits
 
 def of_samples(samples: Samples) -> HdrHistogram:
     """Count what senders felt."""
-    nanoseconds = np.clip(np.nan_to_num(felt(samples), posinf=3600.0) * 1e9, 0, _HIGHEST).astype(np.int64)
+    nanoseconds = np.rint(np.clip(felt(samples) * 1e9, 0, _HIGHEST)).astype(np.int64)
     histogram = _empty()
     # Values of one bucket are counted at once: recording a million of them singly takes seconds.
     _, bits = np.frexp(nanoseconds.astype(np.float64))

@@ -70,7 +70,7 @@ def test_a_histogram_counts_as_if_values_were_recorded_singly() -> None:
 
     latency = np.random.default_rng(3).lognormal(-6, 3, 3000)
     run, singly = samples(latency), HdrHistogram(1_000, 3_600_000_000_000, 3)
-    for value in np.clip(run.latency * 1e9, 0, 3.6e12).astype(np.int64):
+    for value in np.rint(np.clip(run.latency * 1e9, 0, 3.6e12)).astype(np.int64):
         singly.record_value(int(value))
     assert list(histogram.of_samples(run).counts) == list(singly.counts)
 
