@@ -8,11 +8,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from documents import valid
 from jsonschema import Draft202012Validator
 from tfserving_store import fill_pretended
 
+from deploy_core.endpoint import Endpoint
 from deploy_toolkit.cli import _exit_code, deploy
 from deploy_toolkit.flows import demo, formats, serve, upkeep
 from deploy_toolkit.output import Output
@@ -107,3 +110,13 @@ def test_a_dry_run_tells_every_file_whatever_its_bytes(tmp_path: Path, capsys: p
     place, path = next(iter(document["links"].items()))
     assert Path(path).is_relative_to(tmp_path)
     assert f"# {place} is {path}\n" in told
+
+
+def test_a_server_that_is_ready_tells_where_it_is_managed() -> None:
+    address = Endpoint("torchserve", "rest", "127.0.0.1", 8081, "")
+    launch = SimpleNamespace(server="torchserve", notes=(), management=(address,))
+    process = SimpleNamespace(pid=1, log="it.log")
+    document = serve.running_json(SimpleNamespace(launch=launch, id="1", process=process, endpoints=()))  # type: ignore[arg-type]
+    valid(json.dumps(document), "serve-1")
+    assert document["management"] == ["torchserve+rest://127.0.0.1:8081"]
+    assert "managed at torchserve+rest://127.0.0.1:8081\n" in str(runs.serving(document, "Ctrl-C stops it"))

@@ -131,6 +131,7 @@ def running_json(running: Running) -> dict[str, Any]:
         "pid": running.process.pid,
         "log": str(running.process.log),
         "endpoints": [str(endpoint) for endpoint in running.endpoints],
+        "management": [str(endpoint) for endpoint in running.launch.management],
         "notes": list(running.launch.notes),
     }
 

@@ -36,6 +36,7 @@ def serving(document: Mapping[str, Any], end: str) -> RenderableType:
     """Give the endpoints that have predicted the golden outputs; `end` says how the server is stopped."""
     lines = [f"{document['server']} is ready: every endpoint has predicted the golden outputs"]
     lines += [f"  {endpoint}" for endpoint in document["endpoints"]]
+    lines += [f"managed at {endpoint}" for endpoint in document["management"]]
     return Text("\n".join([*lines, *document["notes"], f"log: {document['log']}", end]))
 
 
