@@ -108,6 +108,12 @@ def publish_onnx_archive(store: Store, name: str, weights: Array = WEIGHTS) -> V
     return _publish(store, name, "mar", STORED, weights, write)
 
 
+def publish_broken_archive(store: Store, name: str) -> Version:
+    """A .mar whose handler fails to load."""
+    broken = b"class Handler:\n    def initialize(self, context):\n        raise RuntimeError('no weights here')\n\n    def handle(self, data, context):\n        return data\n"
+    return _publish(store, name, "mar", ARCHIVED, WEIGHTS, lambda path: _write_mar(path, broken))
+
+
 def fill_store(root: Path) -> None:
     """linear@1 (stable) and @2 and a slow@1 with ONNX, scripted@1 with TorchScript, archived@1 with a good .mar, broken@1 with one whose handler fails to load."""
     import deploy_exporters
@@ -122,5 +128,4 @@ def fill_store(root: Path) -> None:
     script = files[0][1]
     _publish(store, "scripted", "torchscript", ARCHIVED, WEIGHTS, lambda path: _write(path, script))
     _publish(store, "archived", "mar", ARCHIVED, WEIGHTS, lambda path: _write_mar(path, handler, *files))
-    broken = b"class Handler:\n    def initialize(self, context):\n        raise RuntimeError('no weights here')\n\n    def handle(self, data, context):\n        return data\n"
-    _publish(store, "broken", "mar", ARCHIVED, WEIGHTS, lambda path: _write_mar(path, broken))
+    publish_broken_archive(store, "broken")

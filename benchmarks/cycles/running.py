@@ -10,9 +10,12 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import cycle, islice
+from pathlib import Path
 
 from benchmarks.cycles.deaths import Death
 from benchmarks.cycles.serving import Serving, Way
+
+_COLUMNS = "{{.Names}} {{.Mounts}}"
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,6 @@ def run(way: Way, death: Death) -> Outcome:
     """Do one cycle."""
     began = time.monotonic()
     serving = Serving(way, death)
-    containers = _containers() if way.where == "container" else frozenset()
     try:
         if serving.until_told(death.at):
             serving.remember()
@@ -43,7 +45,7 @@ def run(way: Way, death: Death) -> Outcome:
             serving.deploy("stop", "--orphans")
         left |= serving.settled()
         if way.where == "container":
-            left |= {f"container {name}" for name in _containers() - containers}
+            left |= {f"container {name}" for name in _containers(serving.folder)}
         reached = any(death.at in line for line in serving.said)
         left |= set() if reached else {f"it never said {death.at!r}"}
         return Outcome(
@@ -96,6 +98,8 @@ def _stays(what: str) -> bool:
     return what.startswith(("tmp/deploy-", "runs/", "shm/deploy-"))
 
 
-def _containers() -> frozenset[str]:
-    words = ["docker", "ps", "--all", "--filter", "label=deploy-toolkit", "--format", "{{.Names}}"]
-    return frozenset(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split())
+def _containers(folder: Path) -> list[str]:
+    """Give the containers that see something of a folder, running or not."""
+    words = ["docker", "ps", "--all", "--no-trunc", "--filter", "label=deploy-toolkit", "--format", _COLUMNS]
+    lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [line.partition(" ")[0] for line in lines if str(folder) in line]

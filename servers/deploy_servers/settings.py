@@ -63,7 +63,7 @@ class Settings:
         return self.container.engine if self.container else ""
 
     def endpoint(
-        self, dialect: str, transport: str, model: str, version: int | None = None, *, tls: bool = False
+        self, dialect: str, transport: str, model: str, version: int | str | None = None, *, tls: bool = False
     ) -> Endpoint:
         """Give where a model answers."""
         port = {"rest": self.http_port, "grpc": self.grpc_port}[transport]

@@ -29,7 +29,8 @@ class Call:
 class Swap:
     """First `links` and `files` go into the server's folder and `load` is called; then all of `endpoints` must answer right.
 
-    Only then `files_after` go there, `unload` is called, and `unlinks` are taken away. If an endpoint does not answer
+    Where a server must be told which version answers those who name none, `trial` must answer right before `promote` is
+    called, and `endpoints` after it. Only then `files_after` go there, `unload` is called, and `unlinks` are taken away. If an endpoint does not answer
     right, `files_before` and `undo` bring back what was. `launch` is what a restart starts from then on.
     """
 
@@ -38,6 +39,8 @@ class Swap:
     links: Mapping[str, Path] = field(default_factory=dict)
     files: Mapping[str, str | bytes] = field(default_factory=dict)
     load: tuple[Call, ...] = ()
+    trial: tuple[Endpoint, ...] = ()
+    promote: tuple[Call, ...] = ()
     files_after: Mapping[str, str | bytes] = field(default_factory=dict)
     unload: tuple[Call, ...] = ()
     unlinks: tuple[str, ...] = ()

@@ -29,16 +29,17 @@ def apply(swap: Swap, running: Running, accept: Accept, *, timeout: float, on_ev
         put_files(folder, swap.files)
         if old.engine:
             open_to_all(folder, but=old.writes)
-        _call_all(swap.load, folder, deadline)
-        wait_until_ready(
-            running.process,
-            swap.endpoints,
-            accept,
-            deadline=deadline,
-            fatal=swap.launch.fatal,
-            since=since,
-            on_event=on_event,
-        )
+        for calls, endpoints in ((swap.load, swap.trial), (swap.promote, swap.endpoints)):
+            _call_all(calls, folder, deadline)
+            wait_until_ready(
+                running.process,
+                endpoints,
+                accept,
+                deadline=deadline,
+                fatal=swap.launch.fatal,
+                since=since,
+                on_event=on_event,
+            )
     except UnavailableError as error:
         _undo(swap, running, {place: path for place, path in old.links.items() if place in swap.links}, new, error)
         raise

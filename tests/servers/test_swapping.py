@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,20 @@ def test_an_endpoint_that_never_answers_is_undone_and_a_failing_undo_is_told(
         apply_now(swap(server, stored, management, endpoint), server)
     assert any("undoing it failed, too" in note for note in raised.value.__notes__)
     assert (server.launch.folder / "config").read_text() == "before"
+
+
+def test_a_version_becomes_the_usual_one_only_after_its_trial(
+    server: Running, stored: Path, management: Management
+) -> None:
+    promoting = replace(swap(server, stored, management), promote=(Call("POST", management.url("/promote")),))
+    never = Endpoint("oip", "rest", "127.0.0.1", management.server.server_port, "m", "2")
+    with pytest.raises(UnavailableError, match="took too long"):
+        apply_now(replace(promoting, trial=(never,)), server)
+    assert "POST /promote" not in management.asked
+    assert management.asked[-1] == "POST /undo"
+    management.asked.clear()
+    apply_now(promoting, server)
+    assert management.asked == ["POST /load?m=2", "POST /promote", "DELETE /unload"]
 
 
 def test_a_server_that_died_is_not_asked_to_undo(server: Running, stored: Path, management: Management) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import psutil
 import pytest
 import urllib3
-from server_store import ARCHIVED, WEIGHTS, publish_onnx_archive
+from server_store import ARCHIVED, WEIGHTS, publish_broken_archive, publish_onnx_archive
 
 from deploy_clients import connect
 from deploy_core import state
@@ -26,7 +27,9 @@ from deploy_core.errors import EndpointError, UnavailableError
 from deploy_model_store import Store, Version
 from deploy_servers import SERVERS
 from deploy_servers.launch import Launch, Running, Settings, prepare, running
+from deploy_servers.swap import Swap
 from deploy_servers.swapping import apply
+from deploy_toolkit.flows.judge import Judge as GoldenJudge
 
 Judge = Callable[[Version], Callable[[Any], str | None]]
 
@@ -177,6 +180,7 @@ def test_an_archive_of_an_onnx_file_is_served_and_swapped_without_a_failed_reque
 ) -> None:
     store = Store(tmp_path / "models")
     one, two = (publish_onnx_archive(store, "linear", weights=each) for each in (WEIGHTS, np.float32(2) * WEIGHTS))
+    broken = publish_broken_archive(store, "linear")
     module, x = SERVERS.load("torchserve"), np.array([[1, 2, 3], [0, 0, 1]], dtype=np.float32)
     chosen = settings(store, **module.SWAPS_WITH)
     with running(module.plan([one], chosen), accept=judge(one), timeout=90) as server:
@@ -184,6 +188,9 @@ def test_an_archive_of_an_onnx_file_is_served_and_swapped_without_a_failed_reque
             with connect(endpoint, binary=binary) as client:
                 assert client.predict({"x": x})["y"].tolist() == [[321.0], [100.0]]
         with asked_all_the_time(server.endpoints[0], x) as answers:
+            refused_unseen(server, module.swap([one], [two], chosen), "answers wrong at .*/linear@sha-.*: 7 is off")
+            refused_unseen(server, module.swap([one], [broken], chosen), "was refused with status 500: .*start workers")
+            assert {str(answer) for answer in answers} == {str([[321.0], [100.0]])}
             swap = module.swap([one], [two], chosen)
             apply(swap, server, judge(two), timeout=60, on_event=lambda event: None)
             seen = len(answers)
@@ -194,6 +201,36 @@ def test_an_archive_of_an_onnx_file_is_served_and_swapped_without_a_failed_reque
         assert answers[-1] == [[642.0], [200.0]]
         assert {str(answer) for answer in answers} == {str(answers[0]), str(answers[-1])}
         assert [path.name for path in (server.launch.folder / "models").iterdir()] == [Path(*swap.links).name]
+
+
+def refused_unseen(server: Running, swap: Swap, why: str) -> None:
+    """A swap that fails leaves the server as it was, and all of its undoing was heard."""
+    before = served_versions(server)
+    with pytest.raises(UnavailableError, match=f"(?s){why}") as raised:
+        apply(swap, server, lambda client: "7 is off", timeout=60, on_event=lambda event: None)
+    assert "undoing" not in "\n".join(getattr(raised.value, "__notes__", ()))
+    assert served_versions(server) == before
+
+
+def served_versions(server: Running) -> list[Any]:
+    """What TorchServe says of the versions of linear, and what lies in its folder."""
+    url = f"http://127.0.0.1:{server.launch.ports[2]}/models/linear/all"
+    headers = {"authorization": f"Bearer {key_of(server.launch, 'management')}"}
+    told = urllib3.request("GET", url, headers=headers, retries=False).json()
+    files = [path.name for path in (server.launch.folder / "models").iterdir()]
+    return [files, *((one["modelVersion"], len(one["workers"])) for one in told)]
+
+
+def test_two_versions_of_a_model_answer_beside_each_other(tmp_path: Path) -> None:
+    store = Store(tmp_path / "models")
+    versions = [publish_onnx_archive(store, "linear", weights=each) for each in (WEIGHTS, np.float32(2) * WEIGHTS)]
+    launch, x = SERVERS.load("torchserve").plan(versions, settings(store)), np.array([[1, 2, 3]], dtype=np.float32)
+    with running(launch, accept=GoldenJudge(versions, {}), timeout=90) as server:
+        found = []
+        for endpoint in (*server.endpoints, replace(server.endpoints[0], version=None)):
+            with connect(endpoint) as client:
+                found.append(client.predict({"x": x})["y"].tolist())
+        assert found == [[[642.0]], [[642.0]], [[321.0]], [[321.0]], [[642.0]]]
 
 
 @contextmanager

@@ -105,6 +105,21 @@ def test_a_swap_to_the_same_archive_moves_nothing(tmp_path: Path) -> None:
     assert "--set enable_model_api=true" in raised.value.hint
 
 
+def test_several_versions_of_a_model_are_asked_for_by_what_their_archives_call_themselves(tmp_path: Path) -> None:
+    store, one, two = two_versions(tmp_path / "models")
+    module = SERVERS.load("torchserve")
+    first, second = (version_of(version.artifact("mar").path) for version in (one, two))
+    launch = module.plan([one, two], settings(store))
+    assert [endpoint.version for endpoint in launch.endpoints] == [second, second, first, first]
+    assert launch.command[-2:] == (f"linear=linear-{second}.mar", f"linear=linear-{first}.mar"), "the newest is usual"
+    assert launch.notes == (f"TorchServe calls linear@2 {second}", f"TorchServe calls linear@1 {first}")
+    (models,) = (line for line in launch.files["config.properties"].splitlines() if line.startswith("models="))
+    told = json.loads(models.partition("=")[2])["linear"]
+    assert {version: told[version]["defaultVersion"] for version in told} == {second: True, first: False}
+    with pytest.raises(UsageError, match="cannot follow 2 versions of linear at once"):
+        module.swap([one, two], [one, two], settings(store, options=module.SWAPS_WITH))
+
+
 def test_archives_with_the_same_version_of_their_own_cannot_be_swapped(tmp_path: Path, monkeypatch: Any) -> None:
     store, one, two = two_versions(tmp_path / "models")
     module = SERVERS.load("torchserve")
@@ -170,8 +185,9 @@ def test_no_java_is_one_sentence(store: Store) -> None:
 def test_what_it_cannot_serve(store: Store) -> None:
     with pytest.raises(UsageError, match="no artifact 'mar'"):
         plan(store, ["linear"])
-    with pytest.raises(UsageError, match="2 versions of archived"):
+    with pytest.raises(UsageError, match=r"2 archives of archived call themselves version 1\.0") as raised:
         plan(store, ["archived", "archived"])
+    assert "archives of this toolkit have versions of their own" in raised.value.hint
     with pytest.raises(UnavailableError, match="too long for the sockets"):
         plan(store, ["archived"], folder=Path("/run") / ("x" * 100))
 

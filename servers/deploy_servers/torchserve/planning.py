@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -42,9 +43,16 @@ def image(device: Device) -> str:
 
 def plan(versions: Sequence[Version], settings: Settings) -> Launch:
     """Say what would be started. Raises UnavailableError without Java, TamperedError for a damaged archive."""
-    _require_one_version_each(versions)
-    answering = tuple(endpoint for version in versions for endpoint in endpoints(version.name, settings))
-    return _launch(", ".join(map(str, versions)), linked(versions), answering, settings)
+    # It answers who names no version by the first that it is given.
+    newest = sorted(versions, key=lambda version: -version.number)
+    links = linked(newest)
+    _require_apart([archive for archive, _ in links])
+    answering = tuple(
+        endpoint for archive, _ in links for endpoint in endpoints(archive.name, settings, _named(archive, links))
+    )
+    named = zip(newest, (_named(archive, links) for archive, _ in links), strict=True)
+    notes = tuple(f"TorchServe calls {version} {name}" for version, name in named if name)
+    return replace(_launch(", ".join(map(str, versions)), links, answering, settings), notes=notes)
 
 
 def plan_archive(path: Path, name: str, settings: Settings) -> Launch:
@@ -86,13 +94,18 @@ def _launch(
 
 def linked(versions: Sequence[Version]) -> list[tuple[Archive, Path]]:
     """Give the archive of each version as it is served, and where it is stored."""
-    stored = places(versions, "torchserve")
-    return [_archive(version.name, stored[f"{version.name}.mar"]) for version in versions]
+    return [_archive(version.name, places([version], "torchserve")[f"{version.name}.mar"]) for version in versions]
 
 
-def endpoints(name: str, settings: Settings) -> list[Endpoint]:
-    """Give where a model answers."""
-    return [settings.endpoint("torchserve", transport, name) for transport in TRANSPORTS]
+def endpoints(name: str, settings: Settings, version: str | None = None) -> list[Endpoint]:
+    """Give where a model answers, or one of its archives by the version that this has for itself."""
+    return [settings.endpoint("torchserve", transport, name, version) for transport in TRANSPORTS]
+
+
+def _named(archive: Archive, among: Sequence[tuple[Archive, Path]]) -> str | None:
+    """Give what an archive is asked for by beside the model's name: nothing if it is the only one of it."""
+    several = sum(other.name == archive.name for other, _ in among) > 1
+    return archive.version if several else None
 
 
 def _management(settings: Settings) -> tuple[Endpoint, ...]:
@@ -115,12 +128,12 @@ def _require_java(settings: Settings) -> None:
         )
 
 
-def _require_one_version_each(versions: Sequence[Version]) -> None:
-    for name, count in Counter(version.name for version in versions).items():
+def _require_apart(archives: Sequence[Archive]) -> None:
+    for archive, count in Counter(archives).items():
         if count > 1:
             raise UsageError(
-                f"torchserve is to serve {count} versions of {name}",
-                hint="its archives do not carry the store's versions: give one version of each model",
+                f"{count} archives of {archive.name} call themselves version {archive.version}, and TorchServe holds one",
+                hint="export the model again (--to mar): archives of this toolkit have versions of their own",
             )
 
 

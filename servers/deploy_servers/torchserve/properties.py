@@ -67,12 +67,15 @@ def _usual(settings: Settings, options: Options) -> dict[str, object]:
 
 
 def _models(options: Options, archives: Sequence[Archive]) -> str:
-    return json.dumps({archive.name: {archive.version: _model(options, archive)} for archive in archives})
+    told: dict[str, dict[str, object]] = {}
+    for archive in archives:
+        others = told.setdefault(archive.name, {})
+        others[archive.version] = {"defaultVersion": not others, **_model(options, archive)}
+    return json.dumps(told)
 
 
 def _model(options: Options, archive: Archive) -> Mapping[str, object]:
     return {
-        "defaultVersion": True,
         "marName": archive.file,
         "minWorkers": options.workers,
         "maxWorkers": options.workers,

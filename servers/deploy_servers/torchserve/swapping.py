@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +23,18 @@ _KEY = (KEYS, "management", "key")
 
 
 def swap(old: Sequence[Version], new: Sequence[Version], settings: Settings) -> Swap:
-    """Say how a server of `old` comes to serve `new`: new archives are loaded, become the default, and old ones go.
+    """Say how a server of `old` comes to serve `new`: new archives are loaded, tried by their own version, become the
+    default, and old ones go.
 
-    Raises UsageError if its model API is off, or if two archives of one model have the same version of their own.
+    Raises UsageError if its model API is off, if two archives of one model have the same version of their own, or if
+    several versions of a model are to be served beside each other.
     """
     options = read(settings.options)
     if not options.model_api:
         raise UsageError(
             "this TorchServe takes no other models while it runs", hint="start it with --set enable_model_api=true"
         )
+    _require_one_each(new)
     before, after = dict(_by_model(old)), dict(_by_model(new))
     came = [name for name in after if not _same(before.get(name), after[name])]
     went = [name for name in before if not _same(before[name], after.get(name))]
@@ -41,7 +45,9 @@ def swap(old: Sequence[Version], new: Sequence[Version], settings: Settings) -> 
         launch=plan(new, settings),
         endpoints=tuple(endpoint for name in after for endpoint in endpoints(name, settings)),
         links={f"{MODELS}/{after[name].archive.file}": after[name].path for name in came},
-        load=tuple(call for name in came for call in calls.load(after[name].archive)),
+        load=tuple(calls.load(after[name].archive) for name in came),
+        trial=tuple(endpoint for name in came for endpoint in endpoints(name, settings, after[name].archive.version)),
+        promote=tuple(calls.make_default(after[name].archive) for name in came),
         unload=tuple(calls.unload(before[name].archive) for name in went),
         unlinks=tuple(f"{MODELS}/{before[name].archive.file}" for name in went),
         undo=(
@@ -67,6 +73,14 @@ def _same(one: _Stored | None, other: _Stored | None) -> bool:
     return one is not None and other is not None and one.digest == other.digest
 
 
+def _require_one_each(versions: Sequence[Version]) -> None:
+    for name, count in Counter(version.name for version in versions).items():
+        if count > 1:
+            raise UsageError(
+                f"torchserve cannot follow {count} versions of {name} at once", hint="follow one, or leave out --follow"
+            )
+
+
 def _require_apart(new: Archive, old: Archive) -> None:
     if new.version == old.version:
         raise UsageError(
@@ -83,8 +97,8 @@ class _Calls:
         self._options = options
         self._key = _KEY if options.tokens else ()
 
-    def load(self, archive: Archive) -> tuple[Call, ...]:
-        """Load an archive, answered when its workers are there, and let requests that name no version go to it."""
+    def load(self, archive: Archive) -> Call:
+        """Load an archive, answered when its workers are there."""
         wanted = {
             "url": archive.file,
             "model_name": archive.name,
@@ -94,7 +108,7 @@ class _Calls:
             "max_batch_delay": self._options.max_batch_delay,
             "response_timeout": self._options.response_timeout,
         }
-        return Call("POST", f"{self._address}?{urlencode(wanted)}", key=self._key), self.make_default(archive)
+        return Call("POST", f"{self._address}?{urlencode(wanted)}", key=self._key)
 
     def make_default(self, archive: Archive) -> Call:
         """Let requests that name no version go to this one."""
