@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
+from onnx_files import parsed, signature_of
 
 from deploy_core.errors import ExportError
 from deploy_core.signature import Signature
+from deploy_exporters.formats import openvino
 from deploy_exporters.steps.job import Job
 from deploy_exporters.steps.openvino import openvino_from_onnx
 
@@ -27,3 +31,38 @@ def test_operators_that_openvino_cannot_read_are_named(tmp_path: Path) -> None:
     job = Job(tmp_path / "model.onnx", tmp_path / "openvino", Signature((), ()), (), "net")
     with pytest.raises(ExportError, match=r"OpenVINO cannot read these operators .*: somebodys\.own\.NoSuchThing"):
         openvino_from_onnx(job)
+
+
+# Its body takes rows, a weight and, two levels deep, another value from around it; it has a state, and collects.
+LOOP = """
+g (float[n,3] x, float[3,3] W) => (float[n,3] last, float[4,n,3] all) {
+  rounds = Constant <value = int64 {4}> ()
+  on = Constant <value = bool {1}> ()
+  double = Add (x, x)
+  last, all = Loop (rounds, on, x) <body = round (int64 i, bool go, float[n,3] h) => (bool again, float[n,3] h1, float[n,3] seen) {
+    again = Identity (go)
+    two = Constant <value = int64 {2}> ()
+    late = Less (two, i)
+    moved = MatMul (h, W)
+    more = If (late) <
+      then_branch = yes () => (float[n,3] a) { a = Add (moved, double) },
+      else_branch = no () => (float[n,3] b) { b = Add (moved, x) }>
+    h1 = Tanh (more)
+    seen = Mul (h1, x)
+  }>
+}"""
+
+
+def test_a_loop_that_takes_values_from_around_it(tmp_path: Path) -> None:
+    model = parsed(LOOP)
+    onnx.save(model, tmp_path / "model.onnx")
+    signature = signature_of(model)
+    openvino_from_onnx(Job(tmp_path / "model.onnx", tmp_path / "openvino", signature, (), "net"))
+    predictor = openvino.load(tmp_path / "openvino", signature)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    for rows in (1, 2, 5):
+        inputs = {"x": np.random.default_rng(rows).normal(size=(rows, 3)).astype(np.float32)}
+        got = predictor.predict(inputs)
+        for spec, want in zip(signature.outputs, session.run(None, inputs), strict=True):
+            np.testing.assert_allclose(got[spec.name], want, atol=1e-6)
+    predictor.close()

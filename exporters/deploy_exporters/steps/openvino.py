@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from deploy_core.errors import ExportError
+from deploy_core.errors import ExportError, first_line
 from deploy_exporters.formats.openvino import GRAPH
 from deploy_exporters.lean_import import openvino
 from deploy_exporters.steps.job import Job
@@ -29,13 +29,39 @@ def _read(library: Any, path: Path) -> Any:
     try:
         return library.Core().read_model(str(path))
     except RuntimeError as error:
-        unknown = ", ".join(_UNKNOWN.findall(str(error)))
+        unknown = _UNKNOWN.findall(str(error))
         if not unknown:
             raise
-        raise ExportError(
-            f"OpenVINO cannot read these operators as they stand in the ONNX file: {unknown}",
-            hint="leave openvino out; the same model as onnx is proved by itself",
-        ) from error
+        if any(name.startswith("Loop") for name in unknown) and (model := _closed(path)) is not None:
+            return _read_closed(library, model)
+        raise _refusal(unknown) from error
+
+
+def _closed(path: Path) -> Any:
+    """Give the model with loops as OpenVINO reads them; None if it is too large to be rewritten in memory."""
+    import onnx
+
+    from deploy_exporters.steps import onnx_file, openvino_loops
+
+    size = sum(
+        file.stat().st_size for file in (path, path.with_name(path.name + onnx_file.DATA_SUFFIX)) if file.exists()
+    )
+    return None if onnx_file.is_large(size) else openvino_loops.closed(onnx.load(str(path)))
+
+
+def _read_closed(library: Any, model: Any) -> Any:
+    try:
+        return library.Core().read_model(model.SerializeToString())
+    except RuntimeError as error:
+        unknown = _UNKNOWN.findall(str(error))
+        raise _refusal(unknown or [first_line(error)]) from error
+
+
+def _refusal(unknown: list[str]) -> ExportError:
+    return ExportError(
+        f"OpenVINO cannot read these operators as they stand in the ONNX file: {', '.join(unknown)}",
+        hint="leave openvino out; the same model as onnx is proved by itself",
+    )
 
 
 def _number(model: Any) -> None:
