@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -58,8 +59,13 @@ def measure(target: Target, load: Load, *, on_progress: Callable[[Progress], Non
 def planned(target: Target, load: Load) -> Load:
     """Give the load as it will be sent: with a number of workers, each of which has something to do. Raises UsageError."""
     _check(target, load)
-    wanted = load.workers or min(_wanted(target, load), max(1, len(os.sched_getaffinity(0)) - 1))
+    wanted = load.workers or min(_wanted(target, load), max(1, cores() - 1))
     return replace(load, workers=min(wanted, load.connections, load.concurrency or wanted))
+
+
+def cores() -> int:
+    """Give how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _wanted(target: Target, load: Load) -> int:
