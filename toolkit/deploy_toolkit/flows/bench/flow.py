@@ -15,7 +15,7 @@ from deploy_latency import comparison, over_time
 from deploy_latency.comparison import NOT_INTERLEAVED
 from deploy_latency.report import Compared, Report
 from deploy_latency.samples import Samples
-from deploy_toolkit.flows.bench import judging
+from deploy_toolkit.flows.bench import judging, seeking
 from deploy_toolkit.flows.bench.contenders import Contender, contenders
 from deploy_toolkit.flows.bench.figures import measured
 from deploy_toolkit.flows.bench.request import Request
@@ -41,7 +41,12 @@ def bench(
     known = judging.baselines(request.baseline)
     limits = judging.parsed(request.slo, request.gate, known)
     claims = judging.claims(request.claim)
+    if request.find_max:
+        seeking.require_objective(limits)
     with contenders(request, store, on_event) as found:
+        if request.find_max:
+            searched = tuple(seeking.found(one, request.load, limits, request.max_rate, on_progress) for one in found)
+            return Report(request.command, machine(), found=searched)
         rounds = rounds_of(request.rounds, found)
         taken = turns(found, request.load, rounds, on_progress)
         seconds = request.load.seconds / rounds

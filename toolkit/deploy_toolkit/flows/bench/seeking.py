@@ -1,0 +1,67 @@
+"""`--find-max`: the highest rate that holds the objective, by trials that the search asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from deploy_core.errors import UsageError
+from deploy_latency import measuring, percentiles, search, steady
+from deploy_latency.estimate import Estimate
+from deploy_latency.limits import BROKEN, Limit, judge
+from deploy_latency.load import Load
+from deploy_latency.report import Found, Judged
+from deploy_latency.samples import Samples
+from deploy_latency.schedules import Poisson
+from deploy_latency.search import Outcome, Trial, Trials
+from deploy_toolkit.flows.bench.contenders import Contender
+from deploy_toolkit.flows.bench.rounds import OnProgress
+
+_LEAST_SECONDS = 2.0  # a server that is overloaded takes a while to show it
+_LONGER = 4  # times `load.seconds` that a trial may take: at lower rates the objective cannot be judged in that time
+GROWING = "latency does not grow all the time"
+
+
+def require_objective(limits: Sequence[Limit]) -> None:
+    """Raise UsageError if there is nothing that a rate could hold."""
+    if not limits or any(limit.relative or limit.figure == "rate" for limit in limits):
+        raise UsageError("--find-max needs an objective", hint="give --slo 'p99<20ms,errors<0.1%'")
+
+
+def found(contender: Contender, load: Load, limits: Sequence[Limit], most: float, on_progress: OnProgress) -> Found:
+    """Search for one contender; each trial is sent as independent users would send it.
+
+    It begins at the rate at which `load.seconds` carry the objective.
+    """
+    start = search.requests_for(limits) / load.seconds
+    trials: Trials = search.highest(
+        limits, subject=contender.name, start=min(start, most), least=min(start / _LONGER, most), most=most
+    )
+    trial = next(trials)
+    while True:
+        outcome = _tried(contender, load, trial, limits, on_progress)
+        try:
+            trial = trials.send(outcome)
+        except StopIteration as end:
+            result: Found = end.value
+            return result
+
+
+def _tried(contender: Contender, load: Load, trial: Trial, limits: Sequence[Limit], on_progress: OnProgress) -> Outcome:
+    longest = _LONGER * load.seconds
+    seconds = min(longest, max(trial.requests / trial.rate, min(_LEAST_SECONDS, load.seconds)))
+    title = f"{contender.name}, trying {trial.rate:.4g} requests/s"
+    run = measuring.measure(
+        contender.target,
+        replace(load, schedule=Poisson(trial.rate), concurrency=0, seconds=seconds, keep=0),
+        on_progress=lambda progress: on_progress(title, progress),
+    )
+    judged = tuple(_judged(contender.name, run.samples, limits, seconds))
+    return Outcome(judged, percentiles.percentiles(run.samples), measuring.generator(run).limited)
+
+
+def _judged(name: str, samples: Samples, limits: Sequence[Limit], seconds: float) -> Iterator[Judged]:
+    for limit in limits:
+        yield judge(limit, percentiles.figure(samples, limit.figure, seconds), name)
+    if steady.growing(samples):
+        yield Judged(GROWING, name, Estimate(None, None, None, len(samples)), 0.0, BROKEN)
