@@ -54,15 +54,17 @@ def run_command(
     host: str,
     ports: Sequence[int],
     device: Device = CPU,
+    apart: Mapping[int, str] | None = None,
 ) -> tuple[str, ...]:
     """Give the engine's command line: in the foreground, published at `host`, named and labelled after `folder`.
 
-    Inside and outside the ports have the same numbers, so that what a server is told is what its clients use.
+    Inside and outside the ports have the same numbers, so that what a server is told is what its clients use. `apart` are
+    ports that are published at an address of their own.
     """
     parts = [container.engine, "run", "--rm", f"--name={folder.name}", "--label=deploy-toolkit", *locked(container)]
     parts += [f"--tmpfs={path}" for path in what.writes]
     parts += [f"--volume={folder}:{INSIDE}:ro", *(f"--volume={folder}/{name}:{INSIDE}/{name}" for name in what.keeps)]
-    parts += [*(f"--publish={address_of(host, port)}:{port}" for port in ports)]
+    parts += [*(f"--publish={address_of((apart or {}).get(port, host), port)}:{port}" for port in ports)]
     parts += [f"--{name}={value}" for name, value in (("cpus", container.cpus), ("memory", container.memory)) if value]
     parts += [f"--shm-size={what.shm}"] if what.shm else []
     parts += _gpus(container.engine, device)

@@ -69,8 +69,8 @@ class Settings:
         port = {"rest": self.http_port, "grpc": self.grpc_port}[transport]
         return Endpoint(dialect, transport, self.host, port, model, None if version is None else str(version), tls)
 
-    def contained(self, what: Contained) -> tuple[str, ...]:
-        """Give the engine's command line that runs this in our container."""
+    def contained(self, what: Contained, *, apart: Mapping[int, str] | None = None) -> tuple[str, ...]:
+        """Give the engine's command line that runs this in our container; `apart` are ports that answer at another address."""
         assert self.container is not None
         return run_command(
             self.container,
@@ -79,6 +79,7 @@ class Settings:
             host=self.host,
             ports=self.all_ports,
             device=self.device,
+            apart=apart,
         )
 
 

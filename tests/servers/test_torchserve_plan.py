@@ -199,3 +199,23 @@ def test_a_damaged_archive_is_refused(store: Store, tmp_path: Path) -> None:
     archive.write_bytes(archive.read_bytes()[:-1])
     with pytest.raises(TamperedError, match=r"archived\.mar is changed"):
         plan(copy, ["archived"])
+
+
+@pytest.mark.parametrize(("given", "inner"), [({}, "127.0.0.1"), ({"management_host": "10.0.0.1"}, "10.0.0.1")])
+def test_management_and_metrics_answer_this_machine_alone_unless_told(
+    store: Store, given: dict[str, str], inner: str
+) -> None:
+    launch = plan(store, ["archived"], host="0.0.0.0", options=given)
+    lines = dict(line.split("=", 1) for line in launch.files["config.properties"].splitlines())
+    assert lines["inference_address"] == "http://0.0.0.0:8501"
+    assert lines["management_address"] == f"http://{inner}:8081"
+    assert lines["metrics_address"] == f"http://{inner}:8082"
+    assert (lines["grpc_inference_address"], lines["grpc_management_address"]) == ("0.0.0.0", inner)
+    assert {endpoint.host for endpoint in launch.management} == {inner}
+
+    contained = plan(store, ["archived"], host="0.0.0.0", options=given, container=Container("docker", "1:2"))
+    published = [part.removeprefix("--publish=") for part in contained.command if part.startswith("--publish=")]
+    assert published == [
+        *("0.0.0.0:8501:8501", "0.0.0.0:8500:8500"),
+        *(f"{inner}:{port}:{port}" for port in (8081, 8082, 7071)),
+    ]

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 # What is the launch's own affair, and how a user says it instead.
 OURS: Mapping[str, str] = {
     "inference_address": "--host and --http-port say where it answers",
-    "management_address": "its port comes from the system, and is printed",
-    "metrics_address": "its port comes from the system, and is printed",
+    "management_address": "--set management_host= says where it is managed; the port comes from the system, and is printed",
+    "metrics_address": "--set management_host= says where its metrics are; the port comes from the system",
     "grpc_inference_address": "--host says where it answers",
-    "grpc_management_address": "--host says where it answers",
+    "grpc_management_address": "--set management_host= says where it is managed",
     "grpc_inference_port": "--grpc-port says where it answers",
     "grpc_management_port": "its port comes from the system",
     "disable_token_authorization": "--set tokens=off does that",

@@ -18,6 +18,7 @@ OPTIONS: Mapping[str, str] = {
     "response_timeout": "after how many seconds a worker that does not answer is ended (default 120)",
     "max_request_bytes": "the largest request and answer (default 67108864)",
     "tokens": "on or off: whether requests need a key; our clients find it themselves (default on)",
+    "management_host": "the address at which management and metrics answer, whatever --host is (default 127.0.0.1)",
     "NATIVE": "any option of TorchServe's own config.properties, e.g. job_queue_size=1000",
 }
 _WORDS = tuple(name for name in OPTIONS if name != "NATIVE")
@@ -34,6 +35,7 @@ class Options:
     response_timeout: int
     max_request_bytes: int
     tokens: bool
+    management_host: str
     native: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -55,6 +57,7 @@ def read(given: Mapping[str, str]) -> Options:
         response_timeout=number_option(plain, "response_timeout", 120),
         max_request_bytes=number_option(plain, "max_request_bytes", 64 << 20),
         tokens=_switch("tokens", plain.get("tokens", "on")),
+        management_host=plain.get("management_host") or "127.0.0.1",
         native={name: value for name, value in given.items() if name in NAMES and name not in SAME},
     )
 

@@ -88,7 +88,7 @@ def _launch(
         engine=settings.engine,
         writes=(_WRITES,),
         facts={"key_file": str(settings.folder / KEYS)} if options.tokens else {},
-        management=_management(settings),
+        management=_management(settings, options),
     )
 
 
@@ -108,10 +108,10 @@ def _named(archive: Archive, among: Sequence[tuple[Archive, Path]]) -> str | Non
     return archive.version if several else None
 
 
-def _management(settings: Settings) -> tuple[Endpoint, ...]:
+def _management(settings: Settings, options: Options) -> tuple[Endpoint, ...]:
     rest, _, grpc = settings.ports
-    ports = {"rest": rest, "grpc": grpc}
-    return tuple(Endpoint("torchserve", transport, settings.host, ports[transport], "") for transport in TRANSPORTS)
+    ports, host = {"rest": rest, "grpc": grpc}, options.management_host
+    return tuple(Endpoint("torchserve", transport, host, ports[transport], "") for transport in TRANSPORTS)
 
 
 def _archive(name: str, path: Path) -> tuple[Archive, Path]:
@@ -159,7 +159,7 @@ def _command(settings: Settings, options: Options, archives: Sequence[Archive]) 
         entrypoint="java",
         keeps=(_WRITES,),
     )
-    return settings.contained(what)
+    return settings.contained(what, apart=dict.fromkeys(settings.ports, options.management_host))
 
 
 def _arguments(

@@ -26,23 +26,25 @@ class Archive:
 def text(settings: Settings, options: Options, archives: Sequence[Archive]) -> str:
     """Give the text of the file; what the user set natively wins over what is usual here."""
     lines: dict[str, object] = {
-        **_addresses(settings),
+        **_addresses(settings, options),
         **_usual(settings, options),
         "models": _models(options, archives),
     }
     return "".join(f"{name}={_escaped(str(value))}\n" for name, value in {**lines, **options.native}.items())
 
 
-def _addresses(settings: Settings) -> dict[str, object]:
+def _addresses(settings: Settings, options: Options) -> dict[str, object]:
     management, metrics, grpc_management = settings.ports
     host = settings.listen
+    # Who manages it loads code and unloads models: that is for this machine, whoever may ask the models.
+    inner = host if settings.container else options.management_host
     return {
         "inference_address": f"http://{address_of(host, settings.http_port)}",
-        "management_address": f"http://{address_of(host, management)}",
-        "metrics_address": f"http://{address_of(host, metrics)}",
+        "management_address": f"http://{address_of(inner, management)}",
+        "metrics_address": f"http://{address_of(inner, metrics)}",
         "grpc_inference_address": host,
         "grpc_inference_port": settings.grpc_port,
-        "grpc_management_address": host,
+        "grpc_management_address": inner,
         "grpc_management_port": grpc_management,
     }
 

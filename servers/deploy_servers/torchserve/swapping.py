@@ -93,7 +93,7 @@ class _Calls:
     """The requests to the management address of one run."""
 
     def __init__(self, settings: Settings, options: Options) -> None:
-        self._address = f"http://{address_of(settings.host, settings.ports[0])}/models"
+        self._address = f"http://{address_of(options.management_host, settings.ports[0])}/models"
         self._options = options
         self._key = _KEY if options.tokens else ()
 
