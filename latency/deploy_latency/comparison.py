@@ -124,7 +124,7 @@ def _resampled(values: Seconds, draw: np.random.Generator) -> Seconds:
 def _expanded(drawn: Seconds, n: int, confidence: float) -> tuple[float, float]:
     """Give the expanded percentile interval: by plain bootstrap, that of few rounds is too narrow.
 
-    Hesterberg, What Teachers Should Know about the Bootstrap, 2014, section 4.3 (arXiv 1411.5279).
+    Hesterberg, What Teachers Should Know about the Bootstrap, 2014 (arXiv 1411.5279).
     """
     wider = NormalDist().cdf(-math.sqrt(n / (n - 1)) * student(confidence, n - 1))
     return _between(drawn, math.floor(wider * len(drawn)))

@@ -90,7 +90,7 @@ def rate(samples: Samples, seconds: float, *, confidence: float = 0.95) -> Estim
     begin, end = float(samples.intended[0]), float(samples.intended[0]) + seconds
     begin += min(float(np.min(samples.latency[samples.ok])), seconds / 2)
     done = samples.done[samples.ok]
-    counts, _ = np.histogram(done[(done > begin) & (done <= end)], bins=_SLICES, range=(begin, end))
+    counts, _ = np.histogram(done[done > begin], bins=_SLICES, range=(begin, end))
     value = float(counts.sum()) / (end - begin)
     if good < _SLICES:
         return Estimate(value, None, None, good, _SLICES, confidence)

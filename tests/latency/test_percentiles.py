@@ -107,7 +107,8 @@ def test_neighbours_of_a_queue_leave_too_little_for_a_high_percentile() -> None:
 
 def test_slow_drift_is_seen_though_neighbours_differ() -> None:
     draw = np.random.default_rng(6)
-    drifting = draw.exponential(size=5000) * np.repeat(draw.uniform(0.5, 1.5, 20), 250)
+    drifting = draw.exponential(size=5000) * np.repeat(draw.uniform(0.7, 1.3, 20), 250)
+    assert neighbours(drifting) < 2 / math.sqrt(5000)
     assert estimate(drifting, 50).needs > 2 * needed(50)
 
 
