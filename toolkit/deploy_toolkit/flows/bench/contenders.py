@@ -1,4 +1,4 @@
-"""Who is measured: endpoints that somebody runs, and those of servers that are started for it."""
+"""Who is measured: endpoints that somebody runs, those of servers that are started for it, and files in their runtimes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from deploy_core.artifact import Artifact
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import UsageError
 from deploy_core.predictor import Predictor
@@ -22,6 +23,8 @@ from deploy_toolkit.flows.access import Access
 from deploy_toolkit.flows.bench import questions
 from deploy_toolkit.flows.bench.questions import Questions
 from deploy_toolkit.flows.bench.request import SERVER, Request
+from deploy_toolkit.flows.bench.runtimes import runtime
+from deploy_toolkit.flows.bench.ways import InProcess, OverWire, Way
 from deploy_toolkit.flows.judge import Judge
 from deploy_toolkit.output import OnEvent
 
@@ -36,18 +39,18 @@ class Started:
 
 @dataclass(frozen=True)
 class Contender:
-    """One endpoint with what it is asked; `server` is None for one that somebody else runs."""
+    """One endpoint, or file in its runtime, with what it is asked; `server` is that of an endpoint of ours."""
 
     name: str
     questions: Questions
-    target: Target
+    way: Way
     server: Started | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
 def contenders(request: Request, store: Path, on_event: OnEvent) -> Generator[tuple[Contender, ...]]:
-    """Start what has to be started, and give everything that is measured over a wire."""
+    """Start what has to be started, and give everything that is measured."""
     shelf = Store(store)
     named = [subjects.find(text, shelf) for text in request.subjects]
     request.access.require_fit(subjects.endpoints(named))
@@ -60,6 +63,8 @@ def contenders(request: Request, store: Path, on_event: OnEvent) -> Generator[tu
         for version, server in product(versions, servers):
             started = stack.enter_context(_started(version, server, request, store, on_event))
             found += _of_server(version, server, started, request)
+        for version, name in product(versions, request.runtimes):
+            found += _of_runtime(version, version.artifact(name), request, stack)
         yield tuple(found)
 
 
@@ -97,6 +102,16 @@ def _of_server(version: Version, server: str, started: Started, request: Request
             yield _contender(name, endpoint, asked, batch, request, facts, started)
 
 
+def _of_runtime(version: Version, artifact: Artifact, request: Request, stack: ExitStack) -> Iterator[Contender]:
+    version.require_intact(artifact)
+    for threads, batch in product(request.threads, request.batches):
+        asked = questions.of_version(version, batch, artifact.name)
+        loaded = stack.enter_context(runtime(artifact, threads, asked.inputs))
+        parts = (f"{version} {artifact.name} in process", _many("thread", threads, request.threads))
+        facts = {"model": str(version), "artifact": artifact.name, "batch": batch, "threads": threads}
+        yield Contender(_name(*parts, _many("batch", batch, request.batches)), asked, InProcess(loaded), None, facts)
+
+
 def _of_endpoint(endpoint: Endpoint, shelf: Store, request: Request) -> Iterator[Contender]:
     for batch in request.batches:
         if request.inputs is None:
@@ -118,10 +133,19 @@ def _contender(
     dialect = DIALECTS.load(f"{endpoint.dialect}+{endpoint.transport}")
     requests = tuple(dialect.encode(endpoint, asked.signature, each, binary=request.binary) for each in asked.inputs)
     told = {"dialect": endpoint.dialect, "transport": endpoint.transport, "batch": batch, "binary": request.binary}
-    parts = (name, "binary" if request.binary else "", f"batch {batch}" if len(request.batches) > 1 else "")
     access = request.access.ours if started else request.access
     target = Target(endpoint, requests, access.headers, access.tls if endpoint.tls else None)
-    return Contender(" ".join(filter(None, parts)), asked, target, started, {**facts, **told})
+    full = _name(name, "binary" if request.binary else "", _many("batch", batch, request.batches))
+    return Contender(full, asked, OverWire(target), started, {**facts, **told})
+
+
+def _name(*parts: str) -> str:
+    return " ".join(filter(None, parts))
+
+
+def _many(word: str, value: int, values: tuple[int, ...]) -> str:
+    """Name what several contenders differ in."""
+    return f"{word} {value}" if len(values) > 1 else ""
 
 
 def _of_users(endpoint: Endpoint, request: Request, access: Access, batch: int) -> Questions:

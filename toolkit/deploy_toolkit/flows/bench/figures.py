@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from deploy_core.errors import EndpointError
 from deploy_core.signature import Tensors
-from deploy_dialects.tables import DIALECTS
-from deploy_dialects.wire import HttpReply
-from deploy_latency import histogram, measuring, over_time, percentiles, steady
+from deploy_latency import histogram, over_time, percentiles, steady
 from deploy_latency.comparison import by_round
 from deploy_latency.load import Load
 from deploy_latency.report import Checked, Generator, Measured
@@ -21,6 +18,7 @@ from deploy_latency.samples import Samples
 from deploy_latency.schedules import Constant, Poisson, Ramp
 from deploy_toolkit.flows.bench.contenders import Contender
 from deploy_toolkit.flows.bench.rounds import Turn
+from deploy_toolkit.flows.bench.ways import InProcess
 
 BY_ROUND = ("p50", "p90", "p99", "mean", "rate")  # kept of each round, so that a later run can be compared with them
 
@@ -30,7 +28,6 @@ def measured(contender: Contender, turns: Sequence[Turn], load: Load) -> Measure
     seconds = load.seconds / len(turns)
     rounds = [turn.run.samples for turn in turns]
     samples = over_time.joined(rounds, seconds)
-    last, server = turns[-1], contender.server
     return Measured(
         subject=contender.name,
         load=words(load, len(turns)),
@@ -42,12 +39,12 @@ def measured(contender: Contender, turns: Sequence[Turn], load: Load) -> Measure
         latency=percentiles.percentiles(samples),
         mean=percentiles.mean(samples).value,
         worst=float(np.max(percentiles.felt(samples))) if len(samples) else None,
-        generator=_generator([measuring.generator(turn.run) for turn in turns]),
+        generator=_generator([did for turn in turns if (did := contender.way.generator(turn.run))]),
         steady_from=steady.steady_from(rounds[0]) if len(rounds) == 1 else _steady(rounds),
         over_time=over_time.moments(samples, load.seconds),
         histogram=histogram.encode(histogram.of_samples(samples)),
-        cold_start=server.cold_start if server else None,
-        memory=last.after.memory if last.after else None,
+        cold_start=_cold_start(contender),
+        memory=_memory(contender, turns[-1]),
         facts={**contender.facts, "rounds": by_round(rounds, BY_ROUND, seconds), **_server_cpu(turns)},
     )
 
@@ -66,6 +63,18 @@ def words(load: Load, rounds: int = 1) -> str:
     return f"{how} for {load.seconds:g} s" + (f" in {rounds} rounds" if rounds > 1 else "")
 
 
+def _cold_start(contender: Contender) -> float | None:
+    if isinstance(contender.way, InProcess):
+        return contender.way.runtime.cold_start
+    return contender.server.cold_start if contender.server else None
+
+
+def _memory(contender: Contender, last: Turn) -> int | None:
+    if isinstance(contender.way, InProcess):
+        return contender.way.runtime.memory
+    return last.after.memory if last.after else None
+
+
 def _failures(samples: Samples) -> dict[str, int]:
     counts = Counter(samples.failure[~samples.ok].tolist())
     return {samples.failures[at]: count for at, count in counts.most_common()}
@@ -77,23 +86,17 @@ def _checked(contender: Contender, turns: Sequence[Turn]) -> Checked:
     undecoded = 0
     for kept in (kept for turn in turns for kept in turn.run.kept):
         try:
-            answers.append((kept.request, _decoded(contender, kept)))
+            answers.append((kept.request, contender.way.decoded(kept, contender.questions.signature)))
         except EndpointError as error:
             undecoded, told = undecoded + 1, told or str(error)
     found = contender.questions.checked(answers)
     return Checked(found.answers + undecoded, found.wrong + undecoded, told or found.why)
 
 
-def _decoded(contender: Contender, kept: Any) -> Tensors:
-    endpoint = contender.target.endpoint
-    dialect = DIALECTS.load(f"{endpoint.dialect}+{endpoint.transport}")
-    reply = HttpReply(200, kept.headers, kept.body) if endpoint.transport == "rest" else kept.body
-    outputs: Tensors = dialect.decode(endpoint, contender.questions.signature, reply)
-    return outputs
-
-
-def _generator(each: Sequence[Generator]) -> Generator:
+def _generator(each: Sequence[Generator]) -> Generator | None:
     """Give the worst of all rounds, and how many of them it limited."""
+    if not each:
+        return None
     limited = [one.limited for one in each if one.limited]
     rounds = f" (in {len(limited)} of {len(each)} rounds)" if limited and len(each) > 1 else ""
     return Generator(

@@ -12,7 +12,7 @@ import numpy as np
 
 from deploy_latency.comparison import rounds_needed
 from deploy_latency.load import Load
-from deploy_latency.measuring import Run, measure
+from deploy_latency.measuring import Run
 from deploy_latency.workers import Progress
 from deploy_toolkit.flows.bench.contenders import Contender
 from deploy_toolkit.flows.bench.server_use import Use, use_of
@@ -52,7 +52,7 @@ def rounds_of(asked: int, contenders: Sequence[Contender]) -> int:
 
 def _turn(contender: Contender, load: Load, title: str, on_progress: OnProgress) -> Turn:
     before = _use(contender)
-    run = measure(contender.target, load, on_progress=lambda progress: on_progress(title, progress))
+    run = contender.way.measure(load, lambda progress: on_progress(title, progress))
     if contender.server is not None:
         contender.server.running.require_alive()
     return Turn(run, before, _use(contender))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from deploy_core.errors import UsageError
-from deploy_latency import measuring, percentiles, search, steady
+from deploy_latency import percentiles, search, steady
 from deploy_latency.estimate import Estimate
 from deploy_latency.limits import BROKEN, Limit, judge
 from deploy_latency.load import Load
@@ -51,13 +51,13 @@ def _tried(contender: Contender, load: Load, trial: Trial, limits: Sequence[Limi
     longest = _LONGER * load.seconds
     seconds = min(longest, max(trial.requests / trial.rate, min(_LEAST_SECONDS, load.seconds)))
     title = f"{contender.name}, trying {trial.rate:.4g} requests/s"
-    run = measuring.measure(
-        contender.target,
+    run = contender.way.measure(
         replace(load, schedule=Poisson(trial.rate), concurrency=0, seconds=seconds, keep=0),
-        on_progress=lambda progress: on_progress(title, progress),
+        lambda progress: on_progress(title, progress),
     )
+    did = contender.way.generator(run)
     judged = tuple(_judged(contender.name, run.samples, limits, seconds))
-    return Outcome(judged, percentiles.percentiles(run.samples), measuring.generator(run).limited)
+    return Outcome(judged, percentiles.percentiles(run.samples), did.limited if did else "")
 
 
 def _judged(name: str, samples: Samples, limits: Sequence[Limit], seconds: float) -> Iterator[Judged]:
