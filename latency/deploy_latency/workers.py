@@ -163,11 +163,11 @@ class _Following:
     def take(self, member: _Member, word: Part | Done) -> None:
         if isinstance(word, Done):
             self.done[member] = word
-            return
-        self._parts[member] = word
-        self._recent.append(word.recent)
+        else:
+            self._parts[member] = word
+            self._recent.append(word.recent)
         now = perf_counter()
-        if now - self._told >= _TOLD / 2:
+        if self._recent and (now - self._told >= _TOLD / 2 or len(self.done) == self.load.workers):
             self._tell(now)
 
     def _tell(self, now: float) -> None:
