@@ -30,12 +30,12 @@ def measured(contender: Contender, turns: Sequence[Turn], load: Load) -> Measure
     samples = over_time.joined(rounds, seconds)
     return Measured(
         subject=contender.name,
-        load=words(load, len(turns)),
+        load=words(contender.way.load(load), len(turns)),
         requests=len(samples),
         failures=_failures(samples),
         checked=_checked(contender, turns),
         rate=percentiles.rate(samples, load.seconds),
-        offered=len(samples) / load.seconds if load.schedule else None,
+        offered=len(samples) / load.seconds if contender.way.load(load).schedule else None,
         latency=percentiles.percentiles(samples),
         mean=percentiles.mean(samples).value,
         worst=float(np.max(percentiles.felt(samples))) if len(samples) else None,
@@ -59,7 +59,7 @@ def words(load: Load, rounds: int = 1) -> str:
     elif isinstance(schedule, Ramp):
         how = f"{schedule.begin:g} to {schedule.end:g} requests/s"
     else:
-        how = "a recorded trace" if schedule else f"{load.concurrency} requests at any time"
+        how = "a recorded trace" if schedule else f"{load.concurrency} at any time"
     return f"{how} for {load.seconds:g} s" + (f" in {rounds} rounds" if rounds > 1 else "")
 
 

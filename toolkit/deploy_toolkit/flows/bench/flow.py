@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Iterator, Sequence
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
 from deploy_core import usage
 from deploy_core.table import require
-from deploy_latency import comparison, over_time
+from deploy_latency import comparison, over_time, percentiles
 from deploy_latency.comparison import NOT_INTERLEAVED
 from deploy_latency.report import Compared, Report
 from deploy_latency.samples import Samples
@@ -20,6 +20,7 @@ from deploy_toolkit.flows.bench.contenders import Contender, contenders
 from deploy_toolkit.flows.bench.figures import measured
 from deploy_toolkit.flows.bench.request import Request
 from deploy_toolkit.flows.bench.rounds import OnProgress, rounds_of, turns
+from deploy_toolkit.flows.bench.ways import InProcess
 from deploy_toolkit.output import OnEvent, silent
 
 _COMPARED = ("p50", "p99", "rate")
@@ -65,7 +66,7 @@ def bench(
             measured=tuple(measured(one, taken[one.name], request.load) for one in found),
             compared=(*_compared(found, samples, seconds, request.load.seed), *against),
             judged=tuple(judged),
-            notes=(NOT_INTERLEAVED,) if known else (),
+            notes=(*_overheads(found, samples, seconds), *((NOT_INTERLEAVED,) if known else ())),
         )
 
 
@@ -84,14 +85,29 @@ def machine() -> dict[str, Any]:
 def _compared(
     found: Sequence[Contender], samples: dict[str, list[Samples]], seconds: float, seed: int
 ) -> list[Compared]:
-    """Compare every subject with every one before it."""
+    """Compare every subject with every one before it that is asked in the same way."""
     return [
         comparison.compared(
             samples[one.name], samples[base.name], figure, seconds, subject=one.name, base=base.name, seed=seed
         )
         for base, one in combinations(found, 2)
+        if type(base.way) is type(one.way)
         for figure in _COMPARED
     ]
+
+
+def _overheads(found: Sequence[Contender], samples: dict[str, list[Samples]], seconds: float) -> Iterator[str]:
+    """Say what serving adds to a prediction: the median at each endpoint less that of the files in their runtimes."""
+    medians = {
+        name: percentiles.estimate(percentiles.felt(over_time.joined(own, seconds)), 50.0).value
+        for name, own in samples.items()
+    }
+    runtimes = [one for one in found if isinstance(one.way, InProcess)]
+    for runtime, one in product(runtimes, found):
+        alike = all(one.facts.get(fact) == runtime.facts[fact] for fact in ("model", "batch"))
+        whole, alone = medians[one.name], medians[runtime.name]
+        if one.server and alike and whole is not None and alone is not None:
+            yield f"{one.name} adds {(whole - alone) * 1e3:.3g} ms at p50 to {runtime.name}"
 
 
 def _processor() -> str:

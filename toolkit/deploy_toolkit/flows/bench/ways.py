@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from deploy_core.signature import Signature, Tensors
@@ -24,6 +24,9 @@ Hear = Callable[[Progress], None]
 class Way(Protocol):
     """One way of asking."""
 
+    def load(self, asked: Load) -> Load:
+        """Give the load that this way really is under when that is asked for."""
+
     def measure(self, load: Load, on_progress: Hear) -> Run:
         """Ask under a load."""
 
@@ -39,6 +42,10 @@ class OverWire:
     """An endpoint, by the load generator."""
 
     target: Target
+
+    def load(self, asked: Load) -> Load:
+        """Give the very load."""
+        return asked
 
     def measure(self, load: Load, on_progress: Hear) -> Run:
         """Send it the requests."""
@@ -62,6 +69,10 @@ class InProcess:
     """A file in its own runtime, one prediction after another: what it takes without any server."""
 
     runtime: Runtime
+
+    def load(self, asked: Load) -> Load:
+        """Give the closed loop of one that it is, whatever was asked for."""
+        return replace(asked, schedule=None, concurrency=1)
 
     def measure(self, load: Load, on_progress: Hear) -> Run:
         """Predict as long as the load lasts; of the load nothing else counts."""
