@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deploy_clients.limits import MAX_HEAD, MAX_HEADERS
+from deploy_clients.limits import MAX_ANSWER, MAX_HEAD, MAX_HEADERS
 
 _END = b"\r\n\r\n"
 _STATUS = re.compile(r"HTTP/1\.1 ([2-9][0-9][0-9])(?: [^\r\n\0]*)?")
@@ -66,4 +66,4 @@ def _head(raw: bytes) -> Head | None:
     length = headers.get("content-length", "")
     if not plain or not _DIGITS.fullmatch(length) or headers.get("connection", "keep-alive").lower() != "keep-alive":
         return None
-    return Head(status_error(status), headers, int(length))
+    return Head(status_error(status), headers, int(length)) if int(length) <= MAX_ANSWER else None

@@ -59,6 +59,8 @@ def short(error: BaseException) -> str:
         return "no connection in time"
     if isinstance(error, socket.gaierror):
         return "unknown host"
+    if isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
+        return CLOSED  # which of them it is, is a matter of chance
     if isinstance(error, OSError) and error.errno and error.errno > 0:
         return os.strerror(error.errno).lower()
     return CLOSED

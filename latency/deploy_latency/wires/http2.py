@@ -32,10 +32,9 @@ class Http2(asyncio.Protocol):
         "listed",
     )  # fmt: skip
 
-    _transport: Any
-
     def __init__(self, pool: Pool, messages: Sequence[Message]) -> None:
         self.listed = False
+        self._transport: Any = None
         self._pool = pool
         self._now = pool.now
         self._messages = messages
@@ -88,7 +87,8 @@ class Http2(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once."""
         self._limit = 0
-        self._transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
 
     # What the event loop calls.
 

@@ -7,7 +7,6 @@ import math
 import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Protocol, cast
 
 from deploy_core.endpoint import Endpoint
@@ -48,7 +47,7 @@ class Pool:
         self,
         endpoint: Endpoint,
         security: ssl.SSLContext | None,
-        connect: Callable[[Pool], Any],
+        connect: Callable[[Pool], Connection],
         clock: Clock,
         on_done: Callable[[Call], None],
     ) -> None:
@@ -210,15 +209,16 @@ class Pool:
 
     async def _dial(self) -> None:
         endpoint = self.endpoint
+        connection = self._connect(self)
         async with self._gate, asyncio.timeout(self._timeout):
-            transport, made = await self._loop.create_connection(
-                partial(self._connect, self), endpoint.host, endpoint.port, ssl=self._security
-            )
-            connection = cast(Connection, made)
             try:
+                await self._loop.create_connection(
+                    lambda: cast(Any, connection), endpoint.host, endpoint.port, ssl=self._security
+                )
                 await connection.opened()
             except BaseException:
-                transport.abort()
+                connection.abort()
+                self.disconnected(connection)  # uvloop does not tell one whose dial was cancelled
                 raise
         self._live.add(connection)
         self.freed(connection)

@@ -56,11 +56,10 @@ class _Connection(asyncio.Protocol):
         "listed",
     )
 
-    _transport: Any
-
     def __init__(self, pool: Pool, written: Sequence[bytes], heads: Heads) -> None:
         self.free = False
         self.listed = False
+        self._transport: Any = None
         self._pool = pool
         self._now = pool.now
         self._written = written
@@ -94,7 +93,8 @@ class _Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once."""
         self.free = False
-        self._transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
 
     # What the event loop calls.
 
