@@ -37,6 +37,14 @@ def cnn() -> keras.Model:
     )
 
 
+def grouped() -> keras.Model:
+    """A convolution that Keras has XLA compile, then an ordinary one, with weights that outweigh all else in a file."""
+    image = keras.Input((8, 8, 4), name="image")
+    x = layers.Conv2D(96, 3, groups=4, activation="relu")(image)
+    x = layers.Conv2D(256, 3)(x)
+    return _seeded(keras.Model(image, layers.Dense(3, name="scores")(layers.GlobalAveragePooling2D()(x))))
+
+
 def heads() -> keras.Model:
     """Two inputs of different dtypes, a dict of two outputs, a GELU."""
     tokens = keras.Input((7,), name="tokens", dtype="int32")

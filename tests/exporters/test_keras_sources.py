@@ -48,6 +48,22 @@ def test_a_model_with_code_of_its_own_keeps_a_reference_that_needs_none(
         export(opener, source, Order(["torchscript"], tmp_path / "torch", "net"))
 
 
+def test_convolutions_of_every_kind_are_operators_and_their_weights_lie_once(
+    opener: Workers, workers: Workers, tmp_path: Path
+) -> None:
+    source = open_source(opener, sources.find(f"{KERAS}:grouped"))
+    written = export(opener, source, Order(["onnx", "pt2", "executorch"], tmp_path, "net")).artifacts
+    inputs = {"image": np.random.default_rng(0).standard_normal((3, 8, 8, 4)).astype(np.float32)}
+    for artifact in written:
+        predictor = hosted(workers, artifact)
+        np.testing.assert_allclose(predictor.predict(inputs)["scores"], source.predict(inputs)["scores"], rtol=1e-5)
+        predictor.close()
+        assert artifact.path.stat().st_size < 1.3 * 4 * source.description["parameters"]
+    program = next(each.path for each in written if each.name == "executorch").read_bytes()
+    assert b"XnnpackBackend" in program
+    assert b"aten::convolution" not in program
+
+
 def test_the_options_of_onnx_hold_from_keras_too(opener: Workers, tmp_path: Path) -> None:
     source = open_source(opener, sources.find(f"{KERAS}:heads"))
     options = {"opset": "14", "external_data": "always"}

@@ -8,7 +8,6 @@ from typing import Any
 import onnx
 import tensorflow as tf
 import tf2onnx
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from deploy_core.errors import ExportError
 from deploy_core.signature import Signature
@@ -17,6 +16,7 @@ from deploy_exporters.exact_names import argument_name
 from deploy_exporters.formats.onnx import FROM_TENSORFLOW
 from deploy_exporters.formats.savedmodel import SIGNATURE
 from deploy_exporters.steps import onnx_file
+from deploy_exporters.steps.frozen import frozen
 from deploy_exporters.steps.job import Job
 
 
@@ -25,15 +25,12 @@ def onnx_from_savedmodel(job: Job) -> str:
     opset = onnx_file.opset_of(job.options, FROM_TENSORFLOW, FROM_TENSORFLOW[-1])
     onnx_file.check_names(job.signature)
     loaded = tf.saved_model.load(str(job.read))
-    # Loops stay whole: tf2onnx knows While, but not the pieces that it is lowered to.
-    frozen = convert_variables_to_constants_v2(
-        loaded.signatures[SIGNATURE], lower_control_flow=False, aggressive_inlining=True
-    )
-    inputs = _inputs(frozen, job.signature)
-    outputs = _outputs(frozen, loaded.signatures[SIGNATURE], job.signature)
+    function = frozen(loaded.signatures[SIGNATURE])
+    inputs = _inputs(function, job.signature)
+    outputs = _outputs(function, loaded.signatures[SIGNATURE], job.signature)
     with frugal.prompt_collection():  # every pass of its optimizer copies the graph, weights and all, and drops a cycle
         model, _ = tf2onnx.convert.from_graph_def(
-            frozen.graph.as_graph_def(),
+            function.graph.as_graph_def(),
             input_names=list(inputs.values()),
             output_names=list(outputs.values()),
             opset=opset,
@@ -47,8 +44,8 @@ def onnx_from_savedmodel(job: Job) -> str:
     return ""
 
 
-def _inputs(frozen: Any, signature: Signature) -> dict[str, str]:
-    by_argument = {tensor.name.partition(":")[0].lower(): tensor.name for tensor in frozen.inputs}
+def _inputs(function: Any, signature: Signature) -> dict[str, str]:
+    by_argument = {tensor.name.partition(":")[0].lower(): tensor.name for tensor in function.inputs}
     arguments = {spec.name: argument_name(spec.name).lower() for spec in signature.inputs}
     missing = [name for name, argument in arguments.items() if argument not in by_argument]
     if missing:
@@ -58,10 +55,10 @@ def _inputs(frozen: Any, signature: Signature) -> dict[str, str]:
     return {name: by_argument[argument] for name, argument in arguments.items()}
 
 
-def _outputs(frozen: Any, function: Any, signature: Signature) -> dict[str, str]:
+def _outputs(constant: Any, function: Any, signature: Signature) -> dict[str, str]:
     # The outputs of a frozen function are flat, in the order of the sorted keys of its dict.
     names = sorted(function.structured_outputs)
-    by_name = dict(zip(names, (tensor.name for tensor in frozen.outputs), strict=True))
+    by_name = dict(zip(names, (tensor.name for tensor in constant.outputs), strict=True))
     return {spec.name: by_name[spec.name] for spec in signature.outputs}
 
 
