@@ -70,6 +70,15 @@ def test_a_difference_of_a_twentieth_is_seen() -> None:
     assert faster.ratio.value == pytest.approx(1 / 1.2, rel=0.03)
 
 
+def test_six_rounds_are_sure_of_no_more_than_what_all_six_say() -> None:
+    # Were pairs swapped by coins, the least and the greatest of six are the 95 % interval.
+    rounds, base = _pairs(6, np.random.default_rng(16))
+    each = [a / b for a, b in zip(*(by_round(side, ("p50",), _SECONDS)["p50"] for side in (rounds, base)), strict=True)]
+    found = compared(rounds, base, "p50", _SECONDS).ratio
+    assert found.low <= min(each) * (1 + 1e-12)
+    assert found.high >= max(each) * (1 - 1e-12)
+
+
 def test_pairs_take_out_what_the_machine_did() -> None:
     rounds, base = _pairs(10, np.random.default_rng(2), 1.05, 1000)
     paired = compared(rounds, base, "p50", _SECONDS).ratio

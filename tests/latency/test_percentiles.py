@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -223,3 +225,14 @@ def test_figures_are_had_by_the_names_of_limits() -> None:
     assert figure(run, "errors", 4) == errors(run)
     assert figure(run, "rate", 4) == rate(run, 4)
     assert figure(run, "p97.5", 4).value == pytest.approx(0.002)
+
+
+def test_the_page_has_the_numbers_of_the_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "latency.md").read_text()
+    rows = re.findall(r"^\| p([\d.]+) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|$", page, re.MULTILINE)
+    assert [float(row[0]) for row in rows] == [50, 90, 95, 99, 99.9]
+    for q, *numbers in rows:
+        at_95, at_99, narrow = (int(number.replace(",", "")) for number in numbers)
+        assert (at_95, at_99) == (needed(float(q), 0.95), needed(float(q), 0.99))
+        p = float(q) / 100
+        assert narrow == pytest.approx(2.5758293**2 * p * (1 - p) / ((1 - p) / 20) ** 2, rel=1e-5)
