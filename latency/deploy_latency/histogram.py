@@ -78,6 +78,14 @@ def percentile(histogram: HdrHistogram, q: float) -> float:
     return float("inf") if nanoseconds >= _HIGHEST else float(nanoseconds) / 1e9
 
 
+def counts(histogram: HdrHistogram) -> list[tuple[float, int]]:
+    """Give every value that was counted, in seconds to three digits and infinite without a good answer, and how often it was."""
+    recorded = (
+        (item.value_iterated_to, item.count_added_in_this_iter_step) for item in histogram.get_recorded_iterator()
+    )
+    return [(float("inf") if value >= _HIGHEST else value / 1e9, int(count)) for value, count in recorded]
+
+
 def _empty() -> Any:
     require("HDR histograms", ("hdrh",), "bench")
     from hdrh.histogram import HdrHistogram

@@ -30,7 +30,7 @@ def test_csv_has_a_line_for_each_subject_and_percentile(tmp_path: Path) -> None:
     assert len(rows) == 5 * len(reports.full().measured)
     by = {(row["subject"], row["percentile"]): row for row in rows}
     usual = by[reports.usual().subject, "99"]
-    assert (float(usual["latency"]), float(usual["low"])) == (6.1e-3, 6.1e-3 * 0.95)
+    assert (float(usual["latency"]), float(usual["low"])) == (5.1e-3, 5.1e-3 * 0.95)
     assert float(usual["server_cpu_per_request"]) == 310e-6
     odd = by[reports.MARKED_UP, "99"]
     assert (float(odd["latency"]), float(odd["low"]), odd["memory"]) == (math.inf, 9e-3, "")
@@ -127,8 +127,8 @@ def read_by_tensorboard(runs: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
 def test_tensorboard_reads_what_was_written(read_by_tensorboard: Callable[[str], Any]) -> None:
     read = read_by_tensorboard("net@1_embedded_tfserving+rest")
     values = {tag: read.Scalars(tag) for tag in read.Tags()["scalars"]}
-    assert values["latency ms/p99"][0].value == pytest.approx(6.1)
-    assert values["latency ms/p99 high"][0].value == pytest.approx(6.71)
+    assert values["latency ms/p99"][0].value == pytest.approx(5.1)
+    assert values["latency ms/p99 high"][0].value == pytest.approx(5.61)
     assert values["server/memory MiB"][0].value == 181
     assert values["stages ms/compute"][0].value == pytest.approx(0.47)
     slices = values["over time/p50 ms"]

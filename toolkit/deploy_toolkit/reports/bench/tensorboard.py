@@ -12,11 +12,11 @@ import struct
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deploy_core.errors import UsageError, first_line
 from deploy_dialects.tfserving.records import write_records
-from deploy_latency.histogram import decode
+from deploy_latency.histogram import counts, decode
 from deploy_toolkit.reports.bench.writing import write as write_file
 
 if TYPE_CHECKING:
@@ -110,18 +110,14 @@ def _scalars(figures: Iterable[tuple[str, float | None]]) -> list[bytes]:
 
 def _histogram(tag: str, text: str) -> bytes:
     """HistogramProto: every bucket that something fell into, and the limits between them."""
-    counted = [(item.value_iterated_to / 1e6, item.count_added_in_this_iter_step) for item in _buckets(text)]
+    # TensorBoard draws nothing at all of a histogram with an infinite end; failed requests have a figure of their own.
+    counted = [(1e3 * value, count) for value, count in counts(decode(text)) if math.isfinite(value)]
     total = sum(count for _, count in counted)
     sums = [sum(count * value**power for value, count in counted) for power in (1, 2)]
     ends = [counted[0][0], counted[-1][0]] if counted else [0.0, 0.0]
     proto = b"".join(_double(number, value) for number, value in enumerate((*ends, total, *sums), 1))
     proto += _bytes(6, _packed(value for value, _ in counted)) + _bytes(7, _packed(count for _, count in counted))
     return _bytes(1, tag.encode()) + _bytes(5, proto)
-
-
-def _buckets(text: str) -> Iterable[Any]:
-    found: Iterable[Any] = decode(text).get_recorded_iterator()
-    return found
 
 
 def _event(at: float, step: int, content: bytes) -> bytes:

@@ -1,0 +1,77 @@
+"""What `deploy bench` found, as one page that needs nothing else: no script, no request to anywhere."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deploy_core.table import require
+from deploy_latency import histogram
+from deploy_toolkit.reports.bench import figures
+from deploy_toolkit.reports.bench.document import to_json
+from deploy_toolkit.reports.bench.writing import write as write_file
+
+if TYPE_CHECKING:
+    from deploy_latency.estimate import Estimate
+    from deploy_latency.report import Measured, Report
+
+TEMPLATE = "page.html.j2"
+
+
+def require_extra() -> None:
+    """Raise UnavailableError where the page cannot be made, before a benchmark is run for it."""
+    require("an HTML report", ("jinja2", "matplotlib"), "report")
+
+
+def write(report: Report, path: Path) -> None:
+    """Write the page. Raises UsageError for a place where it cannot be, UnavailableError without the extra."""
+    write_file(path, page(report).encode("utf-8", "replace"))
+
+
+def page(report: Report) -> str:
+    """Give the page. Raises UnavailableError without the extra."""
+    require_extra()
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    from deploy_toolkit.reports.bench.drawing import colour
+    from deploy_toolkit.reports.bench.plots import plots
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(seconds=figures.seconds, number=figures.number, size=figures.size, share=figures.share)
+    template = environment.from_string((files(__package__) / TEMPLATE).read_text())
+    return template.render(
+        report=report,
+        percentiles=figures.columns(report.measured),
+        plots=[(plot, Markup(plot.svg)) for plot in plots(report)],
+        loud=[(one.subject, list(figures.loud(one))) for one in report.measured],
+        colour=colour,
+        figures=figures,
+        time=_time,
+        document=_data("application/json", json.dumps(to_json(report), indent=2, allow_nan=False)),
+        machine={name: _fact(name, value) for name, value in report.machine.items()},
+        links={one.subject: _data("text/plain", distribution(one)) for one in report.measured if one.histogram},
+    )
+
+
+def distribution(one: Measured) -> str:
+    """Give the percentiles of a histogram in the text form that HdrHistogram's plotters read, in milliseconds."""
+    file = io.BytesIO()
+    histogram.decode(one.histogram).output_percentile_distribution(file, 1e6)
+    return file.getvalue().decode()
+
+
+def _time(estimate: Estimate | None) -> tuple[str, str]:
+    return (figures.NONE, "") if estimate is None else figures.time(estimate)
+
+
+def _fact(name: str, value: Any) -> str:
+    return figures.size(value) if name == "memory" and isinstance(value, int) else str(value)
+
+
+def _data(kind: str, text: str) -> str:
+    return f"data:{kind};charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
