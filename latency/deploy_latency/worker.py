@@ -23,11 +23,10 @@ from deploy_core.errors import DeployError
 from deploy_core.table import require
 from deploy_latency.calls import Call, Wire
 from deploy_latency.clock import clock
-from deploy_latency.load import Load, Target, arrivals
+from deploy_latency.load import Load, Target
 from deploy_latency.loops import ClosedLoop, Flight, OpenLoop, turns
 from deploy_latency.recording import Recorded, Recording
 from deploy_latency.samples import Seconds
-from deploy_latency.schedules import parted
 from deploy_latency.wires import WIRES
 
 MOMENT = struct.Struct("d")  # how the common beginning is told
@@ -36,11 +35,15 @@ _TOLD = 0.25  # seconds between two words of how far we are
 
 @dataclass(frozen=True)
 class Job:
-    """The share of one process: `part` of `load.workers`."""
+    """The share of one process: `part` of `load.workers`; its `times` from the beginning of the measured part, if it has any.
+
+    The load has no schedule any more: a user's own may be of a class that no other process knows.
+    """
 
     target: Target
     load: Load
     part: int
+    times: Seconds | None
 
 
 @dataclass(frozen=True)
@@ -154,14 +157,14 @@ async def _sent(
     events.call_later(zero + load.seconds - flight.clock.now(), effort.end)
     flight.clock.at(zero - load.warmup, seat.loop.start)
     await _told(ended, recording, connection)
-    return effort.used()
+    return effort.used(load.seconds)
 
 
 def _loop(job: Job, flight: Flight, zero: float, on_end: Callable[[], None]) -> OpenLoop | ClosedLoop:
     load = job.load
-    if load.schedule is None:
+    if job.times is None:
         return ClosedLoop(flight, share(load.concurrency, job.part, load.workers), zero + load.seconds, on_end)
-    return OpenLoop(flight, parted(arrivals(load), load.workers)[job.part] + zero, on_end)
+    return OpenLoop(flight, job.times + zero, on_end)
 
 
 async def _told(ended: asyncio.Future[None], recording: Recording, connection: socket.socket) -> None:
@@ -198,9 +201,10 @@ class _Effort:
     def end(self) -> None:
         self._end = _effort()
 
-    def used(self) -> tuple[float, float]:
-        end = self._end if self._end > self._begin else _effort()  # all may have been answered before its time
-        return end[0] - self._begin[0], end[1] - self._begin[1]
+    def used(self, seconds: float) -> tuple[float, float]:
+        """Give those of so many seconds, at least: one that has been answered everything before their end is at rest."""
+        begin, end = self._begin, self._end if self._end > self._begin else _effort()
+        return (end[0] - begin[0], max(end[1] - begin[1], seconds)) if begin[1] else (0.0, seconds)
 
 
 def _effort() -> tuple[float, float]:

@@ -7,7 +7,7 @@ import selectors
 import socket
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
 
@@ -17,8 +17,9 @@ from deploy_core import messages, state
 from deploy_core.child import Child
 from deploy_core.errors import DeployError
 from deploy_core.signals import postponed
-from deploy_latency.load import Load, Target
+from deploy_latency.load import Load, Target, arrivals
 from deploy_latency.samples import Seconds
+from deploy_latency.schedules import parted
 from deploy_latency.worker import MOMENT, Done, Job, Part, Ready, Refused
 
 _TOLD = 0.25  # seconds between two calls of `on_progress`
@@ -77,12 +78,21 @@ class _Crew:
     def __init__(self, members: list[_Member]) -> None:
         self.members = members
 
+    def employ(self, target: Target, load: Load) -> None:
+        scheduled = load.schedule is not None
+        times = parted(arrivals(load), load.workers) if scheduled else [None] * load.workers
+        for part, (member, its) in enumerate(zip(self.members, times, strict=True)):
+            self._say(member, messages.pack(Job(target, replace(load, schedule=None), part, its)))
+
     def begin(self, zero: float) -> None:
         for member in self.members:
-            try:
-                messages.send(member.connection, MOMENT.pack(zero), seconds=_PATIENCE)
-            except OSError:
-                raise self._dead(member) from None
+            self._say(member, MOMENT.pack(zero))
+
+    def _say(self, member: _Member, packed: bytes) -> None:
+        try:
+            messages.send(member.connection, packed, seconds=_PATIENCE)
+        except OSError:
+            raise self._dead(member) from None
 
     def heard(self, seconds: float, last: type) -> Iterator[tuple[_Member, Any]]:
         """Give what they say until each has said a word of kind `last`."""
@@ -140,8 +150,7 @@ def _crew(target: Target, load: Load) -> Generator[_Crew]:
                 log = logs / f"generator-{os.getpid()}-{part}.log"
                 child, connection = messages.worker("load generator", "deploy_latency.worker", log=log, env=_ENV)
                 crew.members.append(_Member(child, connection))
-        for part, member in enumerate(crew.members):
-            messages.send(member.connection, messages.pack(Job(target, load, part)), seconds=_PATIENCE)
+        crew.employ(target, load)
         yield crew
     finally:
         with postponed():

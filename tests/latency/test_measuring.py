@@ -126,3 +126,21 @@ def test_a_server_that_is_not_there_is_told() -> None:
     with pytest.raises(EndpointError, match=rf"127\.0\.0\.1:{port}"):
         measure(_rest(port), Load(Constant(50), seconds=1, workers=2))
     assert not _processes()
+
+
+class Own:
+    """A schedule of a user's own, which no other process can import."""
+
+    def times(self, seconds: float, seed: int) -> np.ndarray:
+        return np.arange(0, seconds, 0.02)
+
+
+def test_a_schedule_of_ones_own(quick: Target) -> None:
+    samples = measure(quick, Load(Own(), seconds=0.5, warmup=0, workers=2)).samples
+    assert samples.intended == pytest.approx(np.arange(0, 0.5, 0.02))
+
+
+def test_a_worker_with_nothing_to_do_is_at_rest(quick: Target) -> None:
+    run = measure(quick, Load(Constant(2), seconds=0.4, warmup=0, workers=3))
+    assert len(run.samples) == 1
+    assert generator(run).cpu < 0.5
