@@ -184,9 +184,9 @@ def test_dark_is_dark(page: Path, tmp_path: Path) -> None:
         replace(reports.empty(), measured=(reports.hopeless(),)),
         replace(reports.empty(), measured=(replace(reports.usual("$x$ \x00 \ud800 日本 {{ 7*7 }}"), histogram=""),)),
         replace(reports.empty(), compared=reports.compared()[4:], found=reports.full().found[1:]),
-        replace(reports.full(), measured=(replace(reports.usual(), over_time=()),) * 20),
+        replace(reports.full(), measured=(replace(reports.usual(), over_time=()),) * 10),
     ],
-    ids=["empty", "without-data", "hopeless", "odd-name", "nothing-to-draw", "twenty"],
+    ids=["empty", "without-data", "hopeless", "odd-name", "nothing-to-draw", "ten"],
 )
 def test_any_report_becomes_a_page(made: Report, tmp_path: Path) -> None:
     html.write(made, tmp_path / "bench.html")

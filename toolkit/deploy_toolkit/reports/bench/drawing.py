@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deploy_toolkit.reports.bench import figures
 
@@ -25,7 +25,7 @@ MARKERS = "osD^vPX*"
 INK, FAINT, PAPER = "#010203", "#040506", "#070809"
 _WORDS = 34  # characters of a line of a label
 _OF_PAGE = {INK: "var(--ink)", FAINT: "var(--line)", PAPER: "var(--paper)"}
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "text.parse_math": False,
     "font.size": 9.0,  # points: the page is about 1.6 times as wide as the drawing

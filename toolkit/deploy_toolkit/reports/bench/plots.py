@@ -67,7 +67,7 @@ def _curve(axes: Any, one: Measured, colour: str) -> None:
     finite = np.isfinite(values)
     sure = rarities <= max((_rarity(float(q[1:])) for q, each in one.latency.items() if each.sure), default=0)
     for part, style in ((finite & sure, "-"), (finite & ~sure, (0, (1, 1.5)))):
-        axes.plot(rarities[part], values[part], color=colour, alpha=0.55, linestyle=style, drawstyle="steps-pre")
+        axes.plot(rarities[part], values[part], color=colour, alpha=0.75, linestyle=style, drawstyle="steps-pre")
     if finite.any() and not finite.all():
         last = np.flatnonzero(finite)[-1]
         axes.plot(rarities[last], values[last], "x", color=BAD, markersize=8, markeredgewidth=2, zorder=4)
@@ -92,7 +92,7 @@ def over_time(one: Measured, number: int) -> Plot:
     end = one.over_time[-1].begin + one.over_time[-1].seconds
     edges = [*(moment.begin for moment in one.over_time), end]
     with drawing.figure(high=2.7) as (made, axes):
-        for figure, style, alpha in (("worst", ":", 0.6), ("p99", "--", 0.85), ("p50", "-", 1.0)):
+        for figure, style, alpha in (("worst", ":", 0.8), ("p99", "--", 0.9), ("p50", "-", 1.0)):
             values = [_finite(getattr(moment, figure)) for moment in one.over_time]
             axes.stairs(values, edges, baseline=None, color=drawing.colour(number), alpha=alpha, linestyle=style)
         for moment in one.over_time:
@@ -118,7 +118,7 @@ def throughput(found: Found, number: int) -> Plot:
             steps = sorted(found.steps, key=lambda step: step.rate)
             known = [(step.rate, step.latency[name]) for step in steps if _drawable(step.latency.get(name))]
             rates, values = [rate for rate, _ in known], [each for _, each in known]
-            axes.plot(rates, [each.value for each in values], color=drawing.colour(at), alpha=0.5)
+            axes.plot(rates, [_finite(each.value) for each in values], color=drawing.colour(at), alpha=0.65)
             _with_intervals(axes, rates, values, colour=drawing.colour(at), marker="none")
             for step in steps:
                 _step(axes, step.rate, step.latency.get(name), held=step.held)
@@ -152,7 +152,15 @@ def _side(told: str) -> str:
 
 def _step(axes: Any, rate: float, found: Estimate | None, *, held: bool) -> None:
     if found is not None and _drawable(found):
-        axes.plot(rate, found.value, "o" if held else "X", color=GOOD if held else BAD, markeredgecolor=PAPER, zorder=4)
+        axes.plot(
+            rate,
+            found.value,
+            "o" if held else "X",
+            color=GOOD if held else BAD,
+            markeredgecolor=PAPER,
+            markersize=6.5,
+            zorder=4,
+        )
 
 
 def comparison(compared: Sequence[Compared]) -> Plot:
