@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from deploy_clients import connect_async as connect_async
     from deploy_clients import management as management
     from deploy_clients import management_async as management_async
+    from deploy_toolkit.notebook import bench as bench
     from deploy_toolkit.notebook import check as check
     from deploy_toolkit.notebook import export as export
     from deploy_toolkit.notebook import migrate as migrate
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Tls": "deploy_clients",
+    "bench": "deploy_toolkit.notebook",
     "check": "deploy_toolkit.notebook",
     "connect": "deploy_clients",
     "connect_async": "deploy_clients",
@@ -43,6 +45,7 @@ _HOMES = {
 }
 __all__ = [
     "Tls",
+    "bench",
     "check",
     "connect",
     "connect_async",

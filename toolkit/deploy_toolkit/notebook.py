@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from deploy_clients import Tls
     from deploy_core.endpoint import Endpoint
     from deploy_core.signature import Tensors
+    from deploy_latency.report import Report as Measurements
     from deploy_toolkit.flows.export import Exported
     from deploy_toolkit.flows.migrate import Migrated
     from deploy_toolkit.flows.package import Packaged
@@ -128,6 +129,55 @@ def check(
     access = Access(timeout, headers or {}, tls)
     request = flow.Request(tuple(map(str, subjects)), tuple(servers), against, inputs, atol, rtol, trust, access)
     return flow.check(request, store=_store(store))
+
+
+def bench(
+    *subjects: str | Endpoint,
+    rate: float | None = None,
+    concurrency: int = 0,
+    seconds: float = 10.0,
+    servers: Sequence[str] = (),
+    runtimes: Sequence[str] = (),
+    transports: Sequence[str] = ("rest",),
+    binary: bool = False,
+    batches: Sequence[int] = (1,),
+    inputs: Tensors | None = None,
+    slo: str = "",
+    rounds: int = 0,
+    timeout: float = 30.0,
+    headers: Mapping[str, str] | None = None,
+    tls: Tls | None = None,
+    store: Path | str | None = None,
+) -> Measurements:
+    """Measure stored models and endpoints as `deploy bench` does: by `rate` requests a second (100 unless said), or a `concurrency`.
+
+    Times are in seconds, latencies count from the intended time of sending. A broken limit of `slo` and wrong answers are
+    in the report, not raised.
+    """
+    from deploy_latency.load import Load
+    from deploy_latency.schedules import Poisson
+    from deploy_toolkit.flows.access import Access
+    from deploy_toolkit.flows.bench import flow
+    from deploy_toolkit.flows.bench.request import RATE, Request
+
+    if rate is not None and concurrency:
+        raise InputError("rate and concurrency are two loads", hint="give one of them")
+    schedule = None if concurrency else Poisson(RATE if rate is None else rate)
+    request = Request(
+        tuple(map(str, subjects)),
+        Load(schedule, concurrency, seconds=seconds, timeout=timeout, workers=0),
+        servers=tuple(servers),
+        runtimes=tuple(runtimes),
+        transports=tuple(transports),
+        binary=binary,
+        batches=tuple(batches),
+        inputs=inputs,
+        slo=slo,
+        rounds=rounds,
+        access=Access(timeout, headers or {}, tls),
+        command="deploy_toolkit.bench",
+    )
+    return flow.bench(request, store=_store(store))
 
 
 def predict(

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from deploy_latency.schedules import Schedule
     from deploy_toolkit.flows.access import Access
 
-_RATE = 100.0  # requests a second, where nothing is said: no server is too slow for it, and 10 s of it carry a p99
-
 
 @click.command("bench")
 @click.argument("subjects", nargs=-1, required=True, metavar="NAME[@…]|ENDPOINT...")
@@ -150,6 +148,7 @@ def _load(given: Mapping[str, Any], timeout: float) -> Load:
 def _schedule(given: Mapping[str, Any]) -> Schedule | None:
     """Give the arrivals of an open loop, None for a closed one. Raises UsageError for two loads at once."""
     from deploy_latency import schedules, traces
+    from deploy_toolkit.flows.bench.request import RATE
 
     named = [name for name in ("rate", "ramp", "replay", "concurrency") if given[name] is not None]
     if len(named) > 1:
@@ -161,7 +160,7 @@ def _schedule(given: Mapping[str, Any]) -> Schedule | None:
     if given["replay"]:
         return traces.replay(given["replay"])
     kind = schedules.Constant if given["arrivals"] == "constant" else schedules.Poisson
-    return kind(_RATE if given["rate"] is None else given["rate"])
+    return kind(RATE if given["rate"] is None else given["rate"])
 
 
 def _rates(text: str) -> tuple[float, float]:

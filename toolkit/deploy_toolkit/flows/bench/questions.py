@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from deploy_agreement import Given, Noise, compare
+from deploy_agreement import Given, Noise, Tolerance, batches_like, compare, enough_rows, noise, tolerance
 from deploy_agreement.rows import batch_symbol, rows_of, take
 from deploy_core.errors import UsageError
 from deploy_core.predictor import Predictor
@@ -18,17 +18,20 @@ from deploy_toolkit.flows.degradation import Rule
 from deploy_toolkit.flows.golden import noise_of
 from deploy_toolkit.flows.judge import rule_of
 
+_UNUSED = Noise({}, "the tolerances are given")
+
 
 @dataclass(frozen=True)
 class Questions:
-    """The inputs of each request and the outputs that are wanted of it; `by` says who gave these."""
+    """The inputs of each request and the outputs that are wanted of it.
+
+    `tolerances` come from all rows together: those of one row say nothing of an output's spread.
+    """
 
     signature: Signature
     inputs: tuple[Tensors, ...]
     wanted: tuple[Tensors, ...]
-    by: str
-    noise: Noise
-    rule: Rule = field(default_factory=Rule)
+    tolerances: Mapping[str, Tolerance]
 
     def wrong(self, request: int, got: Tensors) -> str:
         """Say what is wrong with an answer, empty if nothing is."""
@@ -37,10 +40,9 @@ class Questions:
             self.wanted[request],
             Given(self.signature, got),
             self.inputs[request],
-            noise=self.noise,
+            noise=_UNUSED,
             batches=(),
-            precision=self.rule.precision,
-            tolerances=self.rule.tolerances,
+            tolerances=self.tolerances,
         )
         return row.why
 
@@ -55,16 +57,18 @@ def of_version(version: Version, batch: int, artifact: str = "") -> Questions:
     """Ask for golden rows in batches of that size. Raises UsageError for a batch that the model cannot have."""
     golden = version.golden
     pairs = tuple(_sliced(version.signature, golden.inputs, golden.outputs, batch))
-    rule = rule_of(version, artifact)
-    return Questions(version.signature, *_columns(pairs), "golden outputs", noise_of(golden), rule)
+    tolerances = _tolerances(golden.outputs, noise_of(golden), rule_of(version, artifact))
+    return Questions(version.signature, *_columns(pairs), tolerances)
 
 
 def of_inputs(predictor: Predictor, inputs: Tensors, batch: int) -> Questions:
     """Ask for rows of the user's, whose right answers are what the predictor says now, at rest."""
     arrays = predictor.signature.conform(inputs)
+    outputs = predictor.predict(arrays)
     asked = (pair[0] for pair in _sliced(predictor.signature, arrays, {}, batch))
     pairs = tuple((each, predictor.predict(each)) for each in asked)
-    return Questions(predictor.signature, *_columns(pairs), "its own answers at rest", Noise({}, "none"))
+    measured = noise(predictor, *batches_like(predictor.signature, enough_rows(predictor.signature, arrays)))
+    return Questions(predictor.signature, *_columns(pairs), _tolerances(outputs, measured, Rule()))
 
 
 def _sliced(signature: Signature, inputs: Tensors, outputs: Tensors, batch: int) -> Iterator[tuple[Tensors, Tensors]]:
@@ -77,6 +81,13 @@ def _sliced(signature: Signature, inputs: Tensors, outputs: Tensors, batch: int)
     for begin in range(0, max(1, rows.count - batch + 1), batch):
         index = (begin + np.arange(batch)) % rows.count  # few rows are repeated
         yield take(inputs, rows.inputs, index), take(outputs, rows.outputs, index)
+
+
+def _tolerances(outputs: Tensors, measured: Noise, rule: Rule) -> Mapping[str, Tolerance]:
+    return rule.tolerances or {
+        name: tolerance(array, measured.values.get(name, 0.0), noise_origin=measured.origin, precision=rule.precision)
+        for name, array in outputs.items()
+    }
 
 
 def _columns(pairs: tuple[tuple[Tensors, Tensors], ...]) -> tuple[tuple[Tensors, ...], tuple[Tensors, ...]]:
