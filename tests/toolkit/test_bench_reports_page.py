@@ -202,10 +202,14 @@ def test_an_existing_page_is_replaced_and_a_missing_folder_said(tmp_path: Path) 
     assert "oldold" not in (tmp_path / "bench.html").read_text()
     with pytest.raises(UsageError, match="there is no folder"):
         html.write(reports.empty(), tmp_path / "none" / "bench.html")
+    with pytest.raises(UsageError, match="there is no folder"):
+        html.require_writable(tmp_path / "none" / "bench.html")
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deploy_core.table._found", lambda name: name != "matplotlib")
+    with pytest.raises(UnavailableError, match="an HTML report needs matplotlib"):
+        html.require_writable(Path("bench.html"))
     with pytest.raises(UnavailableError, match="an HTML report needs matplotlib") as error:
         html.page(reports.empty())
     assert error.value.hint == "pip install 'deploy-toolkit[report]'"

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from deploy_core.table import require
 from deploy_latency import histogram
-from deploy_toolkit.reports.bench import figures
+from deploy_toolkit.reports.bench import figures, writing
 from deploy_toolkit.reports.bench.document import to_json
-from deploy_toolkit.reports.bench.writing import write as write_file
 
 if TYPE_CHECKING:
     from deploy_latency.estimate import Estimate
@@ -22,19 +21,24 @@ if TYPE_CHECKING:
 TEMPLATE = "page.html.j2"
 
 
-def require_extra() -> None:
-    """Raise UnavailableError where the page cannot be made, before a benchmark is run for it."""
+def require_writable(path: Path) -> None:
+    """Raise UsageError or UnavailableError where the page cannot be made, before a benchmark is run for it."""
+    _require_extra()
+    writing.require_writable(path)
+
+
+def _require_extra() -> None:
     require("an HTML report", ("jinja2", "matplotlib"), "report")
 
 
 def write(report: Report, path: Path) -> None:
     """Write the page. Raises UsageError for a place where it cannot be, UnavailableError without the extra."""
-    write_file(path, page(report).encode("utf-8", "replace"))
+    writing.write(path, page(report).encode("utf-8", "replace"))
 
 
 def page(report: Report) -> str:
     """Give the page. Raises UnavailableError without the extra."""
-    require_extra()
+    _require_extra()
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
