@@ -28,7 +28,9 @@ class GrpcTransport:
         """Give the answer's bytes. Raises EndpointError with the gRPC code if there is none in time."""
         call = self._channel.unary_unary(request.method)
         try:
-            return bytes(call(request.body, timeout=max(timeout, 0.001), metadata=self._metadata))
+            return bytes(
+                call(request.body, timeout=max(timeout, 0.001), metadata=(*self._metadata, *request.headers.items()))
+            )
         except grpc.RpcError as error:
             raise rpc.failure(self._endpoint, error, timeout) from error
         except ValueError:  # what grpc raises on a closed channel; its text is not to be trusted with the metadata

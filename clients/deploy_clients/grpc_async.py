@@ -33,7 +33,11 @@ class GrpcAsyncTransport:
             raise rpc.closed(self._endpoint)
         call = self._channel.unary_unary(request.method)
         try:
-            return bytes(await call(request.body, timeout=max(timeout, 0.001), metadata=self._metadata))
+            return bytes(
+                await call(
+                    request.body, timeout=max(timeout, 0.001), metadata=(*self._metadata, *request.headers.items())
+                )
+            )
         except grpc.aio.AioRpcError as error:
             raise rpc.failure(self._endpoint, error, timeout) from error
         except (grpc.aio.UsageError, asyncio.CancelledError) as error:

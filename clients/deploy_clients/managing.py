@@ -17,7 +17,7 @@ from deploy_clients.tls import Tls
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError, UsageError
 from deploy_core.table import Table
-from deploy_dialects.management import ModelStatus, Operation, Page, Wish
+from deploy_dialects.management import ModelStatus, Operation, Page, Statistics, Wish
 from deploy_dialects.tables import MANAGEMENT
 
 _PAGES = 1000  # of 100 models each; a server that has more is making them up
@@ -116,6 +116,11 @@ class _Words:
     def reload(self, config: str) -> Asking[None]:
         """Have the server serve what a configuration says, in place of all that it serves; TensorFlow Serving's models.config."""
         return self._ask("reload", wish=Wish(text=config))
+
+    @_Word
+    def statistics(self, model: str, version: str | None = None) -> Asking[Statistics]:
+        """Give what the server has summed up of a model's predictions; TorchServe tells it at its metrics address."""
+        return self._ask("statistics", model, version)
 
     def _ask(
         self,

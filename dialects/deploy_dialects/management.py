@@ -7,7 +7,8 @@ A dialect says its bytes in `deploy_dialects.<dialect>.management`, which has
 
 The words, and the `Wish` that they heed beside model and version of the endpoint:
 `live`, `ready` (the server), `model_ready` → bool; `index` (page), `status` → `Page`;
-`load` (options), `unload`, `scale` (workers), `set_default`, `reload` (text) → None.
+`load` (options), `unload`, `scale` (workers), `set_default`, `reload` (text) → None;
+`statistics` → `Statistics`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,19 @@ from typing import Any
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import UsageError
 
-WORDS = ("live", "ready", "model_ready", "index", "status", "load", "unload", "scale", "set_default", "reload")
+WORDS = (
+    "live",
+    "ready",
+    "model_ready",
+    "index",
+    "status",
+    "load",
+    "unload",
+    "scale",
+    "set_default",
+    "reload",
+    "statistics",
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,18 @@ class Page:
 
     statuses: tuple[ModelStatus, ...]
     next: str = ""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What a server has summed up of a model since it was loaded: so many good predictions, and the seconds of each part.
+
+    The parts of a prediction follow each other without a gap. `source` says in words who says so.
+    """
+
+    predictions: int
+    parts: Mapping[str, float]
+    source: str
 
 
 @dataclass(frozen=True)

@@ -46,10 +46,11 @@ class HttpReply:
 
 @dataclass(frozen=True)
 class RpcRequest:
-    """One unary gRPC call: `method` is `/package.Service/Method`, `body` the serialized message."""
+    """One unary gRPC call: `method` is `/package.Service/Method`, `body` the serialized message, `headers` its metadata."""
 
     method: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ class Run:
     """What was measured, warm-up apart: samples, some whole answers, and the CPU and wall seconds of each process.
 
     `alone` has the seconds from sending to answer of calls that found none other under way, those of the warm-up, too.
+    `timed` are answers, without bodies, that tell the server's own times.
     """
 
     load: Load
@@ -41,6 +42,7 @@ class Run:
     alone: Seconds
     cpu: tuple[float, ...]
     wall: tuple[float, ...]
+    timed: tuple[Kept, ...] = ()
 
 
 def measure(target: Target, load: Load, *, on_progress: Callable[[Progress], None] = lambda progress: None) -> Run:
@@ -53,7 +55,7 @@ def measure(target: Target, load: Load, *, on_progress: Callable[[Progress], Non
     done = workers.run(target, load, on_progress)
     whole = recording.joined([one.recorded for one in done])
     cpu, wall = tuple(one.cpu for one in done), tuple(one.wall for one in done)
-    return Run(load, whole.samples, whole.kept, whole.alone, cpu, wall)
+    return Run(load, whole.samples, whole.kept, whole.alone, cpu, wall, whole.timed)
 
 
 def planned(target: Target, load: Load) -> Load:

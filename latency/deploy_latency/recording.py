@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from array import array
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deploy_dialects.server_timing import TOLD
 from deploy_latency.calls import Call
 from deploy_latency.samples import Samples, Seconds
 
@@ -19,6 +20,7 @@ OTHER = "another failure"
 _KINDS = 100  # texts of failures that are told apart
 _COLUMNS = 6
 _ALONE = 10_000  # of the last calls that were alone
+_TIMED = 1_000  # answers of which the server's own times are kept, by each process
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,15 @@ class Kept:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What was remembered; `alone` has the seconds from sending to answer of calls that found none other under way."""
+    """What was remembered; `alone` has the seconds from sending to answer of calls that found none other under way.
+
+    `timed` are answers, without their bodies, that tell the server's own times.
+    """
 
     samples: Samples
     kept: tuple[Kept, ...]
     alone: Seconds
+    timed: tuple[Kept, ...] = ()
 
 
 class Recording:
@@ -50,6 +56,7 @@ class Recording:
         self._rows = array("d")
         self._failures = {"": 0}
         self._sample = _Reservoir(keep, seed)
+        self._timed = _Reservoir(_TIMED, seed)
         self._alone: deque[float] = deque(maxlen=_ALONE)
 
     @property
@@ -73,7 +80,9 @@ class Recording:
             return
         failure = self._failure(call.error) if call.error else 0
         if not failure:
-            self._sample.offer(self.ended, call)
+            self._sample.offer(self.ended, call, call.body)
+            if TOLD in call.headers:
+                self._timed.offer(self.ended, call, b"")
         self._rows.extend((call.intended, call.fired, call.sent, call.done, failure, call.request))
 
     def latencies(self, since: int) -> Seconds:
@@ -98,7 +107,10 @@ class Recording:
             rows[:, 5].astype(np.int32),
             tuple(self._failures),
         )
-        return Recorded(samples, _moved(self._sample.kept, _places(order)), np.array(self._alone))
+        places = _places(order)
+        return Recorded(
+            samples, _moved(self._sample.kept, places), np.array(self._alone), _moved(self._timed.kept, places)
+        )
 
     def _failure(self, text: str) -> int:
         self.failed += 1
@@ -116,15 +128,22 @@ def joined(parts: list[Recorded]) -> Recorded:
     samples = Samples.merged([part.samples for part in parts])
     places = _places(np.argsort(np.concatenate([part.samples.intended for part in parts]), kind="stable"))
     begins = np.cumsum([0, *(len(part.samples) for part in parts)])
-    kept = [kept for part, begin in zip(parts, begins, strict=False) for kept in _moved(part.kept, places[begin:])]
-    kept.sort(key=lambda one: one.sample)
-    return Recorded(samples, tuple(kept), np.concatenate([part.alone for part in parts]))
+    return Recorded(
+        samples,
+        _together([_moved(part.kept, places[begin:]) for part, begin in zip(parts, begins, strict=False)]),
+        np.concatenate([part.alone for part in parts]),
+        _together([_moved(part.timed, places[begin:]) for part, begin in zip(parts, begins, strict=False)]),
+    )
 
 
 def _places(order: NDArray[np.intp]) -> NDArray[np.intp]:
     places = np.empty_like(order)
     places[order] = np.arange(len(order))
     return places
+
+
+def _together(parts: Iterable[tuple[Kept, ...]]) -> tuple[Kept, ...]:
+    return tuple(sorted((one for part in parts for one in part), key=lambda one: one.sample))
 
 
 def _moved(kept: tuple[Kept, ...], places: NDArray[np.intp]) -> tuple[Kept, ...]:
@@ -150,9 +169,9 @@ class _Reservoir:
     def kept(self) -> tuple[Kept, ...]:
         return tuple(self._held)
 
-    def offer(self, sample: int, call: Call) -> None:
+    def offer(self, sample: int, call: Call, body: bytes) -> None:
         if self._seen == self._next and self._size:
-            self._take(Kept(sample, call.request, dict(call.headers), bytes(call.body)))
+            self._take(Kept(sample, call.request, dict(call.headers), bytes(body)))
         self._seen += 1
 
     def _take(self, kept: Kept) -> None:

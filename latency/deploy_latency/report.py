@@ -10,10 +10,13 @@ from deploy_latency.estimate import Estimate
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the time of a request; `source` says who measured it: us, or the server's own word for it."""
+    """A part of the time of a request; `source` says who measured it: us, or the server's own word for it.
+
+    All parts of a subject are means over the same requests, so that they add up.
+    """
 
     name: str  # client encode · network · queue · batch wait · compute · decode
-    seconds: float  # median
+    seconds: float
     source: str
 
 

@@ -13,6 +13,7 @@ from deploy_dialects.json_text import read_json, write_json
 from deploy_dialects.malformed import Malformed, doubting, shown
 from deploy_dialects.management import ModelStatus, Operation, Page, Wish, check_options
 from deploy_dialects.messages import message, parsed
+from deploy_dialects.oip.statistics import STATISTICS
 from deploy_dialects.wire import HttpReply, HttpRequest, RpcRequest
 
 # `config`: JSON that stands in the place of the model's own config.pbtxt.
@@ -171,6 +172,7 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
         "status": Operation(_index, _read_status),
         "load": Operation(_load, _read_done, repeatable=False),
         "unload": Operation(_unload, _read_done),
+        "statistics": STATISTICS["rest"],
     },
     "grpc": {
         "live": Operation(_rpc_live, _read_rpc_live, repeatable=False, means=_DOWN),
@@ -180,6 +182,7 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
         "status": Operation(_rpc_index, _read_status),
         "load": Operation(_rpc_load, _read_rpc_done, repeatable=False),
         "unload": Operation(_rpc_unload, _read_rpc_done),
+        "statistics": STATISTICS["grpc"],
     },
 }
 ELSEWHERE: Mapping[str, str] = {

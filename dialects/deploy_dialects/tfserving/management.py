@@ -136,4 +136,5 @@ ELSEWHERE: Mapping[str, str] = {
     "scale": "it has no workers; threads are given at its start",
     "set_default": "the newest version is; labels of models.config name others: reload() over grpc",
     "reload": "over grpc",
+    "statistics": "it tells them to Prometheus alone, if its monitoring_config_file says so",
 }

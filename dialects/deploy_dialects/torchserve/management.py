@@ -13,6 +13,7 @@ from deploy_dialects.json_text import read_json, read_object
 from deploy_dialects.malformed import Malformed, doubting, shown
 from deploy_dialects.management import ModelStatus, Operation, Page, Wish, check_options
 from deploy_dialects.messages import message, parsed
+from deploy_dialects.torchserve.metrics import STATISTICS
 from deploy_dialects.wire import HttpReply, HttpRequest, RpcRequest
 
 # `url`: the archive's file name in the server's model store, or an address that its allowed_urls let through.
@@ -192,10 +193,14 @@ def _operations(
 
 
 OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
-    "rest": _operations(_list, _describe, _register, _unregister, _scale, _set_default),
+    "rest": {
+        **_operations(_list, _describe, _register, _unregister, _scale, _set_default),
+        "statistics": STATISTICS,  # at the metrics address, which has nothing else
+    },
     "grpc": _operations(_rpc_list, _rpc_describe, _rpc_register, _rpc_unregister, _rpc_scale, _rpc_set_default),
 }
 ELSEWHERE: Mapping[str, str] = {
     "ready": "its management knows whether a model is: ready(MODEL)",
     "reload": "load and unload its models one by one",
+    "statistics": "its metrics address tells them, over rest",
 }

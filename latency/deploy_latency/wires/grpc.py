@@ -32,7 +32,10 @@ def wire(
         security = context(trust)
         security.set_alpn_protocols(["h2"])
     given = sent_headers(endpoint, headers)
-    messages = [Message(_block(endpoint, given, request.method), request.body) for request in requests]
+    messages = [
+        Message(_block(endpoint, Secret({**request.headers, **given}), request.method), request.body)
+        for request in requests
+    ]
     return Pool(endpoint, security, lambda pool: Http2(pool, messages), clock, on_done)
 
 

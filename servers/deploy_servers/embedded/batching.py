@@ -16,6 +16,7 @@ import numpy as np
 
 from deploy_core.predictor import Predictor
 from deploy_core.signature import BATCH, Signature, Tensors
+from deploy_servers.embedded.timing import Predict, Timing, timed
 
 Done = Callable[[Tensors | Exception], None]
 Key = tuple[str, int]
@@ -41,6 +42,7 @@ class _Item:
     kind: object  # items of equal kind can be joined along the batch; None: never
     rows: int
     size: int
+    timing: Timing | None
 
 
 class _Queue:
@@ -92,10 +94,10 @@ class Batcher:
         self._start(queue)
         self._close_if_done(queue)
 
-    def submit(self, key: Key, inputs: Tensors, done: Done) -> None:
+    def submit(self, key: Key, inputs: Tensors, done: Done, timing: Timing | None = None) -> None:
         """Run `inputs`, which conform to the model's signature, and call `done` with the outputs or the error."""
         queue = self._queues[key]
-        queue.waiting.append(_item(inputs, done, queue.mergeable))
+        queue.waiting.append(_item(inputs, done, queue.mergeable, timing))
         if not self._scheduled:
             # After this tick of the loop, so that all requests of the tick are seen.
             self._scheduled = True
@@ -114,7 +116,9 @@ class Batcher:
         while queue.waiting and queue.running < queue.runnable.parallel:
             batch = queue.next_batch()
             queue.running += 1
-            run = partial(_run, queue.runnable.predictor, [item.inputs for item in batch])
+            timings = [item.timing for item in batch if item.timing is not None]
+            predict = timed(queue.runnable.predictor.predict, timings)
+            run = partial(_run, predict, [item.inputs for item in batch])
             future = self._loop.run_in_executor(self._pool, run)
             future.add_done_callback(partial(self._finished, queue, batch))
 
@@ -157,26 +161,26 @@ def split(outputs: Tensors, rows: Sequence[int]) -> list[Tensors]:
     ]
 
 
-def _item(inputs: Tensors, done: Done, mergeable: bool) -> _Item:
+def _item(inputs: Tensors, done: Done, mergeable: bool, timing: Timing | None) -> _Item:
     if not mergeable:
-        return _Item(inputs, done, None, 1, 0)
+        return _Item(inputs, done, None, 1, 0, timing)
     arrays = sorted(inputs.items())
     kind = tuple((name, array.shape[1:], array.dtype) for name, array in arrays)
-    return _Item(inputs, done, kind, len(arrays[0][1]), sum(array.nbytes for _, array in arrays))
+    return _Item(inputs, done, kind, len(arrays[0][1]), sum(array.nbytes for _, array in arrays), timing)
 
 
-def _run(predictor: Predictor, many: Sequence[Tensors]) -> Outcome:
+def _run(predict: Predict, many: Sequence[Tensors]) -> Outcome:
     if len(many) == 1:
-        return [_run_alone(predictor, many[0])]
+        return [_run_alone(predict, many[0])]
     try:
-        return split(predictor.predict(merge(many)), [len(next(iter(inputs.values()))) for inputs in many])
+        return split(predict(merge(many)), [len(next(iter(inputs.values()))) for inputs in many])
     except Exception:
         # Whose fault it is shows when each runs alone; the others must not pay for it.
-        return [_run_alone(predictor, inputs) for inputs in many]
+        return [_run_alone(predict, inputs) for inputs in many]
 
 
-def _run_alone(predictor: Predictor, inputs: Tensors) -> Tensors | Exception:
+def _run_alone(predict: Predict, inputs: Tensors) -> Tensors | Exception:
     try:
-        return predictor.predict(inputs)
+        return predict(inputs)
     except Exception as error:
         return error

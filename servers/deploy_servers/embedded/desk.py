@@ -13,6 +13,7 @@ from deploy_core.errors import InputError
 from deploy_core.signature import Tensors
 from deploy_dialects.wire import Ask, Handler, Plane, Refused
 from deploy_servers.embedded.batching import Batcher
+from deploy_servers.embedded.timing import Timing
 
 Reply = TypeVar("Reply")
 Request = TypeVar("Request")
@@ -34,13 +35,16 @@ class Desk:
         match: re.Match[str] | None,
         replied: Callable[[Reply], None],
         refused: Callable[[Refused], None],
+        timing: Timing | None = None,
     ) -> None:
         """Run a handler and the prediction that it asks for; one that gives a task is answered when that is done."""
         try:
             outcome = handler(self._plane, request, match)
             if isinstance(outcome, Ask):
-                done = partial(_finish, outcome, replied, refused)
-                self._batcher.submit((outcome.served.name, outcome.served.version), outcome.inputs, done)
+                if timing is not None:
+                    timing.decoded()
+                done = partial(_finish, outcome, replied, refused, timing)
+                self._batcher.submit((outcome.served.name, outcome.served.version), outcome.inputs, done, timing)
                 return
         except Exception as error:
             refused(_refusal(error))
@@ -55,8 +59,11 @@ def _finish(
     ask: Ask[Reply],
     replied: Callable[[Reply], None],
     refused: Callable[[Refused], None],
+    timing: Timing | None,
     outcome: Tensors | Exception,
 ) -> None:
+    if timing is not None:
+        timing.returned()
     try:
         if isinstance(outcome, Exception):
             raise outcome

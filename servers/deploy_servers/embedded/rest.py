@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
+from deploy_dialects.server_timing import ASKED, TOLD
 from deploy_dialects.wire import HttpReply, HttpRequest, Refused, Route
 from deploy_servers.embedded.desk import Desk
 from deploy_servers.embedded.http import Respond, plain_error
+from deploy_servers.embedded.timing import Timing
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,15 @@ class RestService:
 
     def __call__(self, request: HttpRequest, respond: Respond) -> None:
         """Answer one request by calling `respond` once."""
+        timing = None
+        if ASKED in request.headers:
+            timing = Timing()
+            respond = partial(_told, timing, respond)
         path = request.target.partition("?")[0]
         found = self._find(path) if len(path) < 512 else self._find_uncached(path)
         for table, route, match in found:
             if request.method in route.methods:
-                self._desk.ask(route.handler, request, match, respond, partial(_refuse, table, respond))
+                self._desk.ask(route.handler, request, match, respond, partial(_refuse, table, respond), timing)
                 return
         respond(_not_found(request.method, path, [route for _, route, _ in found]))
 
@@ -45,6 +51,11 @@ class RestService:
             for route in table.routes
             if (match := route.path.fullmatch(path)) is not None
         ]
+
+
+def _told(timing: Timing, respond: Respond, reply: HttpReply) -> None:
+    text = timing.text()
+    respond(HttpReply(reply.status, {**reply.headers, TOLD: text}, reply.body) if text else reply)
 
 
 def _refuse(table: RestTable, respond: Respond, refused: Refused) -> None:

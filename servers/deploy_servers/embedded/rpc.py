@@ -10,8 +10,10 @@ import grpc
 import grpc.aio
 
 from deploy_core.errors import UnavailableError
+from deploy_dialects.server_timing import ASKED, TOLD
 from deploy_dialects.wire import Handler, Refused, RpcRequest
 from deploy_servers.embedded.desk import Desk
+from deploy_servers.embedded.timing import Timing
 
 Methods = Mapping[str, Handler[RpcRequest, bytes]]
 
@@ -34,22 +36,29 @@ class _Methods(grpc.GenericRpcHandler):
 def _unary(desk: Desk, name: str, handler: Handler[RpcRequest, bytes]) -> Any:
     async def call(body: bytes, context: Any) -> bytes:
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        timing = Timing() if any(key == ASKED for key, _ in context.invocation_metadata()) else None
 
         def replied(reply: bytes) -> None:
             if not answer.done():  # the client may have gone
+                _tell(context, timing)
                 answer.set_result(reply)
 
         def refused(no: Refused) -> None:
             if not answer.done():
                 answer.set_exception(no)
 
-        desk.ask(handler, RpcRequest(name, body), None, replied, refused)
+        desk.ask(handler, RpcRequest(name, body), None, replied, refused, timing)
         try:
             return await answer
         except Refused as no:
             return bytes(await context.abort(grpc.StatusCode[no.code], no.message))
 
     return call
+
+
+def _tell(context: Any, timing: Timing | None) -> None:
+    if timing is not None and (text := timing.text()):
+        context.set_trailing_metadata(((TOLD, text),))
 
 
 async def start(desk: Desk, methods: Methods, address: str, *, max_bytes: int) -> tuple[Server, int]:

@@ -87,7 +87,7 @@ def _launch(
         fatal=FATAL,
         engine=settings.engine,
         writes=(_WRITES,),
-        facts={"key_file": str(settings.folder / KEYS)} if options.tokens else {},
+        facts={"metrics": _metrics(settings, options), **_keys(settings, options)},
         management=_management(settings, options),
     )
 
@@ -112,6 +112,15 @@ def _management(settings: Settings, options: Options) -> tuple[Endpoint, ...]:
     rest, _, grpc = settings.ports
     ports, host = {"rest": rest, "grpc": grpc}, options.management_host
     return tuple(Endpoint("torchserve", transport, host, ports[transport], "") for transport in TRANSPORTS)
+
+
+def _metrics(settings: Settings, options: Options) -> str:
+    _, port, _ = settings.ports
+    return str(Endpoint("torchserve", "rest", options.management_host, port, ""))
+
+
+def _keys(settings: Settings, options: Options) -> dict[str, str]:
+    return {"key_file": str(settings.folder / KEYS)} if options.tokens else {}
 
 
 def _archive(name: str, path: Path) -> tuple[Archive, Path]:
