@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from benchmarks.cross_check import rounds, servers
 from benchmarks.planted_server import DELAYS
 
