@@ -25,7 +25,10 @@ ROOMS = {
     "servers": {"core", "dialects", "clients", "exporters", "model_store"},
     "toolkit": {"core", "dialects", "clients", "exporters", "model_store", "servers", "agreement", "latency"},
 }
-HEAVY = ("torch", "tensorflow", "keras", "onnx", "onnxruntime", "ai_edge_litert", "tf2onnx", "grpc", "google.protobuf")
+HEAVY = (
+    *("torch", "tensorflow", "keras", "onnx", "onnxruntime", "ai_edge_litert", "tf2onnx", "grpc", "google.protobuf"),
+    *("httptools", "hpack", "uvloop"),
+)
 
 
 @pytest.mark.parametrize("room", ROOMS)
