@@ -8,8 +8,9 @@ import shutil
 import sys
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -62,12 +63,10 @@ class Settings:
         """The path of the engine that runs the container; empty for a process."""
         return self.container.engine if self.container else ""
 
-    def endpoint(
-        self, dialect: str, transport: str, model: str, version: int | str | None = None, *, tls: bool = False
-    ) -> Endpoint:
+    def endpoint(self, dialect: str, transport: str, model: str, version: int | str | None = None) -> Endpoint:
         """Give where a model answers."""
         port = {"rest": self.http_port, "grpc": self.grpc_port}[transport]
-        return Endpoint(dialect, transport, self.host, port, model, None if version is None else str(version), tls)
+        return Endpoint(dialect, transport, self.host, port, model, None if version is None else str(version))
 
     def contained(self, what: Contained, *, apart: Mapping[int, str] | None = None) -> tuple[str, ...]:
         """Give the engine's command line that runs this in our container; `apart` are ports that answer at another address."""
@@ -156,8 +155,31 @@ def check_options(server: str, known: Mapping[str, str], given: Mapping[str, str
     """Raise UsageError for an option that the server does not have."""
     for name in given:
         if name not in known:
-            hint = f"it has {', '.join(known)}" if known else "it has no options"
-            raise UsageError(f"server {server} has no option {name!r}", hint=hint)
+            raise unknown_option(server, name, known)
+
+
+def unknown_option(server: str, name: str, known: Iterable[str], *, listed: Iterable[str] = ()) -> UsageError:
+    """Give the error for an option that a server does not have: what may be meant, else those `listed`, else all known."""
+    words = {word.replace("-", "_"): word for word in known}
+    near = [words[word] for word in get_close_matches(name.replace("-", "_"), words, n=3)]
+    hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(listed or words.values())}"
+    return UsageError(f"server {server} has no option {name!r}", hint=hint)
+
+
+def own_tls(server: str, name: str) -> UsageError:
+    """Give the error for an option by which a server would speak TLS itself, so that we could not ask whether it is right."""
+    return UsageError(
+        f"option {name} of server {server} is for TLS, which it does not speak itself here",
+        hint="leave it out, and put a reverse proxy that speaks TLS (nginx, Caddy) in front of its ports",
+    )
+
+
+def switch_option(options: Mapping[str, str], name: str, *, default: bool) -> bool:
+    """Tell whether something is on: it was set, or the default. Raises UsageError."""
+    text = options.get(name, "on" if default else "off")
+    if text not in ("on", "off"):
+        raise UsageError(f"option {name} is {text!r}", hint="give on or off")
+    return text == "on"
 
 
 def number_option(options: Mapping[str, str], name: str, default: int, *, least: int = 1) -> int:

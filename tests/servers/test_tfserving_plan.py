@@ -139,14 +139,14 @@ def test_the_warm_up_asks_for_golden_inputs(pretended: Store) -> None:
 
 
 def test_files_that_options_name_are_seen_inside(pretended: Store, tmp_path: Path) -> None:
-    tls = tmp_path / "tls.config"
-    tls.write_text("server_key: 'x'")
-    launch = planned(pretended, "linear", container=DOCKER, options={"ssl_config_file": str(tls)})
-    assert launch.links["files/ssl_config_file"] == tls
-    assert "--ssl_config_file=/deploy/files/ssl_config_file" in launch.command
-    assert [endpoint.tls for endpoint in launch.endpoints] == [False, True]
+    threads = tmp_path / "threads.config"
+    threads.write_text("thread_pool_factory_config {}")
+    name = "thread_pool_factory_config_file"
+    launch = planned(pretended, "linear", container=DOCKER, options={name: str(threads)})
+    assert launch.links[f"files/{name}"] == threads
+    assert f"--{name}=/deploy/files/{name}" in launch.command
     with pytest.raises(UsageError, match="no such file"):
-        planned(pretended, "linear", options={"ssl_config_file": str(tmp_path / "absent")})
+        planned(pretended, "linear", options={name: str(tmp_path / "absent")})
 
 
 @pytest.mark.parametrize(
@@ -156,6 +156,8 @@ def test_files_that_options_name_are_seen_inside(pretended: Store, tmp_path: Pat
         ({"batching.max_batch": "4"}, "no option 'batching.max_batch'", "batching.max_batch_size"),
         ({"zzz": "4"}, "no option 'zzz'", "it has binary"),
         ({"port": "1"}, "not set by hand", "--grpc-port"),
+        ({"ssl_config_file": "tls.config"}, "is for TLS", "reverse proxy"),
+        ({"use_alts_credentials": "true"}, "is for TLS", "reverse proxy"),
         ({"monitoring_config_file": "a"}, "not set by hand", "/monitoring/prometheus/metrics"),
         ({"grpc_max_threads": "many"}, "'many'", "whole number"),
         ({"enable_batching": "yes"}, "'yes'", "true or false"),

@@ -213,9 +213,11 @@ def test_programs_and_folders_are_found_from_where_the_user_is(
     assert "--entrypoint=/opt/triton" in contained.command
 
 
-def test_grpc_with_tls_is_asked_so(kinds: Store, binary: str) -> None:
-    launch = planned(kinds, "linear", options={"binary": binary, "grpc-use-ssl": "true"})
-    assert {endpoint.transport: endpoint.tls for endpoint in launch.endpoints} == {"rest": False, "grpc": True}
+@pytest.mark.parametrize("name", ["grpc-use-ssl", "grpc_use_ssl", "grpc-server-cert", "grpc-use-ssl-mutual"])
+def test_tls_is_left_to_a_reverse_proxy(kinds: Store, binary: str, name: str) -> None:
+    with pytest.raises(UsageError, match=f"option {name} of server triton is for TLS") as raised:
+        planned(kinds, "linear", options={"binary": binary, name: "true"})
+    assert "reverse proxy" in raised.value.hint
 
 
 def test_a_backend_that_a_process_lacks_is_told_before_it_starts(kinds: Store, wheel: str) -> None:
@@ -310,7 +312,7 @@ def test_every_option_that_triton_tells_of_is_known() -> None:
     options = set(re.findall(r"^  --([\w-]+) <", said.partition("DEPRECATED:\n")[0], re.MULTILINE))
     assert len(options) > 60
     for name in options - NATIVE:
-        with pytest.raises(UsageError, match="set by deploy itself"):
+        with pytest.raises(UsageError, match="set by deploy itself|is for TLS"):
             check({name: "1"})
 
 

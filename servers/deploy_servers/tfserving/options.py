@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy_core.errors import UsageError
+from deploy_servers.settings import own_tls, unknown_option
 from deploy_servers.tfserving import batching
-from deploy_servers.tfserving.flags import FLAGS, METRICS, check_value, closest
+from deploy_servers.tfserving.flags import FLAGS, METRICS, check_value
 
 _POLL = "model_config_file_poll_wait_seconds"
 _DEFAULTS = {_POLL: "5"}  # where ours is another than its own
@@ -24,6 +25,7 @@ _OWNED: Mapping[str, str] = {
     "monitoring_config_file": f"metrics are always at {METRICS} of the HTTP port",
     "version": "it would print its version and end",
 }
+_TLS = ("ssl_config_file", "use_alts_credentials")
 
 OPTIONS: Mapping[str, str] = {
     "binary": "the program, where it is not tensorflow_model_server on the PATH",
@@ -32,7 +34,7 @@ OPTIONS: Mapping[str, str] = {
     **{
         name: f"{flag.help} (default {default})" if (default := _DEFAULTS.get(name, flag.default)) else flag.help
         for name, flag in FLAGS.items()
-        if name not in _OWNED
+        if name not in (*_OWNED, *_TLS)
     },
 }
 
@@ -42,8 +44,10 @@ def check(options: Mapping[str, str]) -> None:
     for name, value in options.items():
         if name in _OWNED:
             raise UsageError(f"option {name} of server tfserving is not set by hand", hint=_OWNED[name])
+        if name in _TLS:
+            raise own_tls("tfserving", name)
         if name not in OPTIONS:
-            raise UsageError(f"server tfserving has no option {name!r}", hint=closest(name, OPTIONS))
+            raise unknown_option("tfserving", name, OPTIONS)
         if name in FLAGS:
             check_value(f"option {name}", FLAGS[name].kind, value)
     for name, path in _files(options).items():

@@ -177,9 +177,8 @@ def _warmups(versions: Sequence[Version], settings: Settings) -> dict[str, bytes
 
 
 def _endpoints(versions: Sequence[Version], settings: Settings) -> tuple[Endpoint, ...]:
-    tls = {"rest": False, "grpc": "ssl_config_file" in settings.options}  # its REST knows no TLS
     return tuple(
-        settings.endpoint("tfserving", transport, version.name, version.number, tls=tls[transport])
+        settings.endpoint("tfserving", transport, version.name, version.number)
         for version in versions
         for transport in TRANSPORTS
     )

@@ -27,17 +27,19 @@ SAME: Mapping[str, str] = {
     "max_request_size": "max_request_bytes",
     "max_response_size": "max_request_bytes",
 }
+# By which it would speak TLS itself: see `deploy_servers.settings.own_tls`.
+TLS = ("certificate_file", "enable_grpc_ssl", "keystore", "keystore_pass", "keystore_type", "private_key_file")
 _NAMES = """
-    allowed_urls async_logging blacklist_env_vars certificate_file cors_allowed_headers cors_allowed_methods
+    allowed_urls async_logging blacklist_env_vars cors_allowed_headers cors_allowed_methods
     cors_allowed_origin cpp_log_config cpu_launcher_args cpu_launcher_enable debug decode_input_request
     default_response_timeout default_service_handler default_startup_timeout default_workers_per_model
-    disable_system_metrics enable_envvars_config enable_grpc_ssl enable_metrics_api enable_model_api
+    disable_system_metrics enable_envvars_config enable_metrics_api enable_model_api
     grpc_inference_max_connection_age_grace_ms grpc_inference_max_connection_age_ms
     grpc_management_max_connection_age_grace_ms grpc_management_max_connection_age_ms initial_distribution_port
-    initial_worker_port install_py_dep_per_model io_ratio ipex_enable ipex_gpu_enable job_queue_size keystore
-    keystore_pass keystore_type limit_max_image_pixels max_request_size max_response_size metric_time_interval
+    initial_worker_port install_py_dep_per_model io_ratio ipex_enable ipex_gpu_enable job_queue_size
+    limit_max_image_pixels max_request_size max_response_size metric_time_interval
     metrics_config metrics_mode model_metrics_auto_detect netty_client_threads number_of_gpu number_of_netty_threads
-    prefer_direct_buffer private_key_file service_envelope system_metrics_cmd token_expiration_min
+    prefer_direct_buffer service_envelope system_metrics_cmd token_expiration_min
     ts_header_key_sequence_end ts_header_key_sequence_id ts_header_key_sequence_start ts_open_inference_protocol
     unregister_model_timeout use_env_allowed_urls use_native_io workflow_store
 """

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 from deploy_core.errors import UsageError
-from deploy_servers.settings import number_option
-from deploy_servers.torchserve.native import NAMES, OURS, SAME
+from deploy_servers.settings import number_option, own_tls, switch_option, unknown_option
+from deploy_servers.torchserve.native import NAMES, OURS, SAME, TLS
 
 OPTIONS: Mapping[str, str] = {
     "workers": "how many worker processes each model gets (default 1)",
@@ -56,7 +55,7 @@ def read(given: Mapping[str, str]) -> Options:
         heap_mb=number_option(plain, "heap_mb", 512),
         response_timeout=number_option(plain, "response_timeout", 120),
         max_request_bytes=number_option(plain, "max_request_bytes", 64 << 20),
-        tokens=_switch("tokens", plain.get("tokens", "on")),
+        tokens=switch_option(plain, "tokens", default=True),
         management_host=plain.get("management_host") or "127.0.0.1",
         native={name: value for name, value in given.items() if name in NAMES and name not in SAME},
     )
@@ -65,17 +64,11 @@ def read(given: Mapping[str, str]) -> Options:
 def _check(name: str, value: str, given: Mapping[str, str]) -> None:
     if name in OURS:
         raise UsageError(f"option {name} of TorchServe is set by the toolkit itself", hint=OURS[name])
+    if name in TLS:
+        raise own_tls("torchserve", name)
     if name not in _WORDS and name not in NAMES:
-        near = get_close_matches(name, (*_WORDS, *NAMES, *OURS), n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(_WORDS)}, and TorchServe's own"
-        raise UsageError(f"server torchserve has no option {name!r}", hint=hint)
+        raise unknown_option("torchserve", name, (*_WORDS, *NAMES, *OURS), listed=(*_WORDS, "and TorchServe's own"))
     if name in SAME and SAME[name] in given:
         raise UsageError(f"options {name} and {SAME[name]} say the same", hint=f"give {SAME[name]} alone")
     if not value.isprintable():
         raise UsageError(f"option {name} is {value!r}", hint="give it on one line, without control characters")
-
-
-def _switch(name: str, value: str) -> bool:
-    if value not in ("on", "off"):
-        raise UsageError(f"option {name} is {value!r}", hint="it is on or off")
-    return value == "on"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 
 from deploy_core.errors import UsageError
+from deploy_servers.settings import own_tls, unknown_option
 
 OPTIONS: Mapping[str, str] = {
     "backend": "onnxruntime, pytorch, or python, which runs the file by ONNX Runtime or torch in the server's Python "
@@ -38,14 +38,15 @@ _SINGLE = (
     "grpc-http2-max-pings-without-data", "grpc-http2-min-recv-ping-interval-without-data",
     "grpc-infer-allocation-pool-size", "grpc-infer-response-compression-level", "grpc-infer-thread-count",
     "grpc-keepalive-permit-without-calls", "grpc-keepalive-time", "grpc-keepalive-timeout", "grpc-max-connection-age",
-    "grpc-max-connection-age-grace", "grpc-max-response-pool-size", "grpc-root-cert", "grpc-server-cert",
-    "grpc-server-key", "grpc-use-ssl", "grpc-use-ssl-mutual", "http-header-forward-pattern", "http-max-input-size",
+    "grpc-max-connection-age-grace", "grpc-max-response-pool-size",
+    "http-header-forward-pattern", "http-max-input-size",
     "http-thread-count", "id", "log-error", "log-format", "log-info", "log-verbose", "log-warning",
     "metrics-interval-ms", "min-supported-compute-capability", "model-config-name", "model-load-retry-count",
     "model-load-thread-count", "model-namespacing", "pinned-memory-pool-byte-size", "rate-limit",
     "repoagent-directory", "reuse-grpc-port", "reuse-http-port", "sagemaker-port", "sagemaker-safe-port-range",
     "sagemaker-thread-count", "strict-readiness", "vertex-ai-default-model", "vertex-ai-port", "vertex-ai-thread-count",
 )  # fmt: skip
+_TLS = ("grpc-root-cert", "grpc-server-cert", "grpc-server-key", "grpc-use-ssl", "grpc-use-ssl-mutual")
 NATIVE = frozenset(_REPEATED + _SINGLE)
 _OURS = {
     "http-port": "give --http-port",
@@ -72,13 +73,10 @@ def check(options: Mapping[str, str]) -> None:
         native = _native(name)
         if native in _OURS:
             raise UsageError(f"option {name} is set by deploy itself", hint=_OURS[native])
+        if native in _TLS:
+            raise own_tls("triton", name)
         if name not in _TAKEN and native not in NATIVE:
-            near = get_close_matches(name.replace("-", "_"), [*_TAKEN, *(n.replace("-", "_") for n in NATIVE)], 3)
-            shown = ", ".join(word if word in _TAKEN else _native(word) for word in near)
-            raise UsageError(
-                f"server triton has no option {name!r}",
-                hint=f"did you mean {shown}?" if near else f"it has {', '.join(OPTIONS)}",
-            )
+            raise unknown_option("triton", name, (*sorted(NATIVE), *_TAKEN), listed=OPTIONS)
 
 
 def native_arguments(options: Mapping[str, str]) -> dict[str, list[str]]:
@@ -103,14 +101,6 @@ def numbers(options: Mapping[str, str], name: str) -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
         raise UsageError(f"option {name} is {text!r}", hint="give whole numbers, e.g. 8,16")
     return tuple(map(int, parts))
-
-
-def switch(options: Mapping[str, str], name: str, default: str) -> bool:
-    """Give whether something is on. Raises UsageError."""
-    value = options.get(name, default)
-    if value not in ("on", "off"):
-        raise UsageError(f"option {name} is {value!r}", hint="give on or off")
-    return value == "on"
 
 
 def _native(name: str) -> str:

@@ -138,9 +138,8 @@ def _exit_seconds(settings: Settings) -> int:
 
 
 def _endpoints(versions: Iterable[Version], settings: Settings) -> tuple[Endpoint, ...]:
-    tls = {"rest": False, "grpc": native(settings.options, "grpc-use-ssl") in ("1", "true")}  # its REST knows no TLS
     return tuple(
-        settings.endpoint("oip", transport, version.name, version.number, tls=tls[transport])
+        settings.endpoint("oip", transport, version.name, version.number)
         for version in versions
         for transport in TRANSPORTS
     )

@@ -12,9 +12,9 @@ from deploy_core.errors import UnavailableError, UsageError
 from deploy_core.signature import BATCH, Signature
 from deploy_model_store import Version
 from deploy_model_store.views import places
-from deploy_servers.settings import Settings, number_option
+from deploy_servers.settings import Settings, number_option, switch_option
 from deploy_servers.triton.config import Model, can_batch, config
-from deploy_servers.triton.options import numbers, switch
+from deploy_servers.triton.options import numbers
 from deploy_servers.triton.program import RUNS, Program, choose, require_strings
 
 FOLDER = "models"  # below the run's own folder
@@ -128,7 +128,7 @@ def _model(versions: Sequence[Version], last: Version, backend: str, settings: S
         instances=number_option(options, "instances", 1),
         preferred=numbers(options, "preferred_batch_size"),
         max_queue_delay_us=number_option(options, "max_queue_delay_us", 0, least=0),
-        dynamic_batching=switch(options, "dynamic_batching", "on"),
+        dynamic_batching=switch_option(options, "dynamic_batching", default=True),
         threads=number_option(options, "threads", 0, least=0),
         sizes=last.signature.sizes(last.golden.inputs) if settings.device.on_gpu else None,
     )
