@@ -148,7 +148,9 @@ def failing() -> Measured:
         rate=Estimate(170.0, 150.0, 191.0, 880, 20),
         mean=math.inf,
         worst=math.inf,
-        generator=Generator(2, 61e-6, 0.97, 40e-3, 11e-3, "its busiest process used 97 % of a core"),
+        generator=Generator(
+            2, 61e-6, 0.97, 40e-3, 11e-3, "limited by the generator: its busiest process used 97 % of a core"
+        ),
         steady_from=None,
         over_time=moments(3.0, failing=31),
         histogram=counted(3.0, failed=110),

@@ -88,6 +88,15 @@ def test_times_with_their_intervals(estimate: Estimate, told: tuple[str, str]) -
     assert figures.time(estimate) == told
 
 
+@pytest.mark.parametrize(
+    ("ratio", "told"),
+    [(1.00001, "as much"), (1.04, "4.0 % more"), (0.6, "40.0 % less"), (2.31, "2.31 times"), (0.1, "0.100 times")],
+)
+def test_ratios_in_words(ratio: float, told: str) -> None:
+    one = replace(reports.compared()[0], ratio=Estimate(ratio, None, None, 6))
+    assert figures.change(one) == told
+
+
 def test_limits_show_the_kind_of_figure_they_bound() -> None:
     told = {one.limit: figures.of_limit(one) for one in reports.full().judged}
     assert told == {
@@ -165,9 +174,11 @@ def test_now_is_the_last_second_of_the_same_round() -> None:
         now.hear("a, 1 of 2", progress(2.0 + step / 4, [0.002] * 24 + [0.004]))
     assert now.words() == "100/s  p50 2.00 ms  p99 4.00 ms  10 under way"
     now.hear("a, 2 of 2", progress(-0.5, []))
+    assert now.words() == ""
+    now.hear("a, 2 of 2", progress(0.1, []))
     assert now.words() == "0/s  10 under way"
-    now.hear("a, 2 of 2", progress(0.2, [0.001]))
-    now.hear("a, 2 of 2", progress(-0.2, [0.003]))
+    now.hear("a, 2 of 2", progress(2.2, [0.001]))
+    now.hear("a, 2 of 2", progress(0.2, [0.003]))
     assert now.words() == "4.00/s  p50 3.00 ms  p99 3.00 ms  10 under way"
 
 

@@ -23,7 +23,7 @@ BAD, GOOD = "#e0453a", "#2e9e4f"
 MARKERS = "osD^vPX*"
 # Colours that stand for those of the page, which only the browser knows.
 INK, FAINT, PAPER = "#010203", "#040506", "#070809"
-_WORDS = 34  # characters of a line of a label
+_WORDS = 40  # characters of a line of a label
 _OF_PAGE = {INK: "var(--ink)", FAINT: "var(--line)", PAPER: "var(--paper)"}
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -138,7 +138,9 @@ def _between_tens(span: float) -> Sequence[float]:
     """Give the multiples of a power of ten that get a tick: more of them where less is shown."""
     if span > 1000:
         return (1,)
-    return (1, 2, 5) if span > 4 else (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
+    if span > 30:
+        return (1, 2, 5)
+    return (1, 1.5, 2, 3, 5, 7) if span > 4 else (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
 
 
 def _short(told: str) -> str:

@@ -85,6 +85,8 @@ def change(compared: Compared) -> str:
     ratio = compared.ratio.value
     if ratio is None or not math.isfinite(ratio):
         return NONE
+    if abs(ratio - 1) < 5e-4:
+        return "as much"
     if 0.5 < ratio < 2:
         return f"{abs(ratio - 1):.1%} {'more' if ratio > 1 else 'less'}".replace("%", " %")
     return f"{number(ratio)} times"
@@ -96,7 +98,8 @@ def loud(measured: Measured) -> Iterator[str]:
     if checked.wrong:
         yield f"{checked.wrong:,} of {checked.answers:,} checked answers are WRONG: {checked.why}"
     if generator is not None and generator.limited:
-        yield f"LIMITED BY THE GENERATOR, these are not the server's figures: {generator.limited}"
+        why = generator.limited.removeprefix("limited by the generator: ")
+        yield f"LIMITED BY THE GENERATOR, these are not the server's figures: {why}"
     failed = sum(measured.failures.values())
     if failed:
         yield f"{failed:,} of {measured.requests:,} requests FAILED: {counted(measured.failures)}"

@@ -56,7 +56,9 @@ class Now:
             self._parts.popleft()
 
     def words(self) -> str:
-        """Say the good answers a second, p50 and p99 of them, and how many requests wait for theirs."""
+        """Say the good answers a second, p50 and p99 of them, and how many wait; nothing while it warms up."""
+        if self._elapsed < 0:
+            return ""
         latencies = np.concatenate([part.recent for part in self._parts])
         over, last = sum(part.over for part in self._parts), self._parts[-1]
         told = [f"{figures.number(len(latencies) / over) if over else figures.NONE}/s"]
@@ -87,7 +89,8 @@ class _Lines:
             return
         self._next = self._clock() + _SELDOM
         failed = f"  {progress.failed:,} FAILED" if progress.failed else ""
-        self._output.say(f"{title}: {position(progress)}  {self._now.words()}{failed}")
+        told = f"  {words}" if (words := self._now.words()) else ""
+        self._output.say(f"{title}: {position(progress)}{told}{failed}")
 
 
 @contextmanager

@@ -105,9 +105,9 @@ def over_time(one: Measured, number: int) -> Plot:
         drawing.times(axes, "y")
         found = drawing.svg(made, f"time{number}")
     failed = sum(moment.failed for moment in one.over_time)
-    says = "Solid p50, dashed p99, dotted the worst" + (
-        f"; {failed:,} requests failed in the red slices." if failed else "."
-    )
+    says = "Solid p50, dashed p99, dotted the worst."
+    says += f" {failed:,} failed in the red slices." if failed else ""
+    says += " The upright line: how long it took until a round was steady." if one.steady_from else ""
     return Plot(f"Over time: {one.subject}", found, says)
 
 
