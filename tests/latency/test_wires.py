@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -217,7 +218,7 @@ def test_garbage_for_an_answer(run: Run, transport: str, what: str) -> None:
                 server.script = spoil
                 caller.send()
                 error = (await caller.next()).error
-                assert error in ("not HTTP", "not HTTP/2", "connection closed", "unknown error")
+                assert error in ("not HTTP", "not HTTP/2", "connection closed", "RST_STREAM unknown error")
                 server.script = Asked.answer
                 caller.send()
                 assert (await caller.next()).error == ""
@@ -260,6 +261,39 @@ def test_an_answer_byte_by_byte(run: Run, transport: str) -> None:
                 parts.clear()
                 call = await caller.next()
                 assert (call.error, call.body) == ("", b"abc")
+
+    run(main())
+
+
+def test_spoiled_answers(run: Run, transport: str) -> None:
+    """Whatever comes, a call ends once, and the next one is answered."""
+    random = Random(5)
+
+    def spoil(asked: Asked) -> None:
+        side, parts = asked.side, list[bytes]()
+        side.transport = _Recorder(side.transport, parts)
+        asked.answer()
+        side.transport = side.transport.transport
+        data = bytearray(b"".join(parts))
+        for _ in range(random.randint(1, 4)):
+            at = random.randrange(len(data))
+            data[at : at + random.randint(0, 3)] = random.randbytes(random.randint(0, 3))
+        for at in range(0, len(data), 16):
+            side.transport.write(bytes(data[at : at + 16]))
+        side.transport.close()
+
+    async def main() -> None:
+        async with peer(transport) as server, calling(url(transport, server.port)) as caller:
+            for _ in range(150):
+                server.script = Asked.answer
+                errors = []
+                while len(errors) < 2 and "" not in errors:  # the first may meet the end of the connection
+                    caller.send()
+                    errors.append((await caller.next()).error)
+                assert errors in ([""], ["connection closed", ""])
+                server.script = spoil
+                caller.send()
+                await caller.next()
 
     run(main())
 

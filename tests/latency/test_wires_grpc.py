@@ -270,7 +270,7 @@ def test_a_reset_is_an_error(run: Run) -> None:
         async with peer("grpc", script=script) as server, calling(url("grpc", server.port)) as caller:
             for _ in range(3):
                 caller.send()
-                assert (await caller.next()).error == "INTERNAL_ERROR"
+                assert (await caller.next()).error == "RST_STREAM INTERNAL_ERROR"
             assert len(server.sides) == 1
 
     run(main())
@@ -298,7 +298,7 @@ def test_refused_streams_are_sent_again_when_there_is_room(run: Run) -> None:
             server.script = script  # and refuses all there is
             for _ in range(3):
                 caller.send()
-            assert {(await caller.next()).error for _ in range(3)} == {"REFUSED_STREAM"}
+            assert {(await caller.next()).error for _ in range(3)} == {"RST_STREAM REFUSED_STREAM"}
             assert len(server.asked) < 20
 
     run(main())

@@ -211,7 +211,7 @@ class Http2(asyncio.Protocol):
             self._limit = 0
             self._pool.again((stream.call,))
         else:
-            self._complete(stream.call, frames.error_name(code))
+            self._complete(stream.call, f"RST_STREAM {frames.error_name(code)}")
 
     def _on_settings(self, flags: int, number: int, payload: bytes) -> None:
         if flags & frames.ACK:
