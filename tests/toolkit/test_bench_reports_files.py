@@ -17,6 +17,7 @@ import bench_reports as reports
 import pytest
 
 from deploy_core.errors import UsageError
+from deploy_latency import histogram
 from deploy_latency.report import Report
 from deploy_toolkit.reports.bench import csv, junit, tensorboard, writing
 
@@ -146,6 +147,16 @@ def test_tensorboard_has_infinities_and_no_guesses(read_by_tensorboard: Callable
     assert read.Scalars("latency ms/p99")[0].value == math.inf
     assert "latency ms/p99.9" not in read.Tags()["scalars"]
     assert "server/cold start s" not in read.Tags()["scalars"]
+
+
+def test_a_histogram_gives_back_what_it_counted() -> None:
+    counts = histogram.counts(histogram.decode(reports.counted(failed=110)))
+    assert sum(count for _, count in counts) == 5000
+    assert counts[-1] == (math.inf, 110)
+    values = [value for value, _ in counts]
+    assert values == sorted(values)
+    below = sum(count for value, count in counts if value <= 1.23e-3)
+    assert below / 5000 == pytest.approx(0.5, abs=0.03)
 
 
 Write = Callable[[Report, Path], None]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Told apart on white and on black, and by those who see no red or no green.
-COLOURS = ("#3d7fd9", "#e07b1a", "#159a80", "#a862c9", "#b58900", "#d2528f", "#6b7bd6", "#7a8a2a")
+COLOURS = ("#3d7fd9", "#e07b1a", "#159a80", "#a862c9", "#b58900", "#d2528f", "#6b7bd6", "#7a8a2a", "#9c6b4e", "#4f97a8")
 BAD, GOOD = "#e0453a", "#2e9e4f"
 MARKERS = "osD^vPX*"
 # Colours that stand for those of the page, which only the browser knows.
