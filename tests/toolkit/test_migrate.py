@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -204,3 +205,19 @@ def test_answers_are_compared_number_by_number_and_word_by_word(got: Any, why: s
     row = answers.compared("it", [first, want], [first, json.dumps(got).encode()], Noise({}, "none"))
     assert row.ok == (not why)
     assert why.casefold() in row.why.casefold()
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [(None, "there is no file"), ("text", "no archive of TorchServe"), ("zip", "no archive of TorchServe")],
+)
+def test_what_is_no_archive_is_told_at_once(tmp_path: Path, held: str | None, said: str) -> None:
+    path = tmp_path / "none.mar"
+    if held == "text":
+        path.write_text("a model")
+    elif held == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("weights.pt", b"")
+    with pytest.raises(UsageError, match=said) as raised:
+        migrate.migrate(migrate.Request(path, ("onnx",), trust=True), store=tmp_path / "models")
+    assert raised.value.hint

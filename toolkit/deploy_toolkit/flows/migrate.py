@@ -75,6 +75,7 @@ def migrate(request: Request, *, store: Path, on_event: OnEvent = silent) -> Mig
     server does not come up. A disagreement is in the report.
     """
     formats, servers = targets(request.to)
+    _require_archive(request.archive)
     require("migrating an archive", SERVERS["torchserve"].needs, "torchserve")
     require_safe(request.archive, "mar", trust=request.trust)
     with Workers(state.logs()) as workers, TemporaryDirectory(prefix="deploy-migrate-") as folder:
@@ -210,6 +211,19 @@ class _Wanted:
             return Noise({}, "none: the model or its handler does not compute in float64")
         finally:
             opened.close()
+
+
+def _require_archive(path: Path) -> None:
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}", hint="name an archive of TorchServe, FILE.mar")
+    try:
+        with zipfile.ZipFile(path) as opened:
+            opened.getinfo("MAR-INF/MANIFEST.json")
+    except (zipfile.BadZipFile, KeyError):
+        raise UsageError(
+            f"{path} is no archive of TorchServe: it is no zip file with MAR-INF/MANIFEST.json in it",
+            hint="torch-model-archiver makes one; `deploy export FILE` takes a model's own file",
+        ) from None
 
 
 def _torchserve(path: Path, bodies: Sequence[Body], on_event: OnEvent) -> list[bytes]:
