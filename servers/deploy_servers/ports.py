@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from contextlib import ExitStack
 
 from deploy_core.errors import UnavailableError
+
+_NOWHERE = (errno.EADDRNOTAVAIL, socket.EAI_NONAME, socket.EAI_AGAIN)  # no address of ours, and no name of one
 
 
 def free_ports(count: int) -> list[int]:
@@ -23,6 +26,11 @@ def require_free(host: str, port: int) -> None:
         with socket.create_server((host, port), family=family):
             pass
     except OSError as error:
+        if error.errno in _NOWHERE:
+            raise UnavailableError(
+                f"{host} is no address of this machine",
+                hint="give one that `ip address` lists: 127.0.0.1 is for this machine alone, 0.0.0.0 for everybody",
+            ) from error
         raise UnavailableError(
             f"port {port} of {host} cannot be listened on: {error.strerror}",
             hint=f"`ss -ltnp 'sport = :{port}'` shows who holds it; stop that, or choose another port",

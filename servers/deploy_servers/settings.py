@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -21,12 +22,16 @@ from deploy_core.errors import UnavailableError, UsageError
 from deploy_servers.container import ENGINES, INSIDE, Contained, Container, run_command, user_of
 from deploy_servers.ports import free_ports
 
+# More than nothing, as both engines read it.
+_CPUS = re.compile(r"(?=.*[1-9])\d{1,4}(\.\d{1,9})?", re.ASCII)
+_MEMORY = re.compile(r"(?=.*[1-9])\d{1,18}(\.\d{1,9})? ?[kmgt]?i?b?", re.ASCII | re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Settings:
     """`folder` is the private one that the run will have; `java` is empty if there is none.
 
-    `container` is None for a process. `host` is where it answers, as clients see it. `key` opens what a server does for
+    `container` is None for a process; `baked` says that it becomes an image, which may be published anywhere. `host` is where it answers, as clients see it. `key` opens what a server does for
     nobody but us.
     """
 
@@ -42,6 +47,7 @@ class Settings:
     container: Container | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     key: str = field(default_factory=partial(secrets.token_hex, 16))
+    baked: bool = False
 
     @property
     def inside(self) -> Path:
@@ -126,8 +132,16 @@ def new_run() -> str:
 def find_engine(engine: str = "", *, image: str = "", cpus: str = "", memory: str = "") -> Container:
     """Give the container that a run would have; `engine` (docker, podman) is the first that is there if empty.
 
-    Raises UnavailableError if it is not there.
+    Raises UsageError for an engine or a limit that there cannot be, UnavailableError if it is not there.
     """
+    if engine and engine not in ENGINES:
+        raise UsageError(f"unknown engine {engine!r}", hint=f"known: {', '.join(ENGINES)}")
+    for option, value, pattern, example in (
+        ("cpus", cpus, _CPUS, "2 or 0.5"),
+        ("memory", memory, _MEMORY, "2g or 512m"),
+    ):
+        if value and not pattern.fullmatch(value):
+            raise UsageError(f"--{option} is {value!r}", hint=f"give it as {example}")
     found = next((path for name in ((engine,) if engine else ENGINES) if (path := find_program(name))), "")
     if not found:
         none = f"there is no {engine} on the PATH" if engine else "there is neither Docker nor Podman"

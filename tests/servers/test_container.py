@@ -62,6 +62,32 @@ def test_no_engine_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
         assert raised.value.exit_code == 6
 
 
+@pytest.mark.parametrize(
+    ("given", "said", "hint"),
+    [
+        ({"engine": "lxc"}, "unknown engine 'lxc'", "known: docker, podman"),
+        ({"memory": "lots"}, "--memory is 'lots'", "2g"),
+        ({"memory": "0g"}, "--memory is '0g'", "2g"),
+        ({"cpus": "x"}, "--cpus is 'x'", "0.5"),
+        ({"cpus": "0"}, "--cpus is '0'", "0.5"),
+    ],
+)
+def test_an_engine_or_limits_that_cannot_be_are_refused_before_anything_runs(
+    given: dict[str, str], said: str, hint: str
+) -> None:
+    with pytest.raises(UsageError, match=said) as raised:
+        find_engine(**given)
+    assert hint in raised.value.hint
+
+
+@pytest.mark.parametrize(("cpus", "memory"), [("2", "2g"), ("0.5", "512m"), ("1.5", "1.5GiB"), ("16", "1073741824")])
+def test_limits_as_engines_read_them(cpus: str, memory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "podman").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = find_engine("podman", cpus=cpus, memory=memory)
+    assert (found.engine, found.cpus, found.memory) == (str(tmp_path / "podman"), cpus, memory)
+
+
 @pytest.mark.parametrize("text", ["gpu", "cuda:", "cuda:a", "cuda:0,0", "cpu:0", ""])
 def test_what_is_no_device(text: str) -> None:
     with pytest.raises(UsageError):

@@ -203,6 +203,8 @@ def test_the_program_says_what_it_cannot_serve(store: Store, tmp_path: Path) -> 
     assert (code, "no version 7" in said) == (2, True)
     code, said = run(tmp_path, tmp_path=tmp_path)
     assert (code, "holds nothing to serve" in said) == (6, True)
+    code, said = run(store.root, "--models", "models.json", "linear", tmp_path=tmp_path)
+    assert (code, "so does linear" in said) == (2, True)
     assert "Traceback" not in said
 
 

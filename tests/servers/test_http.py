@@ -9,6 +9,7 @@ import re
 import socket
 import time
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -271,3 +272,13 @@ def test_a_client_that_never_reads_costs_bounded_memory_and_is_dropped(toy_serve
 def _read_and_write(client: socket.socket) -> None:
     while client.recv(1 << 20):
         client.sendall(b"x")
+
+
+@pytest.mark.parametrize(("published", "status"), [("127.0.0.1", 403), ("", 200)])
+def test_what_a_container_publishes_on_this_machine_is_for_names_of_it(
+    start: Callable[..., Any], published: str, status: int
+) -> None:
+    with start(host="0.0.0.0", published=published) as running:
+        running.toy.gate.set()
+        assert f" {status} ".encode() in running.ask(b"GET /echo HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+        assert b" 200 " in running.ask(b"GET /echo HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -37,6 +37,7 @@ def baking(store: Store, name: str, server: str, *, engine: str = DOCKER, base: 
         ports=tuple(others),
         container=Container(engine, USER),
         key="KEY",
+        baked=True,
     )
     settings = replace(fixed, **changes)  # type: ignore[arg-type]
     return bake(module.plan([store.resolve(name)], settings), f"{name.partition('@')[0]}:1", base=base)

@@ -232,3 +232,10 @@ def test_free_ports_are_different_and_free() -> None:
 def test_likely_causes(log: str, hint: str) -> None:
     assert hint in likely_cause(log)
     assert bool(hint) == bool(likely_cause(log))
+
+
+@pytest.mark.parametrize("host", ["999.1.1.1", "192.0.2.1"])
+def test_what_is_no_address_of_this_machine_is_said_so(host: str) -> None:
+    with pytest.raises(UnavailableError, match=f"{host} is no address of this machine") as raised:
+        require_free(host, 0)
+    assert "127.0.0.1" in raised.value.hint

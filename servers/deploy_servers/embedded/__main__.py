@@ -16,7 +16,7 @@ import uvloop
 
 from deploy_core.device import Device
 from deploy_core.endpoint import address_of
-from deploy_core.errors import DeployError
+from deploy_core.errors import DeployError, UsageError
 from deploy_model_store import Store
 from deploy_servers.embedded import listing, models, tables, watching
 from deploy_servers.embedded.parse import Limits
@@ -36,6 +36,11 @@ def main() -> int:
 
 
 def _loaded(arguments: argparse.Namespace) -> list[Model]:
+    if arguments.models is not None and arguments.names:
+        raise UsageError(
+            f"--models {arguments.models} says what is served, and so does {' '.join(arguments.names)}",
+            hint="give the file or names",
+        )
     if arguments.models is None:
         wanted = models.listed(Store(arguments.store), arguments.names)
     else:
@@ -52,6 +57,7 @@ def _load(arguments: argparse.Namespace, one: listing.Listed) -> Model:
 async def _serve(loaded: list[Model], arguments: argparse.Namespace) -> bool:
     settings = ServeOptions(
         host=arguments.host,
+        published=arguments.published,
         http_port=arguments.http_port,
         grpc_port=arguments.grpc_port,
         grace=arguments.grace,
@@ -104,6 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--host", default="127.0.0.1", help="the address to listen on; anything but loopback is open to others"
+    )
+    parser.add_argument(
+        "--published", default="", metavar="ADDRESS", help="where a container's ports answer, if not on --host"
     )
     parser.add_argument("--http-port", type=int, default=0, help="0: the system chooses")
     parser.add_argument("--grpc-port", type=int, default=0, help="0: the system chooses")

@@ -186,10 +186,12 @@ class Connection(asyncio.Protocol):
 class HttpListener:
     """Listens on one address, keeps the connections, ends those that take too long."""
 
-    def __init__(self, answer: Answer, *, host: str = "127.0.0.1", limits: Limits | None = None) -> None:
+    def __init__(
+        self, answer: Answer, *, host: str = "127.0.0.1", published: str = "", limits: Limits | None = None
+    ) -> None:
         self.answer = answer
         self.limits = limits or Limits()
-        self.host = HostRule(host)
+        self.host = HostRule(published or host)
         self.connections: set[Connection] = set()
         self._address = host
         self._empty = asyncio.Event()

@@ -106,6 +106,8 @@ def _links(chosen: Sequence[tuple[Version, Artifact]]) -> dict[str, Path]:
 def _arguments(settings: Settings) -> list[str]:
     store = settings.store if settings.container is None else settings.inside / _STORE
     arguments = ["--store", str(store), "--models", str(settings.inside / FILE), "--host", settings.listen]
+    if settings.container and not settings.baked:
+        arguments += ["--published", settings.host]
     arguments += ["--http-port", str(settings.http_port), "--grpc-port", str(settings.grpc_port)]
     for name, value in settings.options.items():
         if name == "metrics":

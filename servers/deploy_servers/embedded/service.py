@@ -64,9 +64,13 @@ class Tables:
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """Where to listen and how long to wait; port 0 lets the system choose."""
+    """Where to listen and how long to wait; port 0 lets the system choose.
+
+    `published` is the address by which clients come, where that is not `host`: in a container.
+    """
 
     host: str = "127.0.0.1"
+    published: str = ""
     http_port: int = 0
     grpc_port: int = 0
     grace: float = 10.0
@@ -86,7 +90,9 @@ async def serve(
     `ready(http port, gRPC port)` is called when both listen.
     """
     desk = Desk(fleet.plane, fleet.batcher)
-    http = HttpListener(RestService(desk, tables.rest), host=settings.host, limits=settings.limits)
+    http = HttpListener(
+        RestService(desk, tables.rest), host=settings.host, published=settings.published, limits=settings.limits
+    )
     try:
         http_port, calls, grpc_port = await _listen(http, desk, tables, settings)
         ready(http_port, grpc_port)

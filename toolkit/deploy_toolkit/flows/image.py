@@ -54,7 +54,7 @@ def plan(request: Request, *, store: Path) -> tuple[Version, Baking]:
         container=replace(find_engine(request.engine), user=USER),
         options=request.options,
     )
-    settings = replace(settings, ports=tuple(others))
+    settings = replace(settings, ports=tuple(others), baked=True)
     tag = request.tag or f"{version.name.lower()}-{request.server}:{version.number}"
     return version, bake(module.plan([version], settings), tag, base=request.base)
 
