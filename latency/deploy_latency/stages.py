@@ -2,20 +2,21 @@
 
 All parts of a subject are means over the same requests, so that their sum is the mean time of these requests and nothing is
 counted twice or lost. (Medians of parts do not add up to the median of the whole.) Where answers tell the server's times one
-by one, these are the requests about the median, a fifth of all that tell; where the server only tells sums, they are all
-requests of the rounds, those of the warm-up, too.
+by one, these are the requests about the median, a fifth of all that tell; where the server only tells sums, they are all that
+ended well between two looks at them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deploy_dialects.management import Statistics
-from deploy_dialects.server_timing import TOLD, read
+from deploy_dialects.server_timing import ASKED, TOLD, read
+from deploy_dialects.wire import HttpRequest, RpcRequest
 from deploy_latency.recording import Kept
 from deploy_latency.report import Stage
 from deploy_latency.samples import Samples
@@ -24,6 +25,7 @@ ENCODE, WAIT, NETWORK, WHOLE, DECODE = "client encode", "client wait", "network"
 _PARTS = {"decode": "decode", "queue": "queue", "batch": "batch wait", "compute": "compute", "encode": "encode"}
 _LEAST = 5  # requests about the median
 _SHARE = 0.2
+_ASKING = 8  # to tell the times costs a server about as much as this many requests may share
 _APART = "the client, apart"
 _CLIENT = "the client"
 
@@ -36,23 +38,48 @@ class Own:
     decode: float
 
 
-def stages(
-    rounds: Sequence[tuple[Samples, Sequence[Kept]]],
-    told: Sequence[tuple[Statistics, Statistics]],
-    own: Own,
-) -> tuple[Stage, ...]:
-    """Give the parts by the best source there is: each answer's own word, the server's sums before and after each round, else the client.
+@dataclass(frozen=True)
+class Told:
+    """What a server had summed up `since` seconds of the measured part, and after its end."""
 
-    `rounds` have the answers that tell times, if any. Nothing is given of a run without a good answer.
+    since: float
+    before: Statistics
+    after: Statistics
+
+
+@dataclass(frozen=True)
+class Round:
+    """What was sent, which answers told the server's times, and what the server told of all together."""
+
+    samples: Samples
+    timed: Sequence[Kept] = ()
+    told: Told | None = None
+
+
+def asking(requests: Sequence[HttpRequest | RpcRequest]) -> tuple[HttpRequest | RpcRequest, ...]:
+    """Give requests of which about each eighth asks for the server's times; fewer than so many are repeated, in their order."""
+    rounds = -(-_ASKING // len(requests))
+    return tuple(
+        replace(request, headers={**request.headers, ASKED: "1"}) if number % _ASKING == 0 else request
+        for number, request in enumerate([*requests] * rounds)
+    )
+
+
+def stages(rounds: Sequence[Round], own: Own) -> tuple[Stage, ...]:
+    """Give the parts by the best source there is: the word of each answer, the server's sums, else the client alone.
+
+    Nothing is given of rounds without a good answer.
     """
-    table = [row for samples, kept in rounds for row in _rows(samples, kept)]
+    table = [row for each in rounds for row in _rows(each.samples, each.timed)]
     if table:
         return _enclosed(own, _of_answers(np.array(table)))
-    waits, spans = _client(samples for samples, _ in rounds)
+    told = [each.told for each in rounds if each.told is not None]
+    summed = _summed(told) if len(told) == len(rounds) else None
+    waits, spans = _client(rounds, heed_looks=summed is not None)
     if not len(spans):
         return ()
     wait = Stage(WAIT, float(np.mean(waits)), f"{_CLIENT}, mean of {len(waits):,}")
-    return _enclosed(own, [wait, *_of_sums(float(np.mean(spans)), len(spans), _difference(told))])
+    return _enclosed(own, [wait, *_of_sums(float(np.mean(spans)), len(spans), summed)])
 
 
 def _enclosed(own: Own, inner: Iterable[Stage]) -> tuple[Stage, ...]:
@@ -81,30 +108,34 @@ def _of_answers(table: NDArray[np.float64]) -> list[Stage]:
     return [Stage(*each) for each in zip(names, map(float, chosen), sources, strict=True)]
 
 
-def _client(rounds: Iterable[Samples]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give from intended to sent, and from sent to done, of all good answers."""
-    good = [samples.where(samples.ok) for samples in rounds]
-    waits = np.concatenate([samples.sent - samples.intended for samples in good])
-    return waits, np.concatenate([samples.done - samples.sent for samples in good])
+def _client(rounds: Sequence[Round], *, heed_looks: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give from intended to sent, and from sent to done, of good answers; of those after the first look, if that counts."""
+    waits, spans = [np.empty(0)], [np.empty(0)]
+    for each in rounds:
+        since = each.told.since if heed_looks and each.told else 0.0
+        good = each.samples.where(each.samples.ok & (each.samples.done >= since))
+        waits.append(good.sent - good.intended)
+        spans.append(good.done - good.sent)
+    return np.concatenate(waits), np.concatenate(spans)
 
 
-def _difference(told: Sequence[tuple[Statistics, Statistics]]) -> Statistics | None:
+def _summed(told: Sequence[Told]) -> Statistics | None:
     """Add up what came in each round; None if there was nothing, or a server that began anew meanwhile."""
-    predictions = [after.predictions - before.predictions for before, after in told]
-    if not told or min(predictions) <= 0:
+    counts = [each.after.predictions - each.before.predictions for each in told]
+    if min(counts, default=0) <= 0:
         return None
-    parts: dict[str, float] = {}
-    for before, after in told:
-        for name, seconds in after.parts.items():
-            parts[name] = parts.get(name, 0.0) + seconds - before.parts.get(name, 0.0)
-    return Statistics(sum(predictions), parts, told[0][1].source)
+    parts = dict.fromkeys(told[0].after.parts, 0.0)
+    for each in told:
+        for name in parts:
+            parts[name] += each.after.parts[name] - each.before.parts[name]
+    return Statistics(sum(counts), parts, told[0].after.source)
 
 
 def _of_sums(span: float, answers: int, told: Statistics | None) -> list[Stage]:
     """Give the parts of the mean time from sending to answer."""
     if told is None:
         return [Stage(WHOLE, span, f"{_CLIENT}, mean of {answers:,}")]
-    parts: Mapping[str, float] = {name: seconds / told.predictions for name, seconds in told.parts.items()}
+    parts = {name: seconds / told.predictions for name, seconds in told.parts.items()}
     source = f"{told.source}, mean of {told.predictions:,}"
     network = Stage(NETWORK, span - sum(parts.values()), f"the client's mean of {answers:,}, less the server's")
     return [network, *(Stage(name, seconds, source) for name, seconds in parts.items())]

@@ -16,6 +16,7 @@ from deploy_core.errors import UsageError
 from deploy_core.predictor import Predictor
 from deploy_dialects.tables import DIALECTS
 from deploy_latency.load import Target
+from deploy_latency.stages import asking
 from deploy_model_store import Store, Version
 from deploy_servers.launch import Running
 from deploy_toolkit.flows import serve, subjects
@@ -134,7 +135,7 @@ def _contender(
     requests = tuple(dialect.encode(endpoint, asked.signature, each, binary=request.binary) for each in asked.inputs)
     told = {"dialect": endpoint.dialect, "transport": endpoint.transport, "batch": batch, "binary": request.binary}
     access = request.access.ours if started else request.access
-    target = Target(endpoint, requests, access.headers, access.tls if endpoint.tls else None)
+    target = Target(endpoint, asking(requests), access.headers, access.tls if endpoint.tls else None)
     full = _name(name, "binary" if request.binary else "", _many("batch", batch, request.batches))
     return Contender(full, asked, OverWire(target), started, {**facts, **told})
 

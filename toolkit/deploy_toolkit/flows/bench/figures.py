@@ -16,6 +16,7 @@ from deploy_latency.load import Load
 from deploy_latency.report import Checked, Generator, Measured
 from deploy_latency.samples import Samples
 from deploy_latency.schedules import Constant, Poisson, Ramp
+from deploy_toolkit.flows.bench import timings
 from deploy_toolkit.flows.bench.contenders import Contender
 from deploy_toolkit.flows.bench.rounds import Turn
 from deploy_toolkit.flows.bench.ways import InProcess
@@ -42,6 +43,7 @@ def measured(contender: Contender, turns: Sequence[Turn], load: Load) -> Measure
         generator=_generator([did for turn in turns if (did := contender.way.generator(turn.run))]),
         steady_from=steady.steady_from(rounds[0]) if len(rounds) == 1 else _steady(rounds),
         over_time=over_time.moments(samples, load.seconds),
+        stages=timings.of(contender, turns),
         histogram=histogram.encode(histogram.of_samples(samples)),
         cold_start=_cold_start(contender),
         memory=_memory(contender, turns[-1]),
@@ -86,7 +88,8 @@ def _checked(contender: Contender, turns: Sequence[Turn]) -> Checked:
     undecoded = 0
     for kept in (kept for turn in turns for kept in turn.run.kept):
         try:
-            answers.append((kept.request, contender.way.decoded(kept, contender.questions.signature)))
+            number = kept.request % len(contender.questions.inputs)  # questions may be sent several times in a turn
+            answers.append((number, contender.way.decoded(kept, contender.questions.signature)))
         except EndpointError as error:
             undecoded, told = undecoded + 1, told or str(error)
     found = contender.questions.checked(answers)

@@ -13,8 +13,10 @@ import numpy as np
 from deploy_latency.comparison import rounds_needed
 from deploy_latency.load import Load
 from deploy_latency.measuring import Run
+from deploy_latency.stages import Told
 from deploy_latency.workers import Progress
 from deploy_toolkit.flows.bench.contenders import Contender
+from deploy_toolkit.flows.bench.server_told import Looks
 from deploy_toolkit.flows.bench.server_use import Use, use_of
 
 OnProgress = Callable[[str, Progress], None]
@@ -22,11 +24,12 @@ OnProgress = Callable[[str, Progress], None]
 
 @dataclass(frozen=True)
 class Turn:
-    """One contender in one round, and what its server used before and after, where that can be seen."""
+    """One contender in one round, and what its server used before and after and told of it, where that can be seen."""
 
     run: Run
     before: Use | None
     after: Use | None
+    told: Told | None = None
 
 
 def turns(
@@ -51,11 +54,16 @@ def rounds_of(asked: int, contenders: Sequence[Contender]) -> int:
 
 
 def _turn(contender: Contender, load: Load, title: str, on_progress: OnProgress) -> Turn:
-    before = _use(contender)
-    run = contender.way.measure(load, lambda progress: on_progress(title, progress))
+    before, looks = _use(contender), Looks(contender)
+
+    def hear(progress: Progress) -> None:
+        looks.hear(progress)
+        on_progress(title, progress)
+
+    run = contender.way.measure(load, hear)
     if contender.server is not None:
         contender.server.running.require_alive()
-    return Turn(run, before, _use(contender))
+    return Turn(run, before, _use(contender), looks.told())
 
 
 def _use(contender: Contender) -> Use | None:
