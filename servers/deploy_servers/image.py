@@ -76,11 +76,15 @@ def build(baking: Baking, on_event: Callable[[str], None]) -> None:
     launch = baking.launch
     require_image(launch.engine, baking.base, on_event)
     on_event(f"building {baking.tag}")
+    what, log = f"the build of {baking.tag}", state.logs() / f"{launch.folder.name}.log"
+    # Before the folder is there: whenever we are killed, it tells what there is to tidy up.
+    record = state.write_record(what, baking.build, log, {"folder": str(launch.folder)})
     try:
         _fill(baking)
-        _build(baking)
+        _build(baking, what, log, record)
     finally:
         shutil.rmtree(launch.folder, ignore_errors=True)
+        record.unlink(missing_ok=True)
 
 
 def trial(baking: Baking) -> Launch:
@@ -145,10 +149,9 @@ def _fill(baking: Baking) -> None:
     put_files(launch.folder, {"Dockerfile": baking.dockerfile})
 
 
-def _build(baking: Baking) -> None:
-    log = state.logs() / f"{baking.launch.folder.name}.log"
+def _build(baking: Baking, what: str, log: Path, record: Path) -> None:
     # The classic builder: the other one is not in every engine.
-    process = child.start(f"the build of {baking.tag}", baking.build, log=log, env={"DOCKER_BUILDKIT": "0"})
+    process = child.start(what, baking.build, log=log, env={"DOCKER_BUILDKIT": "0"}, record=record)
     try:
         code = process.wait(_BUILD_SECONDS)
     finally:

@@ -31,6 +31,7 @@ class Run:
     server: str
     name: str
     endpoints: tuple[str, ...]
+    management: tuple[str, ...]
     owner: Process | None
     leader: Process | None
     folder: Path | None
@@ -109,9 +110,15 @@ def read() -> tuple[tuple[Run, ...], tuple[Damaged, ...]]:
     return tuple(sorted(runs, key=lambda run: run.created)), tuple(damaged)
 
 
+def listing() -> tuple[tuple[Run, ...], tuple[Damaged, ...]]:
+    """Give what `servers` does, and what lies among the records without being one."""
+    runs, damaged = read()
+    return tuple(run for run in runs if run.server or _is_left(run)), damaged
+
+
 def servers() -> tuple[Run, ...]:
     """Give the runs of servers, and whatever else was left over and is more than a record."""
-    return tuple(run for run in read()[0] if run.server or (run.state == LEFT_OVER and run.processes))
+    return listing()[0]
 
 
 def find(text: str, among: Sequence[Run]) -> tuple[Run, ...]:
@@ -126,6 +133,10 @@ def find(text: str, among: Sequence[Run]) -> tuple[Run, ...]:
     if begun:
         raise UsageError(f"{text!r} is the beginning of {len(begun)} runs", hint=_listed(begun))
     raise UsageError(f"there is no run {text!r}", hint=_listed(among))
+
+
+def _is_left(run: Run) -> bool:
+    return run.state == LEFT_OVER and bool(run.processes or (run.folder and run.folder.exists()))
 
 
 def _serves(run: Run, text: str) -> bool:
@@ -155,6 +166,7 @@ def _parse(path: Path) -> Run:
         server=_text(facts, "server"),
         name=_text(facts, "name"),
         endpoints=tuple(map(str, facts.get("endpoints", ()))),
+        management=tuple(map(str, facts.get("management", ()))),
         owner=_process(data["parent"]),
         leader=_process(data["child"]),
         folder=Path(folder) if folder else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 import subprocess
 import sys
@@ -18,8 +19,10 @@ from deploy_core.errors import UnavailableError, UsageError
 from deploy_model_store import Store
 from deploy_servers import SERVERS
 from deploy_servers.container import Container
+from deploy_servers.ending import end
 from deploy_servers.image import USER, Baking, bake, build, trial, usual_ports
 from deploy_servers.launch import Settings
+from deploy_servers.runs import LEFT_OVER, read, servers
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
@@ -117,6 +120,30 @@ def test_a_build_that_fails_tells_the_end_of_its_log(store: Store, tmp_path: Pat
     assert seen.startswith(made.dockerfile)
     assert f"{folder}/deploy/store/linear/1/onnx/linear.onnx" in seen
     assert not folder.exists()
+
+
+def test_a_build_that_was_killed_is_listed_and_tidied_up(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPLOY_STATE", str(tmp_path / "state"))
+    engine, folder = tmp_path / "docker", tmp_path / "deploy-embedded-0a1b2c3d"
+    engine.write_text('#!/bin/sh\n[ "$1" = image ] && exit 0\nexec sleep 60\n')
+    engine.chmod(0o755)
+    made = baking(store, "linear@1", "embedded", engine=str(engine), folder=folder)
+    (tmp_path / "made").write_bytes(pickle.dumps(made))
+    builds = (
+        "import pickle, sys; from deploy_servers.image import build; build(pickle.load(open(sys.argv[1], 'rb')), print)"
+    )
+    with subprocess.Popen([sys.executable, "-c", builds, str(tmp_path / "made")], stdout=subprocess.DEVNULL) as killed:
+        while not any(run.processes for run in read()[0]):
+            assert killed.poll() is None
+        assert servers() == (), "somebody is there to end it"
+        killed.kill()
+    (run,) = servers()
+    assert (str(run), run.state) == ("0a1b2c3d (the build of linear:1)", LEFT_OVER)
+    assert f"folder {folder}" in end(run)
+    assert not folder.exists()
+    assert servers() == ()
 
 
 DOCKERFILES = sorted(ROOT.glob("docker/*/Dockerfile"))

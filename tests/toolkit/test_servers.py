@@ -13,11 +13,13 @@ from types import SimpleNamespace
 import pytest
 from documents import valid
 from jsonschema import Draft202012Validator
+from rich.console import Console
 from tfserving_store import fill_pretended
 
+from deploy_core import state
 from deploy_core.endpoint import Endpoint
 from deploy_toolkit.cli import _exit_code, deploy
-from deploy_toolkit.flows import demo, formats, serve, upkeep
+from deploy_toolkit.flows import demo, formats, life, serve, upkeep
 from deploy_toolkit.output import Output
 from deploy_toolkit.reports import runs
 
@@ -120,3 +122,16 @@ def test_a_server_that_is_ready_tells_where_it_is_managed() -> None:
     valid(json.dumps(document), "serve-1")
     assert document["management"] == ["torchserve+rest://127.0.0.1:8081"]
     assert "managed at torchserve+rest://127.0.0.1:8081\n" in str(runs.serving(document, "Ctrl-C stops it"))
+
+
+def test_a_listing_tells_where_a_server_is_managed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DEPLOY_STATE", str(tmp_path))
+    at = "torchserve+rest://127.0.0.1:8081"
+    facts = {"server": "torchserve", "name": "m@1", "endpoints": [f"{at[:-1]}0/m"], "management": [at]}
+    state.write_record("torchserve with m@1", ("java",), tmp_path / "log", facts)
+    found = life.listing()
+    assert valid(json.dumps(life.listing_json(found)), "ps-1")["runs"][0]["management"] == [at]
+    Console(width=200).print(runs.listing(found))
+    assert f"managed at {at}" in capsys.readouterr().out

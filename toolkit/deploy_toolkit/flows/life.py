@@ -34,7 +34,7 @@ class Stopped:
 
 def listing() -> Listing:
     """Give what runs and what was left over."""
-    return Listing(runs.servers(), runs.read()[1])
+    return Listing(*runs.listing())
 
 
 def stop(names: Sequence[str], *, everything: bool = False, orphans: bool = False) -> Stopped:
@@ -113,6 +113,7 @@ def _run_json(run: Run) -> dict[str, Any]:
         "server": run.server,
         "name": run.name,
         "endpoints": list(run.endpoints),
+        "management": list(run.management),
         "pid": run.leader.pid if run.leader else None,
         "processes": [process.pid for process in run.processes],
         "container": run.container or None,

@@ -87,7 +87,7 @@ def store_folder(path: Path) -> Finding:
 
 def leftovers() -> Finding:
     """Tell what runs, and what was left over of runs that were killed."""
-    found, damaged = runs.servers(), runs.read()[1]
+    found, damaged = runs.listing()
     left = [run for run in found if run.state == LEFT_OVER]
     facts = {"running": len(found) - len(left), "left_over": [run.id for run in left]}
     if left:

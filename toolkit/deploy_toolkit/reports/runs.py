@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def listing(found: Listing) -> RenderableType:
-    """Give a row for every run, its endpoints below it."""
+    """Give a row for every run, with where it answers and is managed."""
     damaged = [Text(f"{one}: remove it if it is yours") for one in found.damaged]
     if not found.runs:
         return Group(Text("nothing runs"), *damaged)
@@ -56,7 +56,7 @@ def _row(run: Run) -> tuple[str, ...]:
         run.container or pid,
         age(run.age),
         f"{memory / 2**20:,.0f} MiB" if memory is not None else "–",
-        "\n".join(run.endpoints),
+        "\n".join((*run.endpoints, *(f"managed at {endpoint}" for endpoint in run.management))),
     )
 
 
