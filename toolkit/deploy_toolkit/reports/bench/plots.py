@@ -207,7 +207,7 @@ def stages(measured: Sequence[Measured]) -> Plot:
         axes.set_xlabel("milliseconds")
         found = drawing.svg(made, "stages")
     keys = [Key(drawing.colour(number), name) for number, name in enumerate(names)]
-    return Plot("Where the time goes", found, "Medians of the stages; the table says who measured each.", keys)
+    return Plot("Where the time goes", found, "Means over the same requests; the table says who measured each.", keys)
 
 
 def _with_intervals(

@@ -133,13 +133,14 @@ def _stages(measured: Sequence[Measured]) -> Iterator[RenderableType]:
     staged = [one for one in measured if one.stages]
     if not staged:
         return
-    table = _table("Where the time of the median request goes", "subject", "stage", "median", "share", "measured by")
+    table = _table("Where the time goes", "subject", "stage", "mean", "share", "measured by")
     for one in staged:
         whole = sum(stage.seconds for stage in one.stages)
         for number, stage in enumerate(one.stages):
             part = figures.share(stage.seconds / whole) if whole else figures.NONE
             subject = Text("" if number else one.subject)
             table.add_row(subject, Text(stage.name), figures.seconds(stage.seconds), part, Text(stage.source))
+        table.add_row("", Text("all of it"), figures.seconds(whole), "", "")
     yield table
 
 
