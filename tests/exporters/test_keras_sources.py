@@ -64,6 +64,13 @@ def test_convolutions_of_every_kind_are_operators_and_their_weights_lie_once(
     assert b"aten::convolution" not in program
 
 
+def test_the_same_model_gives_the_same_onnx_however_many_went_before(opener: Workers, tmp_path: Path) -> None:
+    source = open_source(opener, sources.find(f"{KERAS}:heads"))
+    exports = (export(opener, source, Order(["onnx"], tmp_path / name, "net")).artifacts for name in ("one", "two"))
+    (first,), (second,) = exports
+    assert first.path.read_bytes() == second.path.read_bytes()
+
+
 def test_the_options_of_onnx_hold_from_keras_too(opener: Workers, tmp_path: Path) -> None:
     source = open_source(opener, sources.find(f"{KERAS}:heads"))
     options = {"opset": "14", "external_data": "always"}

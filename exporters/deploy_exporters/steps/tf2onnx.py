@@ -15,7 +15,7 @@ from deploy_exporters import frugal
 from deploy_exporters.exact_names import argument_name
 from deploy_exporters.formats.onnx import FROM_TENSORFLOW
 from deploy_exporters.formats.savedmodel import SIGNATURE
-from deploy_exporters.steps import onnx_file
+from deploy_exporters.steps import onnx_file, onnx_order
 from deploy_exporters.steps.frozen import frozen
 from deploy_exporters.steps.job import Job
 
@@ -39,6 +39,7 @@ def onnx_from_savedmodel(job: Job) -> str:
     _rename(model.graph, {tensor: name for name, tensor in (*inputs.items(), *outputs.items())})
     _order(model.graph.input, [spec.name for spec in job.signature.inputs])
     _order(model.graph.output, [spec.name for spec in job.signature.outputs])
+    onnx_order.settle(model.graph)
     onnx.save(model, str(job.writes))
     onnx_file.finish(job.writes, job.signature, external=onnx_file.wants_external(job.options))
     return ""
