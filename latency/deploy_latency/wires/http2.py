@@ -13,7 +13,6 @@ from deploy_latency.calls import Call
 from deploy_latency.wires import frames
 from deploy_latency.wires.blocks import Blocks
 from deploy_latency.wires.dialling import CLOSED, WireError, short
-from deploy_latency.wires.frames import Message
 from deploy_latency.wires.pool import Pool
 from deploy_latency.wires.sending import Sending
 from deploy_latency.wires.streams import Stream
@@ -32,7 +31,7 @@ class Http2(asyncio.Protocol):
         "listed",
     )  # fmt: skip
 
-    def __init__(self, pool: Pool, messages: Sequence[Message]) -> None:
+    def __init__(self, pool: Pool, messages: Sequence[frames.Message]) -> None:
         self.listed = False
         self._transport: Any = None
         self._pool = pool
@@ -120,8 +119,7 @@ class Http2(asyncio.Protocol):
         """Tell the pool, and what becomes of the calls."""
         why = self._said or (short(error) if isinstance(error, ssl.SSLError) else CLOSED)
         self._over = error or WireError(why)
-        self._limit = 0
-        self._retired = True
+        self._limit, self._retired = 0, True
         self._handlers = {}
         self._settled.set()
         calls = [stream.call for stream in self._streams.values()]
@@ -235,19 +233,17 @@ class Http2(asyncio.Protocol):
         for stream in late:
             del self._streams[stream.number]
             self._sending.forget(stream)
-        calls = [stream.call for stream in late]
         self._retire(f"GOAWAY {frames.error_name(code)}")
         if self._used:
-            self._pool.again(calls)
+            self._pool.again([stream.call for stream in late])
             return
-        for call in calls:
-            self._pool.fail(call, self._said)
+        for stream in late:
+            self._pool.fail(stream.call, self._said)
 
     def _on_window(self, flags: int, number: int, payload: bytes) -> None:
         more = int.from_bytes(payload, "big") & _LAST
-        if number == 0:
-            self._sending.allow(more)
-        elif (stream := self._streams.get(number)) is not None:
+        stream = self._streams.get(number)
+        if number == 0 or stream is not None:
             self._sending.allow(more, stream)
 
     def _end(self, stream: Stream, last: Any) -> None:
