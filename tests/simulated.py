@@ -37,9 +37,13 @@ class World:
         heapq.heappush(self._events, (max(when, self._time), next(self._numbers), act))
 
     def run(self) -> None:
+        still = 0
         while self._events:
+            before = self._time
             self._time, _, act = heapq.heappop(self._events)
             act()
+            still = still + 1 if self._time == before else 0
+            assert still < 10_000, f"the world stands still at {self._time}"
 
 
 class SimulatedWire:
