@@ -22,7 +22,7 @@ from deploy_core import messages
 from deploy_core.errors import DeployError
 from deploy_core.table import require
 from deploy_latency.calls import Call, Wire
-from deploy_latency.clock import clock
+from deploy_latency.clock import be_punctual, clock
 from deploy_latency.load import Load, Target
 from deploy_latency.loops import ClosedLoop, Flight, OpenLoop, turns
 from deploy_latency.recording import Recorded, Recording
@@ -85,6 +85,7 @@ def main(number: int) -> None:
             require("the load generator", ("uvloop",), "bench")
             import uvloop
 
+            be_punctual()
             uvloop.run(_work(job, connection))
         except DeployError as error:
             traceback.print_exc()

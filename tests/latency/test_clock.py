@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 import statistics
+import subprocess
 import sys
 from collections.abc import Callable
 
@@ -82,3 +84,16 @@ def test_a_call_may_ask_for_the_next(kind: Clock) -> None:
     _run(uvloop.new_event_loop, main)
     assert len(rung) == 5
     assert rung == sorted(rung)
+
+
+@pytest.mark.skipif(
+    platform.machine() not in {"x86_64", "aarch64"}, reason="the number of the system call is not known"
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux schedules so")
+def test_short_slices_are_taken_and_nothing_else_changes() -> None:
+    code = (
+        "import os; from deploy_latency.clock import be_punctual; os.nice(3); "
+        "print(be_punctual(), os.nice(0), os.sched_getscheduler(0) == os.SCHED_OTHER)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "3", "True"]
