@@ -45,7 +45,7 @@ class Way:
     @property
     def swaps_with(self) -> tuple[str, ...]:
         """What it must have been started with for that, as on the command line."""
-        needed = getattr(SERVERS.load(self.server), "SWAPS_WITH", {})
+        needed = {"enable_model_api": "true"} if self.server == "torchserve" else {}
         return tuple(word for name, value in needed.items() for word in ("--set", f"{name}={value}"))
 
 

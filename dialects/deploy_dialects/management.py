@@ -34,6 +34,9 @@ WORDS = (
     "statistics",
 )
 
+# How a server says that it has no such model, or cannot ask it now, in HTTP and in gRPC: it is not ready.
+ABSENT: Mapping[int | str, Any] = {404: False, 503: False, "NOT_FOUND": False, "UNAVAILABLE": False}
+
 
 @dataclass(frozen=True)
 class Wish:

@@ -6,6 +6,7 @@ A server is a module with
     PROGRAMS                                                 what must be on the PATH to run it as a process
     LABELS                                                   whether aliases of the store can be asked for there (may be absent)
     PORTS                                                    how many ports it needs besides HTTP and gRPC
+    USUAL_PORTS                                              HTTP, gRPC and those, as its own documentation has them
     image(device: Device) -> str                             what its container runs unless another is named
     plan(versions: Sequence[Version], settings: Settings) -> Launch     what would be started; nothing happens
     swap(old: Sequence[Version], new: Sequence[Version], settings: Settings) -> Swap

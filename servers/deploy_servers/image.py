@@ -21,14 +21,6 @@ from deploy_servers.furnishing import open_to_all, put_files, put_links
 from deploy_servers.launch import Launch
 from deploy_servers.ports import free_ports
 
-# HTTP, gRPC and the others, as each server's own documentation has them.
-PORTS: Mapping[str, tuple[int, ...]] = {
-    "embedded": (8501, 8500),
-    "torchserve": (8080, 7070, 8081, 8082, 7071),
-    "tfserving": (8501, 8500),
-    "triton": (8000, 8001, 8002),
-}
-_USUAL = (8080, 8090, *range(8091, 8100))
 USER = user_of(*NOBODY)
 _TAG = re.compile(r"[a-z0-9]+([._/-]+[a-z0-9]+)*(:[\w][\w.-]{0,127})?")
 _CONTENT = "deploy"  # the folder in the build's context that becomes INSIDE
@@ -45,11 +37,6 @@ class Baking:
     dockerfile: str
     build: tuple[str, ...]
     run: tuple[str, ...]
-
-
-def usual_ports(server: str, extra: int) -> tuple[int, ...]:
-    """Give the ports that a server has inside its image: HTTP, gRPC, and `extra` others."""
-    return PORTS.get(server, _USUAL)[: 2 + extra]
 
 
 def bake(launch: Launch, tag: str, *, base: str = "") -> Baking:

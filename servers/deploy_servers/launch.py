@@ -18,12 +18,8 @@ from deploy_core.signals import postponed
 from deploy_servers import engines
 from deploy_servers.container import NOBODY, image_of
 from deploy_servers.furnishing import open_to_all, put_files, put_links, put_writable, remove
-from deploy_servers.ports import free_ports, require_free
+from deploy_servers.ports import require_free
 from deploy_servers.readiness import Accept, OnEvent, failure, wait_until_ready
-from deploy_servers.settings import Settings, prepare
-
-__all__ = ["Accept", "Launch", "OnEvent", "Running", "Settings", "free_ports", "prepare", "running"]
-
 
 _CLEAN = (0, 128 + signal.SIGTERM, -signal.SIGTERM)  # Java ends with 143 when it is asked to
 

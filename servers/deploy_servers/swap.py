@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy_core.endpoint import Endpoint
+from deploy_model_store import Version
 from deploy_servers.launch import Launch
 
 
@@ -46,3 +47,9 @@ class Swap:
     unlinks: tuple[str, ...] = ()
     files_before: Mapping[str, str | bytes] = field(default_factory=dict)
     undo: tuple[Call, ...] = ()
+
+
+def without(versions: Iterable[Version], others: Iterable[Version]) -> list[Version]:
+    """Give those versions that are not among the others."""
+    known = set(map(str, others))
+    return [version for version in versions if str(version) not in known]

@@ -23,8 +23,8 @@ from deploy_core.errors import UnavailableError
 from deploy_model_store import Store
 from deploy_servers import SERVERS
 from deploy_servers.container import Contained, run_command
-from deploy_servers.launch import Launch, Running, prepare, running
-from deploy_servers.settings import find_engine
+from deploy_servers.launch import Launch, Running, running
+from deploy_servers.settings import find_engine, prepare
 
 Judge = Callable[[Any], Callable[[Any], "str | None"]]
 

@@ -27,7 +27,8 @@ from deploy_core.errors import EndpointError, TamperedError, UnavailableError, U
 from deploy_model_store import Store, Version
 from deploy_servers import SERVERS
 from deploy_servers.embedded.runtimes import choose
-from deploy_servers.launch import Launch, Running, prepare, running
+from deploy_servers.launch import Launch, Running, running
+from deploy_servers.settings import prepare
 
 Judge = Callable[[Version], Callable[[Any], str | None]]
 
@@ -157,7 +158,8 @@ def test_the_server_goes_with_a_parent_that_is_killed(store: Store, tmp_path: Pa
         "from pathlib import Path\n"
         "from deploy_model_store import Store\n"
         "from deploy_servers import SERVERS\n"
-        "from deploy_servers.launch import prepare, running\n"
+        "from deploy_servers.launch import running\n"
+        "from deploy_servers.settings import prepare\n"
         "store = Store(Path(sys.argv[1]))\n"
         "launch = SERVERS.load('embedded').plan([store.resolve('linear')], prepare('embedded', store.root))\n"
         "with running(launch, accept=lambda predictor: None, timeout=60) as server:\n"

@@ -20,9 +20,9 @@ from deploy_model_store import Store
 from deploy_servers import SERVERS
 from deploy_servers.container import Container
 from deploy_servers.ending import end
-from deploy_servers.image import USER, Baking, bake, build, trial, usual_ports
-from deploy_servers.launch import Settings
+from deploy_servers.image import USER, Baking, bake, build, trial
 from deploy_servers.runs import LEFT_OVER, read, servers
+from deploy_servers.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
@@ -31,7 +31,7 @@ DOCKER = "/usr/bin/docker"
 
 def baking(store: Store, name: str, server: str, *, engine: str = DOCKER, base: str = "", **changes: object) -> Baking:
     module = SERVERS.load(server)
-    http_port, grpc_port, *others = usual_ports(server, module.PORTS)
+    http_port, grpc_port, *others = module.USUAL_PORTS
     fixed = Settings(
         folder=Path("/run/deploy"),
         store=store.root,
@@ -226,3 +226,9 @@ def test_compose_publishes_on_this_machine_only_and_locks_every_service_in() -> 
     }
     assert targets == services.keys() - {"prometheus"}
     assert services["embedded-gpu"]["profiles"] == ["gpu"]
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_server_says_a_usual_port_for_everything_that_it_listens_for(server: str) -> None:
+    module = SERVERS.load(server)
+    assert len(set(module.USUAL_PORTS)) == 2 + module.PORTS

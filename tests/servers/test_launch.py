@@ -17,8 +17,8 @@ from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError, UnavailableError
 from deploy_core.signature import Signature
 from deploy_servers.causes import likely_cause
-from deploy_servers.launch import Launch, free_ports, running
-from deploy_servers.ports import require_free
+from deploy_servers.launch import Launch, running
+from deploy_servers.ports import free_ports, require_free
 
 LISTENS = "import socket, sys, time\ns = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
 WAITS = "time.sleep(60)\n"

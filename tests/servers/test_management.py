@@ -17,7 +17,10 @@ from deploy_core.errors import EndpointError, UsageError
 from deploy_dialects.management import ModelStatus
 from deploy_model_store import Store, Version
 from deploy_servers import SERVERS
-from deploy_servers.launch import prepare, running
+from deploy_servers.launch import running
+from deploy_servers.settings import prepare
+
+SWAPPABLE = {"enable_model_api": "true"}  # what a TorchServe needs for its models to come and go
 
 Judge = Callable[[Version], Callable[[Any], str | None]]
 
@@ -29,7 +32,7 @@ def keys(path: Path, kind: str) -> dict[str, str]:
 @pytest.mark.xdist_group("torchserve")
 def test_torchserve(store: Store, judge: Judge) -> None:
     module, version = SERVERS.load("torchserve"), store.resolve("archived")
-    chosen = prepare("torchserve", store.root, extra_ports=module.PORTS, options=module.SWAPS_WITH)
+    chosen = prepare("torchserve", store.root, extra_ports=module.PORTS, options=SWAPPABLE)
     with running(module.plan([version], chosen), accept=judge(version), timeout=90) as server:
         file = Path(server.launch.facts["key_file"])
         _, _, rest, _, grpc = server.launch.ports

@@ -15,8 +15,7 @@ from deploy_core.errors import UnavailableError, UsageError
 from deploy_model_store import Store
 from deploy_servers import SERVERS
 from deploy_servers.container import Container
-from deploy_servers.launch import Settings, prepare
-from deploy_servers.settings import find_program
+from deploy_servers.settings import Settings, find_program, prepare
 
 GOLDEN = Path(__file__).parent / "golden"
 

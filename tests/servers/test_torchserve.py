@@ -26,10 +26,13 @@ from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError, UnavailableError
 from deploy_model_store import Store, Version
 from deploy_servers import SERVERS
-from deploy_servers.launch import Launch, Running, Settings, prepare, running
+from deploy_servers.launch import Launch, Running, running
+from deploy_servers.settings import Settings, prepare
 from deploy_servers.swap import Swap
 from deploy_servers.swapping import apply
 from deploy_toolkit.flows.judge import Judge as GoldenJudge
+
+SWAPPABLE = {"enable_model_api": "true"}  # what a TorchServe needs for its models to come and go
 
 Judge = Callable[[Version], Callable[[Any], str | None]]
 
@@ -182,7 +185,7 @@ def test_an_archive_of_an_onnx_file_is_served_and_swapped_without_a_failed_reque
     one, two = (publish_onnx_archive(store, "linear", weights=each) for each in (WEIGHTS, np.float32(2) * WEIGHTS))
     broken = publish_broken_archive(store, "linear")
     module, x = SERVERS.load("torchserve"), np.array([[1, 2, 3], [0, 0, 1]], dtype=np.float32)
-    chosen = settings(store, **module.SWAPS_WITH)
+    chosen = settings(store, **SWAPPABLE)
     with running(module.plan([one], chosen), accept=judge(one), timeout=90) as server:
         for endpoint, binary in product(server.endpoints, (False, True)):
             with connect(endpoint, binary=binary) as client:

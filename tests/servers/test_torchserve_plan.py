@@ -22,7 +22,9 @@ from deploy_exporters.formats.mar import version_of
 from deploy_model_store import Store, Version
 from deploy_servers import SERVERS
 from deploy_servers.container import Container
-from deploy_servers.launch import Settings
+from deploy_servers.settings import Settings
+
+SWAPPABLE = {"enable_model_api": "true"}  # what a TorchServe needs for its models to come and go
 
 GOLDEN = Path(__file__).parent / "golden"
 MANY = {"workers": "3", "heap_mb": "1024", "batch_size": "8", "max_batch_delay": "20", "response_timeout": "60"}
@@ -83,7 +85,7 @@ def two_versions(root: Path) -> tuple[Store, Version, Version]:
 def test_golden_swap(tmp_path: Path, golden: Callable[[Path, str], None]) -> None:
     store, one, two = two_versions(tmp_path / "models")
     module = SERVERS.load("torchserve")
-    options = {**module.SWAPS_WITH, "workers": "2"}
+    options = {**SWAPPABLE, "workers": "2"}
     swap = module.swap([one], [two], settings(store, options=options))
     golden(GOLDEN / "torchserve-swap.json", rendered(swap, store, one, two))
     assert all(call.key for call in (*swap.load, *swap.unload, *swap.undo))
@@ -94,7 +96,7 @@ def test_golden_swap(tmp_path: Path, golden: Callable[[Path, str], None]) -> Non
 def test_a_swap_to_the_same_archive_moves_nothing(tmp_path: Path) -> None:
     store, one, two = two_versions(tmp_path / "models")
     module = SERVERS.load("torchserve")
-    swap = module.swap([one], [one], settings(store, options=module.SWAPS_WITH))
+    swap = module.swap([one], [one], settings(store, options=SWAPPABLE))
     assert not (swap.links)
     assert not (swap.load)
     assert not (swap.unload)
@@ -117,7 +119,7 @@ def test_several_versions_of_a_model_are_asked_for_by_what_their_archives_call_t
     told = json.loads(models.partition("=")[2])["linear"]
     assert {version: told[version]["defaultVersion"] for version in told} == {second: True, first: False}
     with pytest.raises(UsageError, match="cannot follow 2 versions of linear at once"):
-        module.swap([one, two], [one, two], settings(store, options=module.SWAPS_WITH))
+        module.swap([one, two], [one, two], settings(store, options=SWAPPABLE))
 
 
 def test_archives_with_the_same_version_of_their_own_cannot_be_swapped(tmp_path: Path, monkeypatch: Any) -> None:
@@ -125,7 +127,7 @@ def test_archives_with_the_same_version_of_their_own_cannot_be_swapped(tmp_path:
     module = SERVERS.load("torchserve")
     monkeypatch.setattr("deploy_servers.torchserve.planning.version_of", lambda path: "1.0")
     with pytest.raises(UsageError, match=r"both archives of linear call themselves version 1\.0"):
-        module.swap([one], [two], settings(store, options=module.SWAPS_WITH))
+        module.swap([one], [two], settings(store, options=SWAPPABLE))
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError, UnavailableError
 from deploy_model_store import Store, Version
 from deploy_servers import SERVERS, swapping
-from deploy_servers.launch import Launch, Running, prepare, running
-from deploy_servers.settings import Settings
+from deploy_servers.launch import Launch, Running, running
+from deploy_servers.settings import Settings, prepare
 
 Judge = Callable[[Version], Callable[[Any], str | None]]
 

@@ -10,7 +10,7 @@ from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError, InputError
 from deploy_dialects.answers import member, object_of, refusal
 from deploy_dialects.malformed import Malformed, doubting
-from deploy_dialects.management import ModelStatus, Operation, Page, Wish
+from deploy_dialects.management import ABSENT, ModelStatus, Operation, Page, Wish
 from deploy_dialects.messages import message, parsed
 from deploy_dialects.tfserving.files import read_file
 from deploy_dialects.wire import HttpReply, HttpRequest, RpcRequest
@@ -112,17 +112,16 @@ def _kind(name: str) -> Any:
     return message("tfserving", f"tensorflow.serving.{name}")
 
 
-_ABSENT: Mapping[int | str, Any] = {404: False, 503: False, "NOT_FOUND": False, "UNAVAILABLE": False}
 _ALIVE: Mapping[int | str, Any] = {"NOT_FOUND": True, "INVALID_ARGUMENT": True, "UNAVAILABLE": False}
 OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
     "rest": {
         "live": Operation(_knock, _read_knock, repeatable=False, means={503: False, "UNAVAILABLE": False}),
-        "model_ready": Operation(_status, _read_ready, repeatable=False, means=_ABSENT),
+        "model_ready": Operation(_status, _read_ready, repeatable=False, means=ABSENT),
         "status": Operation(_status, _read_status),
     },
     "grpc": {
         "live": Operation(_rpc_knock, lambda endpoint, reply: True, repeatable=False, means=_ALIVE),
-        "model_ready": Operation(_rpc_status, _read_ready, repeatable=False, means=_ABSENT),
+        "model_ready": Operation(_rpc_status, _read_ready, repeatable=False, means=ABSENT),
         "status": Operation(_rpc_status, _read_rpc_status),
         "reload": Operation(_reload, _read_reload),
     },

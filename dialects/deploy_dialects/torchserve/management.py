@@ -11,7 +11,7 @@ from deploy_core.errors import InputError
 from deploy_dialects.answers import member, refusal
 from deploy_dialects.json_text import read_json, read_object
 from deploy_dialects.malformed import Malformed, doubting, shown
-from deploy_dialects.management import ModelStatus, Operation, Page, Wish, check_options
+from deploy_dialects.management import ABSENT, ModelStatus, Operation, Page, Wish, check_options
 from deploy_dialects.messages import message, parsed
 from deploy_dialects.torchserve.metrics import STATISTICS
 from deploy_dialects.wire import HttpReply, HttpRequest, RpcRequest
@@ -173,7 +173,6 @@ def _rpc_unregister(endpoint: Endpoint, wish: Wish) -> RpcRequest:
 
 
 Encode = Callable[[Endpoint, Wish], Any]
-_ABSENT: Mapping[int | str, Any] = {404: False, 503: False, "NOT_FOUND": False, "UNAVAILABLE": False}
 _DEAD: Mapping[int | str, Any] = {503: False, "UNAVAILABLE": False}
 
 
@@ -182,7 +181,7 @@ def _operations(
 ) -> Mapping[str, Operation]:
     return {
         "live": Operation(index, _read_live, repeatable=False, means=_DEAD),
-        "model_ready": Operation(describe, _read_ready, repeatable=False, means=_ABSENT),
+        "model_ready": Operation(describe, _read_ready, repeatable=False, means=ABSENT),
         "index": Operation(index, _read_page),
         "status": Operation(describe, _read_statuses),
         "load": Operation(register, _read_done, repeatable=False),

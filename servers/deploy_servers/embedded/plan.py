@@ -22,6 +22,7 @@ SERVES = tuple(runtime.format for runtime in RUNTIMES)
 SPEAKS = DIALECTS
 PROGRAMS = ()
 PORTS = 0
+USUAL_PORTS = (8501, 8500)  # as TensorFlow Serving has them
 OPTIONS: Mapping[str, str] = {
     "artifact": "which artifact of each version is served, e.g. onnx-dynamic-int8 (default: the fastest that can run)",
     "threads": "how many threads one prediction may use (default 1: several predictions run at the same time instead)",

@@ -13,7 +13,7 @@ from deploy_model_store.views import places
 from deploy_servers.container import Contained
 from deploy_servers.launch import Launch
 from deploy_servers.settings import Settings
-from deploy_servers.swap import Swap
+from deploy_servers.swap import Swap, without
 from deploy_servers.tfserving import batching, options, warmup
 from deploy_servers.tfserving.flags import METRICS
 
@@ -21,6 +21,7 @@ SERVES = ("savedmodel",)
 SPEAKS = ("tfserving",)
 PROGRAMS = ("tensorflow_model_server",)
 PORTS = 0
+USUAL_PORTS = (8501, 8500)
 LABELS = True  # aliases of the store can be asked for as labels
 OPTIONS = options.OPTIONS
 _CONFIG = "models.config"
@@ -72,8 +73,8 @@ def swap(old: Sequence[Version], new: Sequence[Version], settings: Settings) -> 
             "this server does not look at its models.config again",
             hint="serve without --set model_config_file_poll_wait_seconds=0",
         )
-    coming = _without(new, old)
-    leaving = _without(old, new)
+    coming = without(new, old)
+    leaving = without(old, new)
     launch = plan(new, settings)
     both = [*old, *coming]
     before = {name: _labels_before(labels, old, both, name) for name, labels in _labels(both, settings).items()}
@@ -139,11 +140,6 @@ def _labels_before(
     stay = {label: number for label, number in labels.items() if number in was}
     moved = [label for label, number in labels.items() if number in together and number not in was]
     return {**stay, **dict.fromkeys(moved, was[0])} if len(was) == 1 else stay
-
-
-def _without(some: Sequence[Version], others: Sequence[Version]) -> list[Version]:
-    names = set(map(str, others))
-    return [version for version in some if str(version) not in names]
 
 
 def _numbers(versions: Iterable[Version], name: str) -> tuple[int, ...]:

@@ -28,7 +28,7 @@ KEYS = f"{_WRITES}/key_file.json"
 _IMAGE_HOME = Path("/opt/deploy")  # the virtual environment of our image
 
 # What it logs when a worker cannot load its model; it goes on to start workers that fail for ever.
-FATAL = (
+_FATAL = (
     "Failed to load model ",
     "Auto recovery failed",
     "Backend worker process died",
@@ -84,7 +84,7 @@ def _launch(
             **({} if settings.container else {"tmp/README": "temporary files of one TorchServe\n"}),
         },
         links={f"{MODELS}/{archive.file}": path for archive, path in links},
-        fatal=FATAL,
+        fatal=_FATAL,
         engine=settings.engine,
         writes=(_WRITES,),
         facts={"metrics": _metrics(settings, options), **_keys(settings, options)},

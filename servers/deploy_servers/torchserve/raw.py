@@ -12,9 +12,10 @@ from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError, UnavailableError, reason
 from deploy_dialects.answers import body_of
 from deploy_dialects.wire import HttpReply
-from deploy_servers.launch import OnEvent, Running, prepare, running
+from deploy_servers.launch import Running, running
 from deploy_servers.ports import is_listening
-from deploy_servers.readiness import failure
+from deploy_servers.readiness import OnEvent, failure
+from deploy_servers.settings import prepare
 from deploy_servers.torchserve.planning import plan_archive
 
 _NAME = "model"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
@@ -17,8 +17,6 @@ from deploy_servers.torchserve.options import Options, read
 from deploy_servers.torchserve.planning import KEYS, MODELS, endpoints, linked, plan
 from deploy_servers.torchserve.properties import Archive
 
-# What a server must have been started with for its models to come and go.
-SWAPS_WITH: Mapping[str, str] = {"enable_model_api": "true"}
 _KEY = (KEYS, "management", "key")
 
 

@@ -12,18 +12,19 @@ from deploy_model_store import Version
 from deploy_servers.container import Contained, own_image
 from deploy_servers.launch import Launch
 from deploy_servers.settings import Settings, number_option
-from deploy_servers.swap import Call, Swap
+from deploy_servers.swap import Call, Swap, without
 from deploy_servers.triton import repository
 from deploy_servers.triton.options import OPTIONS, check, native, native_arguments
 from deploy_servers.triton.program import Program, find
 from deploy_servers.triton.repository import Served
 
-__all__ = ["OPTIONS", "PORTS", "PROGRAMS", "SERVES", "SPEAKS", "plan", "swap"]
+__all__ = ["OPTIONS", "PORTS", "PROGRAMS", "SERVES", "SPEAKS", "USUAL_PORTS", "plan", "swap"]
 
 SERVES = ("onnx", "torchscript")
 SPEAKS = ("oip",)
 PROGRAMS = ("tritonserver",)
 PORTS = 1  # metrics
+USUAL_PORTS = (8000, 8001, 8002)
 _EXIT_SECONDS = 10
 _KEY = "deploy-key"  # the header that opens what is ours alone
 _FATAL = ("error while loading shared libraries",)  # the python backend's program, for which it waits in vain
@@ -71,7 +72,7 @@ def swap(old: Sequence[Version], new: Sequence[Version], settings: Settings) -> 
 
     Raises UsageError for a version whose tensors are others: one configuration holds for all versions of a model.
     """
-    coming, going = _without(new, old), _without(old, new)
+    coming, going = without(new, old), without(old, new)
     before, both, after = plan(old, settings), plan([*old, *coming], settings), plan(new, settings)
     had, have = {version.name for version in old}, {version.name for version in new}
     return Swap(
@@ -151,11 +152,6 @@ def _calls(what: str, names: Iterable[str], settings: Settings) -> tuple[Call, .
         Call("POST", f"{root}/{quote(name, safe='')}/{what}", headers={_KEY: settings.key})
         for name in sorted(set(names))
     )
-
-
-def _without(versions: Iterable[Version], others: Iterable[Version]) -> list[Version]:
-    known = {str(version) for version in others}
-    return [version for version in versions if str(version) not in known]
 
 
 def _changed(to: Launch, since: Launch) -> Mapping[str, str | bytes]:

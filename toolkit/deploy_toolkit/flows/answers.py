@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from deploy_agreement import Agreement, Given, Noise, Problem, compare, failed
-from deploy_core.errors import DeployError, UsageError
+from deploy_agreement import Agreement, Given, Noise, Problem, compare
+from deploy_core.errors import UsageError
 from deploy_core.signature import Array, Signature, Tensors, TensorSpec
 
 Body = tuple[bytes, str]  # what is sent, and its content type
@@ -69,11 +69,6 @@ def moved(wanted: Sequence[bytes], exact: Sequence[bytes]) -> Noise:
         return Noise({}, "none: in float64 the handler answers in another form")
     gap = float(np.abs(want.numbers - have.numbers).max())
     return Noise({_NUMBERS: gap}, "float64, through the handler")
-
-
-def not_asked(subject: str, error: DeployError) -> Agreement:
-    """Give the row of a server that did not come up."""
-    return failed(subject, error)
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from deploy_servers import SERVERS
 from deploy_servers.container import ENGINES
-from deploy_servers.image import PORTS
 from deploy_toolkit.probes import engines, gpu, machine, programs, python
 from deploy_toolkit.probes.finding import Finding, Probe, look
 from deploy_toolkit.probes.ways import Able, able, images
@@ -30,7 +30,7 @@ class Diagnosis:
 
 def probes(store: Path) -> dict[str, Probe]:
     """Give every probe by its name."""
-    usual = sorted({port for ports in PORTS.values() for port in ports})
+    usual = sorted({port for row in SERVERS.values() for port in import_module(row.module).USUAL_PORTS})
     return {
         "python": python.interpreter,
         "extras": python.extras,

@@ -11,7 +11,7 @@ from deploy_core.device import Device
 from deploy_model_store import Store, Version
 from deploy_servers import SERVERS
 from deploy_servers import launch as launching
-from deploy_servers.image import USER, Baking, bake, build, trial, usual_ports
+from deploy_servers.image import USER, Baking, bake, build, trial
 from deploy_servers.settings import find_engine, prepare
 from deploy_toolkit.flows.judge import Judge
 from deploy_toolkit.flows.serve import START_SECONDS, shown
@@ -44,7 +44,7 @@ def plan(request: Request, *, store: Path) -> tuple[Version, Baking]:
     """Say what would be built; builds nothing. Raises UsageError, UnavailableError without an engine."""
     module = SERVERS.load(request.server)
     version = Store(store).resolve(request.name)
-    http_port, grpc_port, *others = usual_ports(request.server, module.PORTS)
+    http_port, grpc_port, *others = module.USUAL_PORTS
     settings = prepare(
         request.server,
         store,

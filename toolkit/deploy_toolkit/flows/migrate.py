@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from deploy_agreement import Agreement, Noise, Report
+from deploy_agreement import Agreement, Noise, Report, failed
 from deploy_core import state
 from deploy_core.errors import DeployError, UnavailableError, UsageError
 from deploy_core.signature import Tensors, TensorSpec
@@ -244,7 +244,7 @@ def _rows(wanted: _Wanted, server: str, handler: _Handler, store: Path, on_event
             for endpoint in running.endpoints:
                 yield wanted.row(str(endpoint), _through(endpoint, wanted))
     except UnavailableError as error:
-        yield answers.not_asked(server, error)
+        yield failed(server, error)
 
 
 def _through(endpoint: Any, wanted: _Wanted) -> list[bytes]:

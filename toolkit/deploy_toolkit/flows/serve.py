@@ -15,7 +15,8 @@ from deploy_servers import SERVERS
 from deploy_servers import launch as launching
 from deploy_servers.container import Container
 from deploy_servers.ending import sweep
-from deploy_servers.launch import Accept, Launch, Running
+from deploy_servers.launch import Launch, Running
+from deploy_servers.readiness import Accept
 from deploy_servers.settings import Settings, find_engine, prepare
 from deploy_toolkit.flows.judge import Judge
 from deploy_toolkit.flows.store import models
