@@ -43,7 +43,7 @@ def command(
     """Prove that artifacts and endpoints predict what was trained; exit code 4 if one does not.
 
     The golden outputs of the first NAME are wanted of everything else that is named; without a NAME, the answers of
-    the first FILE or ENDPOINT.
+    the first FILE or ENDPOINT. Where there is both a stored NAME and a file, ./NAME is the file.
 
     \b
     Example:

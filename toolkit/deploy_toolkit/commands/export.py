@@ -73,7 +73,7 @@ def command(
 
     SOURCE is a file (.pt2, TorchScript .pt, .keras, .onnx, .tflite, .mar) or the folder of a SavedModel; or
     `module:attribute` / `file.py:attribute`: a model, or a function that returns one, optionally with example inputs; or
-    NAME[@VERSION] in the store, whose next version gets the formats, too.
+    NAME[@VERSION] in the store, whose next version gets the formats, too. Where there is both, ./NAME is the file.
 
     \b
     Example:

@@ -19,7 +19,7 @@ from deploy_exporters.export import export as write
 from deploy_exporters.routes import quantized
 from deploy_exporters.worker import Workers
 from deploy_model_store import Golden, Record, Store, Version
-from deploy_toolkit.flows import degradation
+from deploy_toolkit.flows import degradation, subjects
 from deploy_toolkit.flows import golden as golden_data
 from deploy_toolkit.flows.beforehand import require_sound
 from deploy_toolkit.flows.proof import prove
@@ -105,7 +105,7 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
     """
     require_sound(request)
     shelf = Store(store)
-    if stored := _stored(request.source, shelf):
+    if isinstance(request.source, str) and (stored := subjects.stored(request.source, shelf)):
         from deploy_toolkit.flows.extension import extend
 
         _check_signature(request, str(stored), None)
@@ -138,13 +138,6 @@ def make(
     report = degradation.with_sizes(report, (*order.known, *written.artifacts))
     degradation.require(report, limit)
     return written, report
-
-
-def _stored(source: str | sources.Source, shelf: Store) -> Version | None:
-    """Give the stored version that is meant, unless it is a file or an attribute of a module."""
-    if not isinstance(source, str) or ":" in source or Path(source).exists():
-        return None
-    return shelf.resolve(source) if source.partition("@")[0] in shelf.names() else None
 
 
 def _check_signature(request: Request, location: str, path: Path | None) -> None:

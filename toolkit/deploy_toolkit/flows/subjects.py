@@ -36,17 +36,32 @@ class Subject:
 
 
 def find(text: str, shelf: Store) -> Named:
-    """Tell which is meant: a URL is an endpoint, a stored name a version, anything else a file. Raises UsageError."""
+    """Tell which is meant: a URL is an endpoint, a stored name a version, anything else a file.
+
+    Raises UsageError, also for a word that is both a stored name and a file.
+    """
     if Endpoint.looks_like(text):
         return Endpoint.parse(text)
-    if text.partition("@")[0] in shelf.names():
-        return shelf.resolve(text)
+    if version := stored(text, shelf):
+        return version
     if Path(text).exists():
         return Path(text)
     raise UsageError(
         f"{text!r} is neither a stored model nor a file nor an endpoint",
         hint=f"the store {shelf.root} holds {', '.join(shelf.names()) or 'nothing'}; see deploy check --help",
     )
+
+
+def stored(text: str, shelf: Store) -> Version | None:
+    """Give the stored version that a word means, if it means one. Raises UsageError if it is a file as well."""
+    if text.partition("@")[0] not in shelf.names():
+        return None
+    version = shelf.resolve(text)
+    if Path(text).exists():
+        raise UsageError(
+            f"{text!r} is a stored model, and a file", hint=f"./{text} is the file, {version} the stored one"
+        )
+    return version
 
 
 def endpoints(named: Iterable[Named]) -> list[Endpoint]:

@@ -1,0 +1,37 @@
+"""What a word on the command line means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from server_store import fill_store
+
+from deploy_core.errors import UsageError
+from deploy_model_store import Store
+from deploy_toolkit.flows import export, subjects
+
+
+@pytest.fixture(scope="module")
+def shelf(shared: Callable[[str, Callable[[Path], None]], Path]) -> Store:
+    return Store(shared("servers-store", fill_store))
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_word_that_is_both_stored_and_a_file_is_refused_wherever_it_stands(shelf: Store) -> None:
+    assert str(subjects.find("linear@1", shelf)) == "linear@1"
+    Path("linear").mkdir()
+    for told in (
+        lambda: subjects.find("linear", shelf),
+        lambda: export.export(export.Request("linear", ("onnx",)), store=shelf.root),
+    ):
+        with pytest.raises(UsageError, match="'linear' is a stored model, and a file") as raised:
+            told()
+        assert raised.value.hint.startswith("./linear is the file, linear@")
+    assert subjects.find("./linear", shelf) == Path("linear")
+    assert str(subjects.find("linear@1", shelf)) == "linear@1"
