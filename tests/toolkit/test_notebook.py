@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ import torch
 
 import deploy_toolkit
 from deploy_core.errors import UsageError
+from deploy_toolkit.flows import detached, serve
 
 
 def test_every_public_function_works_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +43,39 @@ def test_a_model_without_a_name_is_called_after_its_class(tmp_path: Path) -> Non
         torch.nn.Linear(6, 2), to=["torchscript"], example=np.ones((3, 6), np.float32), store=tmp_path
     )
     assert str(exported.version) == "linear@1"
+
+
+def test_serving_takes_what_the_command_does() -> None:
+    takes = inspect.signature(deploy_toolkit.serve).parameters.keys() - {"name", "dialect", "transport", "store"}
+    assert takes == {one.name for one in fields(serve.Request)} - {"names", "run", "is_command"}
+
+
+def test_what_serving_is_given_is_what_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {"where": "container", "device": "cuda:1", "engine": "podman", "image": "mine:1"}
+    given |= {"cpus": "2", "memory": "1g", "host": "::1", "http_port": 1, "grpc_port": 2, "options": {"threads": "3"}}
+    asked = []
+
+    def serving(request: serve.Request, **_: Any) -> None:
+        asked.append(request)
+        raise UsageError("not now")
+
+    monkeypatch.setattr(serve, "serving", serving)
+    with (
+        pytest.raises(UsageError, match="not now"),
+        deploy_toolkit.serve("net", server="triton", store=tmp_path, **given),
+    ):
+        pass
+    assert asked == [serve.Request(("net",), "triton", **given)]
+
+
+def test_a_detached_command_is_given_everything_that_was_asked_for(tmp_path: Path) -> None:
+    said = {one.name: f"the-{one.name}" for one in fields(serve.Request) if one.name not in ("names", "is_command")}
+    request = serve.Request(("net",), **{**said, "options": {"threads": "3"}})  # type: ignore[arg-type]
+    words = detached._command(request, tmp_path, 7, False, True)
+    given = dict(word.removeprefix("--").split("=", 1) for word in words if word.startswith("--") and "=" in word)
+    renamed = {"where": "in", "options": "set"}
+    for name, value in said.items():
+        word = renamed.get(name, name.replace("_", "-"))
+        assert given.pop(word, None) == ("threads=3" if name == "options" else value), name
+    assert given.keys() == {"store", "report-to"}
+    assert words[-2:] == ["--", "net"]

@@ -89,13 +89,40 @@ def serve(
     server: str = "embedded",
     dialect: str | None = None,
     transport: str = "rest",
+    http_port: int = 0,
+    grpc_port: int = 0,
+    host: str = "127.0.0.1",
+    where: str = "process",
+    device: str = "cpu",
+    engine: str = "",
+    image: str = "",
+    cpus: str = "",
+    memory: str = "",
+    options: Mapping[str, str] | None = None,
     store: Path | str | None = None,
 ) -> Generator[Endpoint]:
-    """Serve one stored model, give its endpoint (in the server's first dialect unless one is named), stop on leaving."""
+    """Serve one stored model, give its endpoint (in the server's first dialect unless one is named), stop on leaving.
+
+    `where` is `process` or `container`, `options` what `--set` says; the others are those of `deploy serve`.
+    """
     from deploy_core.errors import UsageError
     from deploy_toolkit.flows import serve as flow
 
-    with flow.serving(flow.Request((name,), server), store=_store(store)) as running:
+    request = flow.Request(
+        (name,),
+        server,
+        http_port=http_port,
+        grpc_port=grpc_port,
+        host=host,
+        where=where,
+        device=device,
+        engine=engine,
+        image=image,
+        cpus=cpus,
+        memory=memory,
+        options=options or {},
+    )
+    with flow.serving(request, store=_store(store)) as running:
         for endpoint in running.endpoints:
             if endpoint.transport == transport and dialect in (None, endpoint.dialect):
                 yield endpoint
@@ -165,7 +192,7 @@ def bench(
     schedule = None if concurrency else Poisson(RATE if rate is None else rate)
     request = Request(
         tuple(map(str, subjects)),
-        Load(schedule, concurrency, seconds=seconds, timeout=timeout, workers=0),
+        Load(schedule, concurrency, seconds=seconds, timeout=timeout),
         servers=tuple(servers),
         runtimes=tuple(runtimes),
         transports=tuple(transports),
