@@ -18,6 +18,7 @@ from command_line import run_deploy
 from deploy_clients import Tls
 from deploy_core.errors import DeployError, UsageError
 from deploy_toolkit.cli import deploy
+from deploy_toolkit.commands.reaching import reaching
 from deploy_toolkit.flows.access import Access
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl, to make certificates")
@@ -193,3 +194,27 @@ def test_what_is_for_named_endpoints_does_not_go_to_servers_that_are_started() -
     access = Access(5.0, {"authorization": f"Bearer {TOKEN}"}, Tls(ca="ca.pem"))
     assert access.ours == Access(5.0)
     assert TOKEN not in repr(access)
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("oip+rest://203.0.113.9:8080/net", True),
+        ("oip+grpc://models.example:8081/net", True),
+        ("oip+rests://models.example:443/net", False),
+        ("oip+rest://127.0.0.1:8080/net", False),
+        ("oip+grpc://[::1]:8081/net", False),
+        ("oip+rest://localhost:8080/net", False),
+    ],
+)
+def test_a_token_that_others_could_read_on_its_way_is_warned_of(
+    url: str, warned: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KEY", "s3cret")
+    command = click.command("ask")(click.argument("subjects", nargs=-1)(reaching(lambda subjects, access: None)))
+    command.main([url, "net", "--token-env", "KEY"], standalone_mode=False)
+    command.main([url, "net"], standalone_mode=False)
+    said = capsys.readouterr().err
+    assert said.count("as plain text") == warned
+    assert (url in said) == warned
+    assert "s3cret" not in said

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
+from ipaddress import ip_address
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from deploy_core.endpoint import Endpoint
 from deploy_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,11 +51,34 @@ def reaching(function: Callable[..., Any]) -> Callable[..., Any]:
     def with_access(*args: Any, timeout: float, headers: tuple[str, ...], **options: Any) -> Any:
         token = _token(options.pop("token_file"), options.pop("token_env"))
         tls = _tls(**{name: options.pop(name) for name in ("ca", "certificate", "key")})
+        if "authorization" in _headers(headers, token):
+            _warn_of_plain(options)
         return function(*args, access=_access(timeout, _headers(headers, token), tls), **options)
 
     for option in reversed(_OPTIONS):
         with_access = option(with_access)
     return with_access
+
+
+def _warn_of_plain(options: Mapping[str, Any]) -> None:
+    """Say on stderr where a token would go so that others can read it: without TLS, to another machine."""
+    words = chain.from_iterable(value if isinstance(value, tuple) else (value,) for value in options.values())
+    for word in dict.fromkeys(words):
+        if isinstance(word, str) and Endpoint.looks_like(word):
+            endpoint = Endpoint.parse(word)
+            if not (endpoint.tls or _is_here(endpoint.host)):
+                click.echo(
+                    f"warning: the token goes to {endpoint} as plain text, for everybody on the way to read: "
+                    f"+{endpoint.transport}s:// is with TLS",
+                    err=True,
+                )
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _access(timeout: float, headers: dict[str, str], tls: Tls | None) -> Access:
