@@ -30,7 +30,7 @@ OPEN = 0  # as a concurrency: an open loop
 OURS = "ours"
 _BUSY = 0.85  # of a core
 _SHARE = 0.5  # of what the slowest answers in a closed loop of 8: what all can hold
-_PROBE = 0.5  # seconds
+_PROBE = 1.0  # seconds
 _KEEP = 40  # answers of each run that are looked at
 
 

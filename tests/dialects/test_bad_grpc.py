@@ -230,6 +230,15 @@ def test_raw_and_typed_contents_together(call: Call) -> None:
     refused(call, "oip", INFER, request)
 
 
+def test_contents_without_values_beside_raw_ones_say_nothing(call: Call) -> None:
+    """MLServer sends such answers."""
+    request = infer(contents={})
+    assert request.inputs[0].HasField("contents")
+    request.raw_input_contents.append(np.array([1, 2], "<f4").tobytes())
+    answer = message("oip", "inference.ModelInferResponse").FromString(call("oip", INFER, request))
+    assert answer.raw_output_contents[0] == request.raw_input_contents[0]
+
+
 def test_one_input_twice(call: Call) -> None:
     request = infer()
     request.inputs.append(request.inputs[0])

@@ -30,7 +30,8 @@ def check_raws(tensors: Sequence[Any], raws: Sequence[bytes]) -> None:
         return
     if len(raws) != len(tensors):
         raise Malformed(f"there are {len(tensors)} tensors and {len(raws)} raw contents")
-    both = [tensor.name for tensor in tensors if tensor.HasField("contents")]
+    # MLServer sets contents beside raw ones, too: a message without any values, which says nothing.
+    both = [tensor.name for tensor in tensors if tensor.contents.ListFields()]
     if both:
         raise Malformed(f"tensor {shown(both[0])} has contents, although there are raw contents")
 
