@@ -32,8 +32,8 @@ class Load:
 
     `seconds` are measured, after `warmup` seconds of the same load that are not. A request without an answer within
     `timeout` seconds of its intended sending has failed. `connections` bounds those of all workers together (for gRPC each
-    carries many calls); `keep` is how many answers are kept to be looked at, spread over the run. With 0 `workers` their
-    number is chosen by `measuring.planned`.
+    carries many calls); `keep` is how many answers are kept to be looked at, spread over the run. Where there are 0
+    `connections` or `workers`, their number is chosen by `measuring.planned`.
     """
 
     schedule: Schedule | None = None
@@ -41,8 +41,8 @@ class Load:
     seconds: float = 10.0
     warmup: float = 1.0
     timeout: float = 10.0
-    connections: int = 64
-    workers: int = 1
+    connections: int = 0
+    workers: int = 0
     keep: int = 200
     seed: int = 0
 

@@ -25,6 +25,8 @@ SHARE = 0.1  # … and so is less than this share of the median latency
 HELD = 2.0  # a server that holds connections longer than so many times what it does alone is busy itself
 _COST = {"rest": 60e-6, "grpc": 200e-6}  # CPU seconds a request
 _LOADED = 0.5  # of a core, that one process is planned to use
+_CONNECTIONS = 64
+_MULTIPLEXED = 8  # connections of gRPC, each of which carries many calls at once
 _EACH = 64  # calls under way for each process of a closed loop
 
 
@@ -59,8 +61,9 @@ def measure(target: Target, load: Load, *, on_progress: Callable[[Progress], Non
 
 
 def planned(target: Target, load: Load) -> Load:
-    """Give the load as it will be sent: with a number of workers, each of which has something to do. Raises UsageError."""
+    """Give the load as it will be sent: with numbers of connections and workers, where these are 0. Raises UsageError."""
     _check(target, load)
+    load = replace(load, connections=load.connections or _connections(target, load))
     wanted = load.workers or min(_wanted(target, load), max(1, cores() - 1))
     return replace(load, workers=min(wanted, load.connections, load.concurrency or wanted))
 
@@ -68,6 +71,10 @@ def planned(target: Target, load: Load) -> Load:
 def cores() -> int:
     """Give how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _connections(target: Target, load: Load) -> int:
+    return _MULTIPLEXED if target.endpoint.transport == "grpc" else max(_CONNECTIONS, load.concurrency)
 
 
 def _wanted(target: Target, load: Load) -> int:
@@ -79,14 +86,14 @@ def _wanted(target: Target, load: Load) -> int:
 def _check(target: Target, load: Load) -> None:
     if (load.schedule is None) == (load.concurrency < 1):
         raise UsageError("a load has either a schedule or a concurrency", hint="give one of them")
-    numbers = {"seconds": load.seconds, "timeout": load.timeout, "connections": load.connections}
+    numbers = {"seconds": load.seconds, "timeout": load.timeout}
     for name, value in numbers.items():
         if not (math.isfinite(value) and value > 0):
             raise UsageError(f"{name} is {value:g}", hint="it has to be more than 0")
-    if load.warmup < 0 or load.workers < 0 or load.keep < 0:
-        raise UsageError(
-            f"warmup {load.warmup:g}, workers {load.workers}, keep {load.keep}", hint="none may be negative"
-        )
+    counts = {name: getattr(load, name) for name in ("warmup", "connections", "workers", "keep")}
+    if min(counts.values()) < 0:
+        told = ", ".join(f"{name} {value:g}" for name, value in counts.items())
+        raise UsageError(told, hint="none may be negative")
     if not target.requests:
         raise UsageError(f"no requests for {target.endpoint}", hint="give at least one")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import deploy_toolkit
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("core", "dialects", "model_store", "exporters", "agreement", "clients", "servers", "toolkit")
+ROOMS = ("core", "dialects", "model_store", "exporters", "agreement", "clients", "latency", "servers", "toolkit")
 SOURCES = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
 
 

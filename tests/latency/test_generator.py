@@ -112,7 +112,7 @@ def test_each_worker_has_something_to_do(monkeypatch: pytest.MonkeyPatch) -> Non
         (Load(Poisson(1), concurrency=1), "either a schedule or a concurrency"),
         (Load(Poisson(1), seconds=0), "seconds is 0"),
         (Load(Poisson(1), timeout=-1), "timeout is -1"),
-        (Load(Poisson(1), connections=0), "connections is 0"),
+        (Load(Poisson(1), connections=-1), "connections -1"),
         (Load(Poisson(1), warmup=-1), "warmup -1"),
     ],
 )

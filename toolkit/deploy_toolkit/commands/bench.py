@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from deploy_toolkit.flows.access import Access
 
 
+_SECONDS = 10.0
+
+
 @click.command("bench")
 @click.argument("subjects", nargs=-1, required=True, metavar="NAME[@…]|ENDPOINT...")
 @click.option("--server", "servers", metavar="S,…", help="Serve each NAME by each of these (default: embedded).")
@@ -42,10 +45,10 @@ if TYPE_CHECKING:
 @click.option("--ramp", metavar="A..B", help="Open loop: from A to B requests a second.")
 @click.option("--replay", type=click.Path(path_type=Path), metavar="FILE", help="Open loop: the arrivals of a trace.")
 @click.option("--concurrency", type=click.IntRange(min=1), metavar="C", help="Closed loop: C requests at any time.")
-@click.option("--duration", default="10s", show_default=True, metavar="S", help="How long each is measured.")
+@click.option("--duration", metavar="S", help="How long each is measured (default: 10s, or as long as the trace).")
 @click.option("--warmup", default="1s", show_default=True, metavar="S", help="Of each round, not measured.")
 @click.option(
-    "--connections", type=click.IntRange(min=1), default=64, show_default=True, help="At most, of all workers."
+    "--connections", type=click.IntRange(min=0), default=0, help="At most, of all workers (default: as it takes)."
 )
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes that send (default: as it takes).")
 @click.option(
@@ -136,13 +139,21 @@ def _load(given: Mapping[str, Any], timeout: float) -> Load:
     return Load(
         schedule=schedule,
         concurrency=0 if schedule else given["concurrency"],
-        seconds=options.duration("--duration", given["duration"]),
+        seconds=_seconds(given["duration"], schedule),
         warmup=options.duration("--warmup", given["warmup"]),
         timeout=timeout,
         connections=given["connections"],
         workers=given["workers"],
         seed=given["seed"],
     )
+
+
+def _seconds(given: str | None, schedule: Schedule | None) -> float:
+    from deploy_latency.schedules import Replay
+
+    if given is not None:
+        return options.duration("--duration", given)
+    return schedule.seconds if isinstance(schedule, Replay) else _SECONDS
 
 
 def _schedule(given: Mapping[str, Any]) -> Schedule | None:
