@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from deploy_core import child, state
+from deploy_core import state
 from deploy_core.errors import UnavailableError
 from deploy_core.process import end_all
 from deploy_servers import engines
@@ -18,14 +18,13 @@ from deploy_servers.runs import LEFT_OVER, Run, read
 _GRACE = 60.0  # seconds for a `deploy serve` that was asked to stop: its server may have requests to finish
 _SERVER_GRACE = 20.0  # seconds for a server that is asked itself
 _KILL = 10.0  # seconds for what got SIGKILL
-_ENGINE = 20.0  # seconds for one word with a container engine
 _DRAFT_AGE = 3600.0  # seconds after which a half-written record has no writer any more
 
 
 def remains(run: Run) -> tuple[str, ...]:
     """Say what is left of a run beside its record. Raises UnavailableError if a container engine does not say."""
     left = [f"process {process.pid}" for process in run.processes]
-    if run.container and _container_exists(run):
+    if run.container and engines.exists(run.engine, run.container):
         left.append(f"container {run.container}")
     if run.folder and run.folder.exists():
         left.append(f"folder {run.folder}")
@@ -82,7 +81,7 @@ def _clear(run: Run) -> list[str]:
     for _ in range(3):  # a process may start another one while it is being killed
         if end_all(run.processes, signal.SIGKILL, _KILL) and not run.processes:
             break
-    if run.container and _container_exists(run):
+    if run.container and engines.exists(run.engine, run.container):
         engines.remove(run.engine, run.container)
     owner_stays = run.is_owned and not run.is_command  # a program that goes on tidies up itself
     if not owner_stays:
@@ -109,18 +108,3 @@ def _is_ours(folder: Path) -> bool:
         and not folder.is_symlink()
         and folder.stat().st_uid == os.getuid()
     )
-
-
-def _container_exists(run: Run) -> bool:
-    said = _engine(run, "ps", "--all", "--quiet", "--filter", f"name=^/?{run.container}$")
-    return bool(said.strip())
-
-
-def _engine(run: Run, *arguments: str) -> str:
-    said = child.output([run.engine, *arguments], seconds=_ENGINE)
-    if said.code != 0:
-        raise UnavailableError(
-            f"{Path(run.engine).name} {arguments[0]} failed: {said.last}",
-            hint="is its daemon running, and yours to use?",
-        )
-    return said.out

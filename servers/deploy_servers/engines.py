@@ -45,12 +45,17 @@ def main_pid(engine: str, container: str) -> int:
     return int(_asked(engine, "container", "inspect", "--format={{.State.Pid}}", container) or 0)
 
 
+def exists(engine: str, container: str) -> bool:
+    """Tell whether there is a container of that name, running or not. Raises UnavailableError if the engine does not answer."""
+    return _asked(engine, "container", "inspect", "--format={{.Id}}", container) is not None
+
+
 def remove(engine: str, container: str) -> None:
     """Have no container of that name, running or not. Raises UnavailableError if it stays."""
     end = monotonic() + _SECONDS
     # An engine that is removing it already says so, as an error.
     while _asked(engine, "rm", "--force", "--volumes", container, going="already in progress") is not None:
-        if _asked(engine, "container", "inspect", "--format={{.Id}}", container) is None:
+        if not exists(engine, container):
             return
         if monotonic() > end:
             raise UnavailableError(

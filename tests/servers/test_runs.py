@@ -293,8 +293,8 @@ def engine(tmp_path: Path, container: str) -> Path:
     there.touch()
     program.write_text(
         f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n'
-        f"[ -e {there} ] || {{ [ $1 = ps ] && exit 0; echo 'Error: No such container' >&2; exit 1; }}\n"
-        f"case $1 in ps) echo 12ab;; rm) rm {there};; esac\n"
+        f"[ -e {there} ] || {{ echo 'Error: No such container' >&2; exit 1; }}\n"
+        f"case $1 in container) echo 12ab;; rm) rm {there};; esac\n"
     )
     program.chmod(0o755)
     return program
@@ -306,7 +306,7 @@ def test_a_container_that_was_left_over_is_removed(tmp_path: Path) -> None:
     assert sweep() == ()
     assert "container deploy-toy-1" in end(only())
     assert not (tmp_path / "there").exists()
-    assert "name=^/?deploy-toy-1$" in (tmp_path / "asked").read_text()
+    assert "rm --force --volumes deploy-toy-1" in (tmp_path / "asked").read_text()
     assert read() == ((), ())
 
 
@@ -316,7 +316,7 @@ def test_an_engine_that_does_not_answer_is_told_and_the_record_stays(tmp_path: P
         facts={"server": "toy", "engine": "/bin/false", "container": "deploy-toy-1"},
     )
     assert sweep() == ()
-    with pytest.raises(UnavailableError, match="false ps failed"):
+    with pytest.raises(UnavailableError, match="false container: exit code 1"):
         end(only())
     assert len(read()[0]) == 1
 
