@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -17,10 +16,12 @@ from rich.console import Console
 from tfserving_store import fill_pretended
 
 from deploy_core import state
+from deploy_core.device import CPU
 from deploy_core.endpoint import Endpoint
 from deploy_toolkit.cli import _exit_code, deploy
 from deploy_toolkit.flows import demo, formats, life, serve, upkeep
 from deploy_toolkit.output import Output
+from deploy_toolkit.probes import programs, ways
 from deploy_toolkit.reports import runs
 
 
@@ -31,7 +32,8 @@ def _missing() -> tuple[str, ...]:
 def test_java_is_found_where_java_home_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     java = tmp_path / "jdk" / "bin" / "java"
     java.parent.mkdir(parents=True)
-    shutil.copy(shutil.which("true") or "/bin/true", java)
+    java.write_text("#!/bin/sh\necho 'openjdk version \"17.0.1\"' >&2\n")
+    java.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "jdk"))
     assert _missing() == ()
@@ -39,8 +41,21 @@ def test_java_is_found_where_java_home_says(tmp_path: Path, monkeypatch: pytest.
     assert _missing() == ("java",)
 
 
+def test_a_server_is_here_if_doctor_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    java = tmp_path / "java"
+    java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.1\"' >&2\n")
+    java.chmod(0o755)
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (told,) = _missing()
+    assert told == f"{java} is Java 11.0.1, which is too old for TorchServe"
+    for row in formats.servers():
+        way = ways.as_process(row.server, CPU, {"java": programs.java()})
+        assert (row.missing, not row.missing) == (tuple(lack.what for lack in way.lacks), way.ok)
+
+
 def test_what_is_missing_is_told_with_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "find_program", lambda name: "")
+    monkeypatch.setattr(ways, "find_program", lambda name: "")
     hints = {row.server: row.hint for row in formats.servers() if row.missing}
     assert hints["torchserve"] == "deploy doctor --server torchserve"
     monkeypatch.setattr("deploy_core.table.find_spec", lambda module: None)

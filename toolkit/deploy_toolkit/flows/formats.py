@@ -7,15 +7,17 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any
 
+from deploy_core.device import CPU
 from deploy_core.endpoint import TRANSPORTS
 from deploy_exporters.routes import Cell, matrix
 from deploy_servers import SERVERS
-from deploy_servers.settings import find_program
+from deploy_toolkit.probes.programs import java
+from deploy_toolkit.probes.ways import as_process
 
 
 @dataclass(frozen=True)
 class ServerRow:
-    """One server; `missing` names modules and programs that are not installed, `hint` is the command that tells more.
+    """One server; `missing` says what it lacks to run as a process on a CPU, `hint` is the command that tells more.
 
     `options` are those of `deploy serve --set`, each with a line of help.
     """
@@ -60,10 +62,11 @@ def servers(names: Sequence[str] = ()) -> tuple[ServerRow, ...]:
 def _server(name: str) -> ServerRow:
     row = SERVERS[name]
     module = import_module(row.module)  # a plan needs nothing of what it launches
-    programs = tuple(program for program in module.PROGRAMS if not find_program(program))
+    found = {"java": java()} if "java" in module.PROGRAMS else {}
+    missing = tuple(lack.what for lack in as_process(name, CPU, found).lacks)  # as doctor judges it
     # No package brings the programs; doctor knows what does.
     hint = f"pip install 'deploy-toolkit[{row.extra}]'" if row.missing else f"deploy doctor --server {name}"
-    return ServerRow(name, module.SERVES, module.SPEAKS, TRANSPORTS, (*row.missing, *programs), hint, module.OPTIONS)
+    return ServerRow(name, module.SERVES, module.SPEAKS, TRANSPORTS, missing, hint, module.OPTIONS)
 
 
 def servers_json(rows: Sequence[ServerRow]) -> dict[str, Any]:

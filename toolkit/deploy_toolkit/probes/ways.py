@@ -77,25 +77,37 @@ def images() -> tuple[str, ...]:
 
 def able(server: str, found: Findings) -> Able:
     """Say in which ways a server can run."""
-    row = SERVERS[server]
-    module = import_module(row.module)  # a plan needs nothing of what it launches
-    hint = f"pip install 'deploy-toolkit[{row.extra}]'"
-    modules = tuple(Lack(f"the Python module {name}", hint) for name in row.missing)
-    runs = tuple(name for name in module.SERVES if server != "embedded" or not FORMATS[name].missing)
-    ways = [
-        Way("process", device.kind, (*modules, *_of_process(server, module.PROGRAMS, runs, device, found)))
-        for device in (CPU, CUDA)
-    ]
+    ways = [as_process(server, device, found) for device in (CPU, CUDA)]
     engine = _engine(found)
     # The first of the engines is taken unless another is named.
     named = (
         engine if any(found[name].facts.get("path") for name in ENGINES[: ENGINES.index(engine or "docker")]) else ""
     )
     ways += [
-        Way("container", device.kind, (*modules, *_of_container(server, engine, device, found)), named)
+        Way("container", device.kind, (*_modules(server), *_of_container(server, engine, device, found)), named)
         for device in (CPU, CUDA)
     ]
-    return Able(server, runs, tuple(ways))
+    return Able(server, _runs(server), tuple(ways))
+
+
+def as_process(server: str, device: Device, found: Findings) -> Way:
+    """Say whether a server can run as a process; on a CPU, `found` need only tell of Java."""
+    programs = import_module(SERVERS[server].module).PROGRAMS
+    return Way(
+        "process", device.kind, (*_modules(server), *_of_process(server, programs, _runs(server), device, found))
+    )
+
+
+def _modules(server: str) -> tuple[Lack, ...]:
+    row = SERVERS[server]
+    return tuple(
+        Lack(f"the Python module {name}", f"pip install 'deploy-toolkit[{row.extra}]'") for name in row.missing
+    )
+
+
+def _runs(server: str) -> tuple[str, ...]:
+    module = import_module(SERVERS[server].module)  # a plan needs nothing of what it launches
+    return tuple(name for name in module.SERVES if server != "embedded" or not FORMATS[name].missing)
 
 
 def _of_process(
