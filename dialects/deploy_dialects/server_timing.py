@@ -11,7 +11,9 @@ from collections.abc import Mapping
 
 ASKED = "want-server-timing"
 TOLD = "server-timing"
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_QUOTED = re.compile(
+    r'"(?:[^"\\]|\\.)*+(?:"|$)', re.DOTALL
+)  # to the end, if nothing ends it: else many quotes take long
 
 
 def written(parts: Mapping[str, float]) -> str:

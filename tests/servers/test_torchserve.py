@@ -20,7 +20,7 @@ import pytest
 import urllib3
 from server_store import ARCHIVED, WEIGHTS, publish_broken_archive, publish_onnx_archive
 
-from deploy_clients import connect
+from deploy_clients import connect, management
 from deploy_core import state
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError, UnavailableError
@@ -155,6 +155,27 @@ def test_requests_of_the_same_moment_are_one_batch(served: Running) -> None:
         with ThreadPoolExecutor(4) as pool:
             answers = list(pool.map(ask, range(4)))
     assert [value for value, _ in answers] == [0.0, 111.0, 222.0, 333.0]
+
+
+def test_what_it_sums_up_is_told_at_its_metrics_address(served: Running) -> None:
+    metrics, rows = served.launch.facts["metrics"], {"input": np.ones((1, 3), np.float32)}
+    rest, grpc = served.endpoints
+    with management(metrics) as manager, connect(rest) as by_rest, connect(grpc) as by_grpc:
+        by_rest.predict(rows)
+        before = manager.statistics("archived")
+        begun = time.monotonic()
+        for _ in range(2):
+            by_rest.predict(rows)
+        seconds = time.monotonic() - begun
+        after = manager.statistics("archived")
+        by_grpc.predict(rows)
+        last = manager.statistics("archived")
+    spent = {name: after.parts[name] - before.parts[name] for name in after.parts}
+    assert after.predictions - before.predictions == 2
+    assert 0 < spent["worker"] < spent["queue"] + spent["worker"] < seconds
+    assert spent["queue"] > 0.5  # each waits for others that do not come
+    # The time of predictions over gRPC is summed up nowhere.
+    assert (last.predictions, last.parts) == (after.predictions + 1, after.parts)
 
 
 def test_requests_do_not_fill_the_log(served: Running) -> None:

@@ -6,6 +6,7 @@ import http.client
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ import pytest
 import urllib3
 from triton_store import MANY_INPUTS, MANY_OUTPUTS, X, fill, same
 
-from deploy_clients import connect
+from deploy_clients import connect, management
 from deploy_core.device import Device
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError, UnavailableError
@@ -132,6 +133,23 @@ def test_requests_that_wait_together_run_as_one(served: Running) -> None:
     said = urllib3.request("GET", f"http://127.0.0.1:{served.launch.ports[0]}/v2/models/linear/versions/1/stats").json()
     stats = said["model_stats"][0]
     assert stats["execution_count"] < stats["inference_count"] // 2
+
+
+def test_what_it_sums_up_is_told_over_both_transports(served: Running) -> None:
+    for endpoint in endpoints(served, "linear")[:2]:
+        with management(endpoint) as manager, connect(endpoint) as client:
+            before = manager.statistics("linear", endpoint.version)
+            begun = time.monotonic()
+            for _ in range(5):
+                client.predict({"x": np.ones((2, 3), np.float32)})
+            seconds = time.monotonic() - begun
+            after = manager.statistics("linear", endpoint.version)
+        spent = {name: after.parts[name] - before.parts[name] for name in after.parts}
+        assert after.predictions - before.predictions == 5
+        assert all(part > 0 for part in spent.values()), spent
+        assert sum(spent.values()) < seconds
+        with management(endpoint) as manager, pytest.raises(EndpointError, match="third"):
+            manager.statistics("third")
 
 
 def test_a_request_that_fails_does_not_fail_others(served: Running) -> None:

@@ -63,6 +63,9 @@ def test_every_dialect_and_transport_is_measured_and_its_answers_checked(
         assert each.checked.answers > 50
         assert each.checked.wrong == 0, each.checked.why
         assert each.generator is not None
+        parts = {stage.name: stage.seconds for stage in each.stages}
+        assert parts.keys() >= {"client encode", "network", "queue", "batch wait", "compute", "client decode"}
+        assert min(parts.values()) >= 0
     assert judging.exit_code(report) == 0
 
 
