@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks import serving
 from benchmarks.serving import page, tools
 from benchmarks.serving.measuring import Plan, measure
-from benchmarks.serving.peers import PEERS
+from benchmarks.serving.peers import PEERS, Peer
 from benchmarks.serving.records import Records
 from deploy_core import child
 from deploy_core.errors import DeployError, UsageError
@@ -36,12 +36,16 @@ def main() -> int:
         except DeployError as error:
             print(f"{error}\n  {error.hint}", file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            print("interrupted: the same command goes on if it has --environments or --results", file=sys.stderr)
+            return 130
 
 
 def _main(options: argparse.Namespace, environments: Path) -> int:
     environments = environments.absolute()
     plan = QUICK if options.quick else FULL
-    plan = Plan(plan.models, plan.concurrencies, options.rounds or plan.rounds, plan.seconds, plan.starts)
+    models = _models(options.models) or plan.models
+    plan = Plan(models, plan.concurrencies, options.rounds or plan.rounds, plan.seconds, plan.starts)
     peers = _chosen(options.peers)
     records = Records(options.results or environments / "results.jsonl", plan.settings(peers))
     if not records.of(kind="machine"):
@@ -68,7 +72,14 @@ def _stored(name: str, store: Path) -> Path:
     return store
 
 
-def _chosen(names: str) -> tuple[serving.peers.Peer, ...]:
+def _models(names: str) -> tuple[str, ...]:
+    wanted = tuple(name for name in names.lower().split(",") if name)
+    if unknown := [name for name in wanted if name not in SOURCES]:
+        raise UsageError(f"unknown model {unknown[0]!r}", hint=f"known: {', '.join(SOURCES)}")
+    return wanted
+
+
+def _chosen(names: str) -> tuple[Peer, ...]:
     wanted = [name for name in names.lower().split(",") if name]
     known = {peer.name.lower(): peer for peer in PEERS}
     if unknown := [name for name in wanted if name not in known]:
@@ -84,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--results", type=Path, help="the JSON lines (default: results.jsonl there); a run goes on from them"
     )
+    parser.add_argument("--models", default="", help="simplenet, cnn (default: both, quick: the first)")
     parser.add_argument("--peers", default="", help="several with commas (default: all)")
     parser.add_argument("--rounds", type=int, default=0, help="default 3, quick 2")
     parser.add_argument("--quick", action="store_true", help="the small model at one concurrency, two rounds")

@@ -212,7 +212,10 @@ def _first_failure(samples: Any) -> str:
 
 def _by_tool(asked: Asked, step: Step, plan: Plan, folder: Path) -> dict[str, Any]:
     began, before = time.monotonic(), _children_cpu()
-    told = tools.run(asked.target, step.concurrency, plan.seconds, folder)
+    try:
+        told = tools.run(asked.target, step.concurrency, plan.seconds, folder)
+    except tools.UnreadableError as error:  # a figure is missing, and the page says so; the others go on
+        return {"requests": 0, "failed": 1, "why": str(error), "rate": None, "p50": None, "p99": None}
     used = (_children_cpu() - before) / (time.monotonic() - began)
     limited = f"{step.tool} used {used:.0%} of a core" if used > _BUSY else ""
     return {**told.__dict__, "limited": limited}

@@ -12,7 +12,7 @@ from benchmarks.serving.peers import WAYS, Peer
 from benchmarks.serving.records import Records
 from benchmarks.serving.tools import TOOLS
 
-COMMAND = "python -m benchmarks.serving --environments .serving --write docs/serving.md"
+COMMAND = "python -m benchmarks.serving --environments /tmp/serving --write docs/serving.md"
 _LIMITED = "ᵍ"
 _TITLES = {
     "simplenet": "SimpleNet: Linear(6, 3) – ReLU – Linear(3, 1)",
