@@ -25,7 +25,7 @@ ENCODE, WAIT, NETWORK, WHOLE, DECODE = "client encode", "client wait", "network"
 _PARTS = {"decode": "decode", "queue": "queue", "batch": "batch wait", "compute": "compute", "encode": "encode"}
 _LEAST = 5  # requests about the median
 _SHARE = 0.2
-_ASKING = 8  # to tell the times costs a server about as much as this many requests may share
+_ASKING = 8  # to tell the times costs the server a few per cent of a small request; an eighth of that is nothing
 _APART = "the client, apart"
 _CLIENT = "the client"
 
@@ -57,12 +57,11 @@ class Round:
 
 
 def asking(requests: Sequence[HttpRequest | RpcRequest]) -> tuple[HttpRequest | RpcRequest, ...]:
-    """Give requests of which about each eighth asks for the server's times; fewer than so many are repeated, in their order."""
-    rounds = -(-_ASKING // len(requests))
-    return tuple(
-        replace(request, headers={**request.headers, ASKED: "1"}) if number % _ASKING == 0 else request
-        for number, request in enumerate([*requests] * rounds)
-    )
+    """Give requests of which at most one in eight asks for the server's times; fewer than so many are repeated, in their order."""
+    sent = [*requests] * -(-_ASKING // len(requests))
+    for number in range(0, len(sent) - _ASKING + 1, _ASKING):
+        sent[number] = replace(sent[number], headers={**sent[number].headers, ASKED: "1"})
+    return tuple(sent)
 
 
 def stages(rounds: Sequence[Round], own: Own) -> tuple[Stage, ...]:

@@ -106,11 +106,11 @@ def test_nothing_is_said_without_a_good_answer() -> None:
 
 
 @pytest.mark.parametrize(("count", "total"), [(1, 8), (3, 9), (8, 8), (20, 20)])
-def test_about_each_eighth_request_asks_and_the_order_stays(count: int, total: int) -> None:
+def test_at_most_one_request_in_eight_asks_and_the_order_stays(count: int, total: int) -> None:
     requests = [HttpRequest("POST", f"/{number}", {"a": "b"}) for number in range(count)]
     found = asking(requests)
     assert [each.target for each in found if isinstance(each, HttpRequest)] == [f"/{at % count}" for at in range(total)]
-    assert [at for at, each in enumerate(found) if ASKED in each.headers] == list(range(0, total, 8))
+    assert [at for at, each in enumerate(found) if ASKED in each.headers] == list(range(0, total - 7, 8))
     assert all(each.headers["a"] == "b" for each in found)
     assert asking([RpcRequest("/a/b", b"")])[0] == RpcRequest("/a/b", b"", {ASKED: "1"})
 
