@@ -99,6 +99,20 @@ def test_a_request_that_waits_for_another_one_waits_in_the_queue(start: Any, ask
     assert held["queue"] < held["compute"] > waited["compute"]
 
 
+def test_all_that_run_together_are_told_the_same_run(start: Any) -> None:
+    with start() as running, ThreadPoolExecutor(4) as pool:
+        first = pool.submit(by_rest, running.http, 1.0)
+        assert running.toy.entered.wait(20)
+        others = [pool.submit(by_rest, running.http, x) for x in (2.0, 3.0, 4.0)]
+        wait_for(lambda: len(running.asked) == 4)
+        running.toy.gate.set()
+        first.result()
+        parts = [read(each.result()[1]) for each in others]
+    assert running.toy.rows == [1, 3]
+    assert [list(each) for each in parts] == [PARTS] * 3
+    assert len({each["compute"] for each in parts}) == 1
+
+
 def test_a_run_that_fails_for_one_is_told_to_the_others_with_the_second_try(start: Any) -> None:
     with start() as running, ThreadPoolExecutor(3) as pool:
         first = pool.submit(by_rest, running.http, 1.0)
@@ -119,11 +133,12 @@ def test_what_is_answered_without_a_prediction_has_no_parts(toy_server: Any) -> 
 
 
 def test_the_parts_leave_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
-    moments = iter([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0])
+    moments = iter([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0])
     monkeypatch.setattr(timing, "perf_counter", lambda: next(moments))
     asked = timing.Timing()
     asked.decoded()
     run = timing.timed(lambda inputs: inputs, [asked])
     run({})
+    run({})  # alone, because the whole batch failed: from the first begin to the last end it computes
     asked.returned()
-    assert read(asked.text()) == {"decode": 1, "queue": 2, "batch": 4 + 16, "compute": 8, "encode": 32}
+    assert read(asked.text()) == {"decode": 1, "queue": 2, "batch": 4 + 64, "compute": 8 + 16 + 32, "encode": 128}
