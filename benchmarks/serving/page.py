@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -159,8 +160,8 @@ def plot(records: Records, peers: Sequence[Peer]) -> bytes:
     for row, model in zip(axes, models, strict=True):
         _bars(row[0], records, peers, model, "rate", f"{model}: requests a second", 1.0)
         _bars(row[1], records, peers, model, "server_cpu", f"{model}: CPU µs a request", 1e6)
-    axes[0][0].legend(fontsize=8)
-    figure.tight_layout()
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="lower center", ncols=len(WAYS), fontsize=8)
+    figure.tight_layout(rect=(0, 0.08 / len(models), 1, 1))
     drawn = io.BytesIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None})
     pyplot.close(figure)
@@ -168,7 +169,8 @@ def plot(records: Records, peers: Sequence[Peer]) -> bytes:
 
 
 def _bars(axis: Any, records: Records, peers: Sequence[Peer], model: str, name: str, title: str, scale: float) -> None:
-    """Draw medians of our generator's runs at the middle concurrency."""
+    """Draw medians of our generator's runs at the middle concurrency, from the power of ten below the least of them."""
+    everything: list[float] = []
     sizes = records.lines[0]["concurrencies"]
     size = sizes[len(sizes) // 2]
     for offset, way in enumerate(WAYS):
@@ -178,7 +180,14 @@ def _bars(axis: Any, records: Records, peers: Sequence[Peer], model: str, name: 
             if values := [one[name] * scale for one in runs if one.get(name)]:
                 at.append(place + 0.27 * (offset - 1))
                 heights.append(statistics.median(values))
+        everything += heights
         axis.bar(at, heights, 0.25, label=way)
     axis.set_yscale("log")
+    if everything:
+        axis.set_ylim(bottom=10 ** math.floor(math.log10(min(everything) * 0.9)))
+    axis.yaxis.set_major_formatter("{x:,.0f}")
+    axis.yaxis.set_minor_formatter("")
+    axis.grid(axis="y", alpha=0.3)
+    axis.set_axisbelow(True)
     axis.set_title(f"{title}, {size} at a time", fontsize=9)
     axis.set_xticks(range(len(peers)), [peer.name for peer in peers], fontsize=8)
