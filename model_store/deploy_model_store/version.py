@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy_core.artifact import Artifact, digest_of
-from deploy_core.errors import TamperedError, UsageError
+from deploy_core.errors import TamperedError, UnavailableError, UsageError
 from deploy_core.signature import Signature
 from deploy_model_store.golden import GOLDEN_FILE, Golden, read_golden
 from deploy_model_store.manifest import MANIFEST_FILE, FileFact, Manifest, read_manifest, strange_files
@@ -115,11 +115,11 @@ class Version:
         raise UsageError(f"{self} has no artifact {name!r}", hint=f"it has {known}; `deploy export` adds formats")
 
     def verify(self) -> tuple[Damage, ...]:
-        """Read every file; give what is missing, extra or changed."""
+        """Read every file; give what is missing, extra or changed. Raises UnavailableError for one that may not be read."""
         return tuple(self._damages())
 
     def require_intact(self, artifact: Artifact) -> None:
-        """Raise TamperedError, naming the file, unless the artifact is what was published."""
+        """Raise TamperedError, naming the file, unless the artifact is what was published; UnavailableError as `verify`."""
         for damage in self._damages(artifact.path.relative_to(self.path).as_posix()):
             raise self._tampered(damage)
 
@@ -134,9 +134,16 @@ class Version:
                 damages.append(Damage(name, "missing", want=want[name]))
             elif name not in want:
                 damages.append(Damage(name, "extra"))
-            elif (digest := "" if name in strange else digest_of(got[name])) != want[name]:
+            elif (digest := "" if name in strange else self._digest(got[name])) != want[name]:
                 damages.append(Damage(name, "changed", want=want[name], got=digest))
         return damages
+
+    def _digest(self, path: Path) -> str:
+        try:
+            return digest_of(path)
+        except OSError as error:
+            hint = "look at its permissions and at the disk; whoever wrote the store may read it"
+            raise UnavailableError(f"{self} cannot be read: {error}", hint=hint) from error
 
     def _present(self) -> dict[str, Path]:
         paths = (p for p in self.path.rglob("*") if p.is_symlink() or not p.is_dir())

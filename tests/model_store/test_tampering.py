@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy_core.errors import TamperedError, UsageError
+from deploy_core.errors import TamperedError, UnavailableError, UsageError
 from deploy_model_store import Damage, Store, Version
 
 Publish = Callable[..., Version]
@@ -52,6 +52,19 @@ def test_missing_extra_and_linked_files(publish: Publish) -> None:
         Damage("onnx/model.onnx", "changed", want=version.files["onnx/model.onnx"].sha256),
         Damage("savedmodel/extra.pb", "extra"),
     )
+
+
+def test_a_file_that_may_not_be_read_is_told(publish: Publish, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    version = publish()
+    monkeypatch.setattr("deploy_model_store.version.digest_of", refuse)
+    with pytest.raises(UnavailableError, match=r"cannot be read.*model\.onnx") as caught:
+        version.require_intact(version.artifact("onnx"))
+    assert "permissions" in str(caught.value.hint)
+    with pytest.raises(UnavailableError):
+        version.verify()
 
 
 def test_only_the_damaged_artifact_is_refused(publish: Publish) -> None:
