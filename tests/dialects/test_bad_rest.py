@@ -421,3 +421,8 @@ def test_tokens_of_torchserve_bodies(ask: Ask) -> None:
         refused(ask("torchserve", body, headers=binary))
     header = b'{"x":{"dtype":"F32","shape":[1099511627776,1099511627776],"data_offsets":[0,8]}}'
     refused(ask("torchserve", len(header).to_bytes(8, "little") + header + bytes(8), headers=binary))
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"x":[[1,2]]}', b'{"inputs":[[1,2]]}', b'{"inputs":null}'])
+def test_a_torchserve_body_without_named_inputs_is_told_what_to_send(ask: Ask, body: bytes) -> None:
+    assert 'send {"inputs": {NAME: nested list}}' in refused(ask("torchserve", body))

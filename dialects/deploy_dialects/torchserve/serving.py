@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from deploy_core.errors import InputError
 from deploy_core.signature import Tensors
-from deploy_dialects.answers import member
 from deploy_dialects.json_text import read_object
-from deploy_dialects.malformed import ask, refusing, shown
+from deploy_dialects.malformed import Malformed, ask, refusing, shown
 from deploy_dialects.torchserve import bodies
 from deploy_dialects.wire import Ask, Plane, Refused, Served
 
@@ -39,8 +38,14 @@ def predict(served: Served, body: bytes, wrap: Wrap[Reply]) -> Reply | Ask[Reply
         data = read_object(body)
         if data.get("describe") is True:
             return wrap(bodies.description_json(served.signature, str(served.version)), bodies.JSON)
-        inputs = bodies.read_lists(member(data, "inputs", dict), served.signature.inputs)
+        inputs = bodies.read_lists(_inputs(data), served.signature.inputs)
     return ask(served, inputs, lambda outputs: wrap(_written(bodies.write_outputs, outputs), bodies.JSON))
+
+
+def _inputs(data: Mapping[str, Any]) -> Any:
+    if not isinstance(data.get("inputs"), Mapping):  # in the words of our handler
+        raise Malformed('the body has no "inputs": send {"inputs": {NAME: nested list}} or safetensors bytes')
+    return data["inputs"]
 
 
 def _written(write: Callable[[Tensors], bytes], outputs: Tensors) -> bytes:
