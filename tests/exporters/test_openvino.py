@@ -15,6 +15,7 @@ from onnx_files import parsed, signature_of
 from deploy_core.errors import ExportError
 from deploy_core.signature import Signature
 from deploy_exporters.formats import openvino
+from deploy_exporters.steps import openvino_loops
 from deploy_exporters.steps.job import Job
 from deploy_exporters.steps.openvino import openvino_from_onnx
 
@@ -66,3 +67,23 @@ def test_a_loop_that_takes_values_from_around_it(tmp_path: Path) -> None:
         for spec, want in zip(signature.outputs, session.run(None, inputs), strict=True):
             np.testing.assert_allclose(got[spec.name], want, atol=1e-6)
     predictor.close()
+
+
+def test_a_closed_loop_takes_nothing_and_answers_the_same() -> None:
+    model = parsed(LOOP)
+    answers = []
+    for each in (model, openvino_loops.closed(model)):
+        session = onnxruntime.InferenceSession(each.SerializeToString())
+        answers.append(session.run(["last", "all"], {"x": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)}))
+    for got, want in zip(*answers, strict=True):
+        np.testing.assert_array_equal(got, want)
+    (loop,) = (node for node in openvino_loops.closed(model).graph.node if node.op_type == "Loop")
+    (body,) = (each.g for each in loop.attribute)
+    defined = {value.name for value in (*body.input, *body.initializer)}
+    for node in body.node:
+        inside = [inner for each in node.attribute for inner in each.g.node]
+        assert {*node.input, *(name for inner in inside for name in inner.input)} <= defined
+        defined.update(node.output)
+    assert {value.name for value in body.output} <= defined
+    assert len(loop.input) == len(body.input)  # a weight is inside, not passed from round to round
+    assert [tensor.name for tensor in body.initializer] == ["W"]
