@@ -95,6 +95,10 @@ class Signature:
     def conform(self, inputs: Mapping[str, object]) -> dict[str, Array]:
         """Check names, dtypes, shapes and that equal symbols have equal sizes; give arrays. Raises InputError."""
         names = [spec.name for spec in self.inputs]
+        given: object = inputs  # callers without types hand over a bare array
+        if not isinstance(given, Mapping):
+            wanted = ", ".join(f"{name!r}: …" for name in names)
+            raise InputError(f"the inputs are of type {type(given).__name__}, not named", hint=f"give {{{wanted}}}")
         check_names("input", names, inputs)
         arrays = {spec.name: spec.conform(inputs[spec.name]) for spec in self.inputs}
         sizes: dict[str, int] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -50,6 +52,13 @@ def test_lists_take_the_dtype_of_the_spec() -> None:
 def test_what_does_not_fit_is_said(inputs: dict[str, object], said: str) -> None:
     with pytest.raises(InputError, match=said):
         SIGNATURE.conform(inputs)
+
+
+@pytest.mark.parametrize("inputs", [np.zeros((1, 2), np.float32), [[1, 2]], None])
+def test_inputs_without_names_are_said(inputs: Any) -> None:
+    with pytest.raises(InputError, match="not named") as caught:
+        SIGNATURE.conform(inputs)
+    assert caught.value.hint == "give {'a': …, 'b': …}"
 
 
 def test_infinity_may_be_asked_for() -> None:
