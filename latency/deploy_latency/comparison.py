@@ -93,8 +93,9 @@ def _unpaired(
     needs = rounds_needed(confidence)
     if len(rounds) >= needs and len(baseline.rounds.get(name, ())) >= needs:
         return _apart(_logs(_values(rounds, name, seconds)), _logs(baseline.rounds[name]), confidence, seed)
-    now = figure(joined(rounds, seconds), name, seconds * len(rounds), confidence=confidence)
-    return _of_estimates(now, baseline.estimate(name), len(rounds), needs)
+    whole, n = joined(rounds, seconds), len(rounds)
+    now = figure(whole, name, seconds * n, rounds=n, confidence=confidence)
+    return _of_estimates(now, baseline.estimate(name), n, needs)
 
 
 def _paired(logs: Seconds, confidence: float, seed: int) -> Estimate:

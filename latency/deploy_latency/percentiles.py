@@ -78,35 +78,39 @@ def errors(samples: Samples, *, confidence: float = 0.95) -> Estimate:
     return Estimate(float(failed.mean()), low, high, n, 1, confidence)
 
 
-def rate(samples: Samples, seconds: float, *, confidence: float = 0.95) -> Estimate:
-    """Estimate good answers a second while requests were sent, which was for `seconds`.
+def rate(samples: Samples, seconds: float, *, rounds: int = 1, confidence: float = 0.95) -> Estimate:
+    """Estimate good answers a second while requests were sent, which was for `seconds` in all `rounds` together.
 
-    Counted from the earliest that an answer could come until sending ends: what arrives later, a server that was
-    overloaded answers in its own time. The interval is that of the mean of 20 slices of that time.
+    Counted from the earliest that an answer could come until sending ends, in each round that `over_time.joined` laid after
+    the one before: what arrives later, a server that was overloaded answers in its own time, not in that of the next round.
+    The interval is that of the mean of 20 slices of that time.
     """
-    good = int(samples.ok.sum())
-    if good == 0:
+    good = samples.where(samples.ok)
+    if not len(good):
         return Estimate(0.0 if len(samples) else None, None, None, 0, _SLICES, confidence)
-    begin, end = float(samples.intended[0]), float(samples.intended[0]) + seconds
-    begin += min(float(np.min(samples.latency[samples.ok])), seconds / 2)
-    done = samples.done[samples.ok]
-    counts, _ = np.histogram(done[done > begin], bins=_SLICES, range=(begin, end))
-    value = float(counts.sum()) / (end - begin)
-    if good < _SLICES:
-        return Estimate(value, None, None, good, _SLICES, confidence)
+    each = seconds / rounds
+    begin = min(float(np.min(good.latency)), each / 2)
+    number = np.searchsorted(np.arange(1, rounds) * each, good.intended, side="right")
+    since, counted = good.done - number * each - begin, each - begin
+    within = (since > 0) & (since <= counted)
+    whole = rounds * counted
+    counts, _ = np.histogram((since + number * counted)[within], bins=_SLICES, range=(0.0, whole))
+    value = float(counts.sum()) / whole
+    if len(good) < _SLICES:
+        return Estimate(value, None, None, len(good), _SLICES, confidence)
     # Where evenly spaced answers fall on an edge, one more or less is counted.
-    wide = max(_half(counts * _SLICES / (end - begin), confidence), 1 / (end - begin))
-    return Estimate(value, max(0.0, value - wide), value + wide, good, _SLICES, confidence)
+    wide = max(_half(counts * _SLICES / whole, confidence), 1 / whole)
+    return Estimate(value, max(0.0, value - wide), value + wide, len(good), _SLICES, confidence)
 
 
-def figure(samples: Samples, name: str, seconds: float, *, confidence: float = 0.95) -> Estimate:
+def figure(samples: Samples, name: str, seconds: float, *, rounds: int = 1, confidence: float = 0.95) -> Estimate:
     """Estimate a figure by the name that limits call it: `p99`, `mean`, `errors`, `rate`."""
     if name == "mean":
         return mean(samples, confidence=confidence)
     if name == "errors":
         return errors(samples, confidence=confidence)
     if name == "rate":
-        return rate(samples, seconds, confidence=confidence)
+        return rate(samples, seconds, rounds=rounds, confidence=confidence)
     return estimate(felt(samples), float(name.removeprefix("p")), confidence=confidence)
 
 

@@ -11,6 +11,7 @@ from queues import queue, queue_percentile, samples
 
 from deploy_latency import binomial
 from deploy_latency.correlation import inflation, neighbours
+from deploy_latency.over_time import joined
 from deploy_latency.percentiles import errors, estimate, felt, figure, mean, needed, percentiles, rate
 from deploy_latency.samples import Samples
 
@@ -199,6 +200,19 @@ def test_the_rate_of_a_server_that_keeps_up_is_what_was_offered(latency: float) 
 def test_the_rate_of_an_overloaded_server_is_its_own() -> None:
     at = np.arange(10_000) / 500  # 20 s at 500, and it does 400
     assert rate(samples((np.arange(10_000) + 1) / 400 - at, at), 20).value == pytest.approx(400, rel=2e-3)
+
+
+def test_what_an_overloaded_server_answers_after_a_round_is_not_of_the_next() -> None:
+    at = np.arange(2000) / 500  # 4 s at 500, and it does 250
+    each = samples((np.arange(2000) + 1) / 250 - at, at)
+    assert figure(joined([each] * 5, 4), "rate", 20, rounds=5).value == pytest.approx(250, rel=5e-3)
+
+
+def test_a_slow_server_has_the_same_rate_in_rounds() -> None:
+    each = _constant(500, 2, 0.5)
+    found = rate(joined([each] * 10, 2), 20, rounds=10)
+    assert found.value == pytest.approx(500, rel=5e-3)
+    assert found.high - found.low < 20
 
 
 def test_a_server_that_falls_silent_has_half_the_rate() -> None:

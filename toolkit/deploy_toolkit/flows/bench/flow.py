@@ -11,7 +11,7 @@ from typing import Any
 
 from deploy_core import usage
 from deploy_core.table import require
-from deploy_latency import comparison, over_time, percentiles
+from deploy_latency import comparison, measuring, over_time, percentiles
 from deploy_latency.comparison import NOT_INTERLEAVED
 from deploy_latency.report import Compared, Report
 from deploy_latency.samples import Samples
@@ -56,9 +56,7 @@ def bench(
         judged = [
             each
             for name, own in samples.items()
-            for each in judging.judged(
-                name, over_time.joined(own, seconds), request.load.seconds, limits, claims, against
-            )
+            for each in judging.judged(name, own, seconds, limits, claims, against)
         ]
         return Report(
             command=request.command,
@@ -73,7 +71,7 @@ def bench(
 def machine() -> dict[str, Any]:
     """Say on what was measured."""
     return {
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": measuring.cores(),
         "memory": usage.machine_memory(),
         "processor": _processor(),
         "system": platform.platform(),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from deploy_core.errors import UsageError
-from deploy_latency import baseline, limits, percentiles
+from deploy_latency import baseline, limits, over_time, percentiles
 from deploy_latency.baseline import Baseline
 from deploy_latency.comparison import against_baseline
 from deploy_latency.estimate import Estimate
@@ -40,11 +41,8 @@ def parsed(slo: str, gate: str, known: Mapping[str, Baseline]) -> tuple[Limit, .
 
 def claims(text: str) -> tuple[str, ...]:
     """Read the figures of --claim. Raises UsageError."""
-    found = tuple(part.strip() for part in text.split(",") if part.strip())
-    for name in found:
-        if name not in _FIGURES:
-            limits.parse(f"{name}<1s")
-    return found
+    named = (part.strip().lower() for part in text.split(",") if part.strip())
+    return tuple(name if name in _FIGURES else limits.parse(f"{name}<1s")[0].figure for name in named)
 
 
 def against(
@@ -61,19 +59,22 @@ def against(
 
 def judged(
     name: str,
-    samples: Samples,
+    rounds: Sequence[Samples],
     seconds: float,
     wanted: Sequence[Limit],
     claimed: Sequence[str],
     compared: Sequence[Compared],
 ) -> Iterator[Judged]:
-    """Judge one subject by every limit and claim."""
+    """Judge one subject, its rounds of `seconds` each joined, by every limit and claim."""
+    figure_of = partial(
+        percentiles.figure, over_time.joined(rounds, seconds), seconds=seconds * len(rounds), rounds=len(rounds)
+    )
     ratios = {each.figure: each.ratio for each in compared if each.subject == name}
     for limit in wanted:
-        figure = ratios[limit.figure] if limit.relative else percentiles.figure(samples, limit.figure, seconds)
+        figure = ratios[limit.figure] if limit.relative else figure_of(limit.figure)
         yield limits.judge(limit, figure, name)
     for claim in claimed:
-        yield _claim(claim, percentiles.figure(samples, claim, seconds), name)
+        yield _claim(claim, figure_of(claim), name)
 
 
 def _claim(claim: str, figure: Estimate, subject: str) -> Judged:
