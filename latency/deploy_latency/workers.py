@@ -127,12 +127,6 @@ class _Crew:
             f"a process of the load generator {member.child.death()}", hint=f"its log {member.child.log} {said}"
         )
 
-    def _stuck(self, seconds: float) -> DeployError:
-        return DeployError(
-            f"the load generator has not ended within {seconds:g} s",
-            hint="is the machine overloaded, or was it asleep?",
-        )
-
     def end(self) -> None:
         for member in self.members:
             member.connection.close()
