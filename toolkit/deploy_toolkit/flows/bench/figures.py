@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -74,7 +73,7 @@ def _cold_start(contender: Contender) -> float | None:
 def _memory(contender: Contender, last: Turn) -> int | None:
     if isinstance(contender.way, InProcess):
         return contender.way.runtime.memory
-    return last.after.memory if last.after else None
+    return last.used.memory if last.used else None
 
 
 def _failures(samples: Samples) -> dict[str, int]:
@@ -120,6 +119,6 @@ def _steady(rounds: Sequence[Samples]) -> float | None:
 
 
 def _server_cpu(turns: Sequence[Turn]) -> dict[str, float]:
-    seconds = sum(turn.after.cpu - turn.before.cpu for turn in turns if turn.after and turn.before)
-    sent = sum(len(turn.run.samples) for turn in turns if turn.after and turn.before)
-    return {"server_cpu_per_request": seconds / sent} if sent and math.isfinite(seconds) else {}
+    seconds = sum(turn.used.cpu for turn in turns if turn.used)
+    requests = sum(turn.used.requests for turn in turns if turn.used)
+    return {"server_cpu_per_request": seconds / requests} if requests else {}

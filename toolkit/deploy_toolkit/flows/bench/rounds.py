@@ -17,18 +17,17 @@ from deploy_latency.stages import Told
 from deploy_latency.workers import Progress
 from deploy_toolkit.flows.bench.contenders import Contender
 from deploy_toolkit.flows.bench.server_told import Looks
-from deploy_toolkit.flows.bench.server_use import Use, use_of
+from deploy_toolkit.flows.bench.server_use import Used, Watch
 
 OnProgress = Callable[[str, Progress], None]
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One contender in one round, and what its server used before and after and told of it, where that can be seen."""
+    """One contender in one round, and what its server used and told of it, where that can be seen."""
 
     run: Run
-    before: Use | None
-    after: Use | None
+    used: Used | None = None
     told: Told | None = None
 
 
@@ -54,17 +53,16 @@ def rounds_of(asked: int, contenders: Sequence[Contender]) -> int:
 
 
 def _turn(contender: Contender, load: Load, title: str, on_progress: OnProgress) -> Turn:
-    before, looks = _use(contender), Looks(contender)
+    server, looks = contender.server, Looks(contender)
+    watch = Watch(server.running) if server else None
 
     def hear(progress: Progress) -> None:
+        if watch:
+            watch.hear(progress)
         looks.hear(progress)
         on_progress(title, progress)
 
     run = contender.way.measure(load, hear)
-    if contender.server is not None:
-        contender.server.running.require_alive()
-    return Turn(run, before, _use(contender), looks.told())
-
-
-def _use(contender: Contender) -> Use | None:
-    return use_of(contender.server.running) if contender.server else None
+    if server:
+        server.running.require_alive()
+    return Turn(run, watch.used(len(run.samples)) if watch else None, looks.told())

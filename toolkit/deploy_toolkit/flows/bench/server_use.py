@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deploy_core import state, usage
 from deploy_core.process import Process, group_of
+from deploy_latency.workers import Progress
 from deploy_servers import engines
 from deploy_servers.launch import Running
 
@@ -20,6 +21,37 @@ class Use:
 
     memory: int
     cpu: float
+
+
+@dataclass(frozen=True)
+class Used:
+    """What a server used in a turn: bytes of memory in the end, and CPU seconds for so many requests."""
+
+    memory: int
+    cpu: float
+    requests: int
+
+
+class Watch:
+    """Two looks at what a server uses: when the warm-up is over, and when all is."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        self._before: Use | None = None
+        self._ended = 0
+
+    def hear(self, progress: Progress) -> None:
+        """Look, if this is the first word of the measured part."""
+        if self._before is None and progress.elapsed >= 0:
+            self._before, self._ended = use_of(self._running), progress.ended
+
+    def used(self, requests: int) -> Used | None:
+        """Look again, after so many requests since the warm-up; None where it cannot be seen."""
+        before, after = self._before, use_of(self._running)
+        if after is None:
+            return None
+        cpu = after.cpu - before.cpu if before else 0.0
+        return Used(after.memory, cpu, requests - self._ended if before else 0)
 
 
 def use_of(running: Running) -> Use | None:
