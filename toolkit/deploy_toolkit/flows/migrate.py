@@ -87,7 +87,7 @@ def migrate(request: Request, *, store: Path, on_event: OnEvent = silent) -> Mig
         exported = export.export(_order(request, formats, example, handler), store=store, on_event=on_event)
         bodies += answers.encoded(exported.version.golden.inputs, around.takes, _ROWS)
         _require_bodies(bodies, exported.version)
-        on_event(f"asking TorchServe {len(bodies)} requests on {request.archive.name}")
+        on_event(f"asking TorchServe on {request.archive.name}, requests: {len(bodies)}")
         wanted = _Wanted(around, bodies, _torchserve(request.archive, bodies, on_event), workers, exported.version)
         rows = [row for server in servers for row in _rows(wanted, server, handler, store, on_event)]
         return Migrated(exported, Report(tuple(rows)), len(bodies), handler.name)

@@ -76,7 +76,12 @@ def exported(result: Exported) -> RenderableType:
 def migrated(result: Migrated) -> RenderableType:
     """Give the new version with its proof, and the answers of the new servers beside TorchServe's."""
     kept = f", around each its handler {result.kept}" if result.kept else ""
-    title = f"{result.requests} requests, as TorchServe answers them{kept}"
+    asked = (
+        "1 request, as TorchServe answers it"
+        if result.requests == 1
+        else f"{result.requests} requests, as TorchServe answers them"
+    )
+    title = f"{asked}{kept}"
     return Group(exported(result.exported), agreement(result.report, title))
 
 
