@@ -88,20 +88,21 @@ def test_a_gate_passes_for_the_same_server_and_fails_with_a_delay_planted(
         ended = run_deploy("bench", replace(rest, port=port), *load, *more, cwd=tmp_path)
         return ended.returncode, ended.stdout
 
-    with meddling(rest.port) as port:
+    # With 20 ms of its own, no other work on the machine makes an honest run three times as slow.
+    with meddling(rest.port, delay=0.02) as port:
         code, said = run(port, "--json")
         assert code == 0
         schema = json.loads((files("deploy_toolkit.reports") / "schemas" / "bench-1.json").read_text())
         jsonschema.Draft202012Validator(schema).validate(json.loads(said))
         (tmp_path / "base.json").write_text(said)
-        gate = ("--baseline", "base.json", "--gate", "p50<=10x")  # the machine may be busy with other tests
+        gate = ("--baseline", "base.json", "--gate", "p50<=3x")
         code, said = run(port, *gate, "--junit", "gate.xml", "--csv", "gate.csv")
         assert code == 0, said
-    with meddling(rest.port, delay=0.05) as port:
+    with meddling(rest.port, delay=0.15) as port:
         code, said = run(port, *gate)
         assert code == 5
         assert "BROKEN" in said
-    assert "p50&lt;=10x" in (tmp_path / "gate.xml").read_text()
+    assert "p50&lt;=3x" in (tmp_path / "gate.xml").read_text()
     assert ",50," in (tmp_path / "gate.csv").read_text()
 
 
@@ -140,6 +141,13 @@ def test_servers_and_runtimes_are_started_and_compared_in_rounds(store: Path) ->
         ("linear@1 embedded tfserving+grpc", "linear@1 embedded tfserving+rest")
     }
     assert sum("adds" in note for note in report.notes) == 2
+
+
+def test_a_server_is_measured_against_itself(store: Path, rest: Endpoint) -> None:
+    report = bench(store, rest, rest, load=replace(LOAD, schedule=Constant(100.0), seconds=1.0), rounds=2)
+    assert [each.subject for each in report.measured] == [str(rest), f"{rest} (2)"]
+    assert [each.requests for each in report.measured] == [100, 100]
+    assert len(report.compared) == 3
 
 
 def test_the_highest_rate_is_found_between_what_holds_and_what_does_not(
