@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,16 @@ def contenders(request: Request, store: Path, on_event: OnEvent) -> Generator[tu
             found += _of_server(version, server, started, request)
         for version, name in product(versions, request.runtimes):
             found += _of_runtime(version, version.artifact(name), request, stack)
-        yield tuple(found)
+        yield tuple(_told_apart(found))
+
+
+def _told_apart(found: Iterable[Contender]) -> Iterator[Contender]:
+    """Number those of the same name, such as a server that is measured against itself."""
+    names: Counter[str] = Counter()
+    for one in found:
+        names[one.name] += 1
+        number = names[one.name]
+        yield one if number == 1 else replace(one, name=f"{one.name} ({number})")
 
 
 @contextmanager
