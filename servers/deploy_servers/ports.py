@@ -6,8 +6,9 @@ import errno
 import socket
 from contextlib import ExitStack
 
-from deploy_core.errors import UnavailableError
+from deploy_core.errors import UnavailableError, UsageError
 
+_LAST = 65535
 _NOWHERE = (errno.EADDRNOTAVAIL, socket.EAI_NONAME, socket.EAI_AGAIN)  # no address of ours, and no name of one
 
 
@@ -20,7 +21,9 @@ def free_ports(count: int) -> list[int]:
 
 
 def require_free(host: str, port: int) -> None:
-    """Raise UnavailableError, naming the port, if it cannot be listened on."""
+    """Raise UnavailableError, naming the port, if it cannot be listened on; UsageError if it is no port."""
+    if not 0 <= port <= _LAST:
+        raise UsageError(f"{port} is no port", hint=f"give one of 1 to {_LAST}, or 0 for any that is free")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.create_server((host, port), family=family):

@@ -14,7 +14,7 @@ import pytest
 
 from deploy_core import state
 from deploy_core.endpoint import Endpoint
-from deploy_core.errors import EndpointError, UnavailableError
+from deploy_core.errors import EndpointError, UnavailableError, UsageError
 from deploy_core.signature import Signature
 from deploy_servers.causes import likely_cause
 from deploy_servers.launch import Launch, running
@@ -239,3 +239,9 @@ def test_what_is_no_address_of_this_machine_is_said_so(host: str) -> None:
     with pytest.raises(UnavailableError, match=f"{host} is no address of this machine") as raised:
         require_free(host, 0)
     assert "127.0.0.1" in raised.value.hint
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_number_that_is_no_port(port: int) -> None:
+    with pytest.raises(UsageError, match=f"{port} is no port"):
+        require_free("127.0.0.1", port)
