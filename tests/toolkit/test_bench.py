@@ -74,10 +74,14 @@ def test_a_wrong_answer_under_load_is_found(store: Path, rest: Endpoint) -> None
         return re.sub(rb"\d(?=\.\d*\])", b"7", answer)
 
     with meddling(rest.port, meddle=other) as port:
-        report = bench(store, replace(rest, port=port), slo="p99<1us")
+        there = replace(rest, port=port)
+        report = bench(store, there, slo="p99<1us")
+        search = bench(store, there, load=replace(LOAD, seconds=0.5), find_max=True, max_rate=400.0, slo="p50<10s")
     assert report.measured[0].checked.wrong > 0
     assert "off by" in report.measured[0].checked.why
     assert judging.exit_code(report) == 4  # before the limit, which is broken, too
+    assert search.found[0].rate is None
+    assert judging.exit_code(search) == 4
 
 
 def test_a_gate_passes_for_the_same_server_and_fails_with_a_delay_planted(
@@ -114,7 +118,7 @@ def test_a_claim_that_the_data_do_not_carry_is_exit_code_7(store: Path, rest: En
 
 
 def test_servers_and_runtimes_are_started_and_compared_in_rounds(store: Path) -> None:
-    load = replace(LOAD, schedule=Constant(200.0), seconds=1.0)
+    load = replace(LOAD, schedule=Constant(200.0), seconds=2.0)
     report = bench(
         store, "linear@1", load=load, transports=("rest", "grpc"), servers=("embedded",), runtimes=("onnx",), rounds=2
     )
@@ -158,6 +162,7 @@ def test_the_highest_rate_is_found_between_what_holds_and_what_does_not(
     held = bench(store, rest, load=load, find_max=True, max_rate=400.0, slo="p50<10s").found[0]
     assert held.rate == 400.0
     assert held.why == "the highest rate allowed"
+    assert len({step.latency["p50"].n for step in held.steps}) > 1  # arrivals of its own for each trial
     never = bench(store, rest, load=load, find_max=True, max_rate=400.0, slo="p50<1us")
     assert never.found[0].rate is None
     assert {judged.verdict for step in never.found[0].steps for judged in step.judged} == {BROKEN}
@@ -198,6 +203,9 @@ def test_what_cannot_be_measured_is_said_before_anything_is_started(
         bench(store, rest, gate="p99<=1.05x")
     with pytest.raises(UsageError, match="needs an objective"):
         bench(store, rest, find_max=True)
+    for more, told in ({"runtimes": ("onnx",)}, "no rate"), ({"claim": "p99"}, "of one load"):
+        with pytest.raises(UsageError, match=told):
+            bench(store, "linear@1", find_max=True, slo="p99<1s", **more)
     with pytest.raises(UsageError, match="no baseline"):
         bench(store, rest, baseline=tmp_path / "absent.json")
     with pytest.raises(UsageError, match="speaks no torchserve over carrier"):

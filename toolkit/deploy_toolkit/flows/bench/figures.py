@@ -12,6 +12,7 @@ from deploy_core.signature import Tensors
 from deploy_latency import histogram, over_time, percentiles, steady
 from deploy_latency.comparison import by_round
 from deploy_latency.load import Load
+from deploy_latency.measuring import Run
 from deploy_latency.report import Checked, Generator, Measured
 from deploy_latency.samples import Samples
 from deploy_latency.schedules import Constant, Poisson, Ramp
@@ -33,7 +34,7 @@ def measured(contender: Contender, turns: Sequence[Turn], load: Load) -> Measure
         load=words(contender.way.load(load), len(turns)),
         requests=len(samples),
         failures=_failures(samples),
-        checked=_checked(contender, turns),
+        checked=checked(contender, [turn.run for turn in turns]),
         rate=percentiles.rate(samples, load.seconds, rounds=len(turns)),
         offered=len(samples) / load.seconds if contender.way.load(load).schedule else None,
         latency=percentiles.percentiles(samples),
@@ -48,6 +49,21 @@ def measured(contender: Contender, turns: Sequence[Turn], load: Load) -> Measure
         memory=_memory(contender, turns[-1]),
         facts={**contender.facts, "rounds": by_round(rounds, BY_ROUND, seconds), **_server_cpu(turns)},
     )
+
+
+def checked(contender: Contender, runs: Sequence[Run]) -> Checked:
+    """Judge the answers that were kept of runs."""
+    told = ""
+    answers: list[tuple[int, Tensors]] = []
+    undecoded = 0
+    for kept in (kept for run in runs for kept in run.kept):
+        try:
+            number = kept.request % len(contender.questions.inputs)  # questions may be sent several times in a turn
+            answers.append((number, contender.way.decoded(kept, contender.questions.signature)))
+        except EndpointError as error:
+            undecoded, told = undecoded + 1, told or str(error)
+    found = contender.questions.checked(answers)
+    return Checked(found.answers + undecoded, found.wrong + undecoded, told or found.why)
 
 
 def words(load: Load, rounds: int = 1) -> str:
@@ -79,20 +95,6 @@ def _memory(contender: Contender, last: Turn) -> int | None:
 def _failures(samples: Samples) -> dict[str, int]:
     counts = Counter(samples.failure[~samples.ok].tolist())
     return {samples.failures[at]: count for at, count in counts.most_common()}
-
-
-def _checked(contender: Contender, turns: Sequence[Turn]) -> Checked:
-    told = ""
-    answers: list[tuple[int, Tensors]] = []
-    undecoded = 0
-    for kept in (kept for turn in turns for kept in turn.run.kept):
-        try:
-            number = kept.request % len(contender.questions.inputs)  # questions may be sent several times in a turn
-            answers.append((number, contender.way.decoded(kept, contender.questions.signature)))
-        except EndpointError as error:
-            undecoded, told = undecoded + 1, told or str(error)
-    found = contender.questions.checked(answers)
-    return Checked(found.answers + undecoded, found.wrong + undecoded, told or found.why)
 
 
 def _generator(each: Sequence[Generator]) -> Generator | None:

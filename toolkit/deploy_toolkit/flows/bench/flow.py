@@ -43,7 +43,7 @@ def bench(
     limits = judging.parsed(request.slo, request.gate, known)
     claims = judging.claims(request.claim)
     if request.find_max:
-        seeking.require_objective(limits)
+        seeking.require_searchable(request, limits)
     with contenders(request, store, on_event) as found:
         if request.find_max:
             searched = tuple(seeking.found(one, request.load, limits, request.max_rate, on_progress) for one in found)

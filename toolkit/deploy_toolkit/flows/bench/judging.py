@@ -16,6 +16,7 @@ from deploy_latency.limits import BROKEN, HELD, UNDECIDED, Limit
 from deploy_latency.report import Compared, Judged, Measured, Report
 from deploy_latency.samples import Samples
 
+RIGHT = "answers are right"
 _FIGURES = ("mean", "errors", "rate")
 
 
@@ -86,7 +87,8 @@ def exit_code(report: Report) -> int:
 
     An objective that no rate holds is broken.
     """
-    if any(each.checked.wrong for each in report.measured):
+    trials = (judged for found in report.found for step in found.steps for judged in step.judged)
+    if any(each.checked.wrong for each in report.measured) or any(each.limit == RIGHT for each in trials):
         return 4
     if any(not _answered(each) for each in report.measured):
         return 6
