@@ -12,6 +12,7 @@ from deploy_latency.estimate import Estimate
 from deploy_latency.report import Judged
 
 HELD, BROKEN, UNDECIDED = "held", "broken", "undecided"
+RIGHT = "answers are right"  # which nobody has to ask for
 
 _TIMES = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 _UNITS = {

@@ -18,7 +18,9 @@ import pytest
 
 from deploy_core.errors import UsageError
 from deploy_latency import histogram
+from deploy_latency.limits import RIGHT
 from deploy_latency.report import Report
+from deploy_toolkit.flows.bench import judging
 from deploy_toolkit.reports.bench import csv, junit, tensorboard, writing
 
 
@@ -77,6 +79,14 @@ def test_junit_says_what_was_found() -> None:
     assert broken.attrib["message"] == "errors<0.1% is broken: 2.20 % (1.30 %–3.40 %) of 900 samples"
     answered = found[reports.MARKED_UP, "requests are answered"].findtext("system-out")
     assert answered == "20 of 900 requests failed: HTTP 503 (17), no answer in time (3)"
+
+
+def test_junit_fails_a_search_that_met_wrong_answers() -> None:
+    found = reports.search()
+    wrong = replace(found.steps[-1], judged=(reports.judged(RIGHT, "broken"),))
+    report = replace(reports.full(), found=(replace(found, steps=(*found.steps, wrong)),))
+    assert "wrong at 900 requests a second" in junit.text(report).decode()
+    assert judging.exit_code(replace(report, measured=(), judged=())) == 4
 
 
 def test_junit_counts_its_cases() -> None:

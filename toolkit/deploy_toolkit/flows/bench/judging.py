@@ -12,11 +12,10 @@ from deploy_latency import baseline, limits, over_time, percentiles
 from deploy_latency.baseline import Baseline
 from deploy_latency.comparison import against_baseline
 from deploy_latency.estimate import Estimate
-from deploy_latency.limits import BROKEN, HELD, UNDECIDED, Limit
+from deploy_latency.limits import BROKEN, HELD, RIGHT, UNDECIDED, Limit
 from deploy_latency.report import Compared, Judged, Measured, Report
 from deploy_latency.samples import Samples
 
-RIGHT = "answers are right"
 _FIGURES = ("mean", "errors", "rate")
 
 

@@ -9,7 +9,7 @@ from itertools import count
 from deploy_core.errors import UsageError
 from deploy_latency import percentiles, search, steady
 from deploy_latency.estimate import Estimate
-from deploy_latency.limits import BROKEN, Limit, judge
+from deploy_latency.limits import BROKEN, RIGHT, Limit, judge
 from deploy_latency.load import Load
 from deploy_latency.measuring import Run
 from deploy_latency.report import Found, Judged
@@ -17,7 +17,6 @@ from deploy_latency.schedules import Constant, Poisson
 from deploy_latency.search import Outcome, Trial, Trials
 from deploy_toolkit.flows.bench.contenders import Contender
 from deploy_toolkit.flows.bench.figures import checked
-from deploy_toolkit.flows.bench.judging import RIGHT
 from deploy_toolkit.flows.bench.request import Request
 from deploy_toolkit.flows.bench.rounds import OnProgress
 

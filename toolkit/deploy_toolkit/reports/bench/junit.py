@@ -3,7 +3,7 @@
 A suite for each subject. Every limit and claim is a case: a failure if it is broken, an error if there is too little data
 to decide (CI must not be green for want of data), passed if it is held. So are the checked answers (a failure if one is
 wrong, skipped if none was checked), the answering itself (a failure if no request was answered; how many failed stands in
-the case) and a search (a failure if no rate holds the objective). As with the exit code, failed requests alone break
+the case) and a search (a failure if no rate holds the objective, or answers were wrong at one). As with the exit code, failed requests alone break
 nothing: `--slo 'errors<0.1%'` limits them.
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+from deploy_latency.limits import RIGHT
 from deploy_toolkit.reports.bench import figures
 from deploy_toolkit.reports.bench.writing import write as write_file
 
@@ -57,7 +58,7 @@ def _by_subject(report: Report) -> dict[str, list[Element]]:
 
 def _measured(one: Measured) -> Iterator[Element]:
     checked, failed = one.checked, sum(one.failures.values())
-    right = _case(one.subject, "answers are right", f"{checked.wrong} of {checked.answers} checked answers are wrong")
+    right = _case(one.subject, RIGHT, f"{checked.wrong} of {checked.answers} checked answers are wrong")
     if checked.wrong:
         _add(right, "failure", f"{checked.wrong} of {checked.answers} checked answers are wrong: {checked.why}")
     elif not checked.answers:
@@ -85,7 +86,10 @@ def _judged(judged: Judged) -> Element:
 def _found(found: Found) -> Element:
     told = f"{figures.number(found.rate)} requests a second ({found.why})"
     case = _case(found.subject, f"a rate holds {found.slo}", told)
-    if found.rate is None:
+    wrong = [step.rate for step in found.steps if any(each.limit == RIGHT for each in step.judged)]
+    if wrong:
+        _add(case, "failure", f"checked answers are wrong at {', '.join(map(figures.number, wrong))} requests a second")
+    elif found.rate is None:
         _add(case, "failure", f"no rate that was tried holds {found.slo} ({found.why})")
     return case
 
