@@ -6,7 +6,7 @@ Everything else only obeys them: a generator that waits for a slow server would 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -82,12 +82,13 @@ class Replay:
     """Recorded arrivals, counted from the first one, at `speed` times the pace that they had.
 
     They are sent as they were and no more: a run that is longer than `seconds` is silent after them, unless they are
-    `looped`; one that is shorter sends those of its length.
+    `looped`; one that is shorter sends those of its length. The first `begin` seconds are left out.
     """
 
     arrivals: Seconds = field(repr=False)
     speed: float = 1.0
     looped: bool = False
+    begin: float = 0.0
 
     def __post_init__(self) -> None:
         arrivals = np.sort(np.asarray(self.arrivals, np.float64))
@@ -106,10 +107,11 @@ class Replay:
     def times(self, seconds: float, seed: int) -> Seconds:
         """Give the recorded times; the seed is of no use."""
         once = self.arrivals / self.speed
-        rounds = math.ceil(seconds / self.seconds) if self.looped else 1
-        _require(max(len(once) * rounds / seconds, 1 / seconds))
+        end = self.begin + seconds
+        rounds = math.ceil(end / self.seconds) if self.looped else 1
+        _require(max(len(once) * rounds / end, 1 / end))
         times = (once[None, :] + self.seconds * np.arange(rounds)[:, None]).ravel()
-        return times[times < seconds]
+        return times[(times >= self.begin) & (times < end)] - self.begin
 
 
 def warming(schedule: Schedule) -> Schedule:
@@ -117,6 +119,11 @@ def warming(schedule: Schedule) -> Schedule:
     if isinstance(schedule, Ramp):
         return Poisson(schedule.begin or schedule.end / 10)
     return schedule
+
+
+def from_then(schedule: Schedule | None, begin: float) -> Schedule | None:
+    """Give what is sent from `begin` on, in seconds: of a recorded trace the rest; all others begin anew."""
+    return replace(schedule, begin=schedule.begin + begin) if isinstance(schedule, Replay) else schedule
 
 
 def parted(times: Seconds, parts: int) -> list[Seconds]:

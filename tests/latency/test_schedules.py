@@ -10,7 +10,7 @@ import pytest
 
 from deploy_core.errors import UsageError
 from deploy_latency.load import Load, arrivals
-from deploy_latency.schedules import Constant, Poisson, Ramp, Replay, Schedule, parted, peak
+from deploy_latency.schedules import Constant, Poisson, Ramp, Replay, Schedule, from_then, parted, peak
 from deploy_latency.traces import replay
 
 
@@ -58,6 +58,16 @@ def test_recorded_arrivals_come_as_they_were() -> None:
     assert list(Replay(recorded, speed=2).times(60, 0)) == [0, 0.25, 1]
     assert list(Replay(recorded).times(1, 0)) == [0, 0.5]
     assert Replay(recorded).seconds == 3  # two seconds, and the usual gap of one
+
+
+def test_a_trace_goes_on_from_round_to_round() -> None:
+    recorded = np.sort(np.random.default_rng(5).uniform(0, 60, 500))
+    trace = Replay(recorded, speed=2)
+    rounds = [from_then(trace, number * 5) for number in range(6)]
+    times = [each.times(5, 0) + number * 5 for number, each in enumerate(rounds) if each is not None]
+    assert np.concatenate(times) == pytest.approx(trace.times(30, 0))
+    assert len(np.concatenate(times)) == 500
+    assert from_then(Poisson(5), 10) == Poisson(5)
 
 
 def test_a_loop_has_no_seam() -> None:

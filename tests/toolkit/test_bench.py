@@ -230,6 +230,7 @@ def test_nobody_at_the_endpoint_is_an_error(store: Path, rest: Endpoint) -> None
     ("options", "told"),
     [
         (("--rate", "5", "--concurrency", "2"), "two loads"),
+        (("--rate", "5", "--find-max", "--slo", "p99<1s"), "tries many"),
         (("--ramp", "5-9"), "no two rates"),
         (("--duration", "soon"), "no duration"),
         (("--batch", "0"), "no numbers"),

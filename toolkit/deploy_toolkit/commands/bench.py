@@ -164,6 +164,8 @@ def _schedule(given: Mapping[str, Any]) -> Schedule | None:
     named = [name for name in ("rate", "ramp", "replay", "concurrency") if given[name] is not None]
     if len(named) > 1:
         raise UsageError(f"--{named[0]} and --{named[1]} are two loads", hint="give one of them")
+    if named and given["find_max"]:
+        raise UsageError(f"--{named[0]} is one load, and --find-max tries many", hint="leave it away; see --max-rate")
     if given["concurrency"]:
         return None
     if given["ramp"]:

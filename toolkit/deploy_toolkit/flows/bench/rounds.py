@@ -13,6 +13,7 @@ import numpy as np
 from deploy_latency.comparison import rounds_needed
 from deploy_latency.load import Load
 from deploy_latency.measuring import Run
+from deploy_latency.schedules import from_then
 from deploy_latency.stages import Told
 from deploy_latency.workers import Progress
 from deploy_toolkit.flows.bench.contenders import Contender
@@ -34,11 +35,16 @@ class Turn:
 def turns(
     contenders: Sequence[Contender], load: Load, rounds: int, on_progress: OnProgress
 ) -> dict[str, tuple[Turn, ...]]:
-    """Measure each contender for `load.seconds` in so many rounds; requests come at the same times for all of a round."""
+    """Measure each contender for `load.seconds` in so many rounds; requests come at the same times for all of a round.
+
+    A recorded trace goes on from round to round.
+    """
     draw = np.random.default_rng(load.seed)
     found: dict[str, list[Turn]] = {contender.name: [] for contender in contenders}
+    seconds = load.seconds / rounds
     for number in range(rounds):
-        share = replace(load, seconds=load.seconds / rounds, keep=-(-load.keep // rounds), seed=load.seed + number)
+        schedule = from_then(load.schedule, number * seconds)
+        share = replace(load, schedule=schedule, seconds=seconds, keep=-(-load.keep // rounds), seed=load.seed + number)
         for at in draw.permutation(len(contenders)):
             contender = contenders[at]
             found[contender.name].append(
