@@ -192,6 +192,11 @@ def search() -> Found:
     )
 
 
+def hopeless() -> Found:
+    step = Step(1.0, False, (judged("p99<1us", "broken"),), {"p99": around(6e-3)})
+    return Found("net@1 slow", "p99<1us", None, (step,), why="not even 1 a second held")
+
+
 def judged(limit: str = "p99<20ms", verdict: str = "held", figure: Estimate | None = None) -> Judged:
     return Judged(limit, "net@1 embedded", figure or around(6e-3), 0.02, verdict)
 
@@ -215,7 +220,7 @@ def full() -> Report:
         machine={"processor": "Some Processor @ 2 GHz <fast>", "cores": 2, "memory": 8 * 2**30, "load_average": 0.3},
         measured=(usual(), usual("net@1 torchserve rest", 2.2), failing(), in_process(), without_data()),
         compared=compared(),
-        found=(search(), Found("net@1 slow", "p99<1us", None, (), why="not even 1 a second held")),
+        found=(search(), hopeless()),
         judged=(
             judged(),
             judged("errors<0.1%", "broken", Estimate(0.022, 0.013, 0.034, 900)),

@@ -106,13 +106,22 @@ class Judged:
 
 @dataclass(frozen=True)
 class Step:
-    """One rate that was tried by --find-max."""
+    """One rate that was tried by --find-max; `limited` says why it is the generator's figures that were seen, if so."""
 
     rate: float
     held: bool
     judged: tuple[Judged, ...]
     latency: dict[str, Estimate]
     confirmation: bool = False
+    limited: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """Give held, broken, or undecided: a generator at its limit shows nothing of the server."""
+        if self.held:
+            return "held"
+        broken = not self.limited and any(one.verdict == "broken" for one in self.judged)
+        return "broken" if broken else "undecided"
 
 
 @dataclass(frozen=True)
@@ -125,6 +134,13 @@ class Found:
     steps: tuple[Step, ...]
     knee: float | None = None
     why: str = ""  # what ended the search: the objective, the generator's own limit, --max-rate
+
+    @property
+    def verdict(self) -> str:
+        """Give held if a rate was found, broken if one was shown not to hold and none to hold, else undecided."""
+        if self.rate is not None:
+            return "held"
+        return "broken" if any(step.verdict == "broken" for step in self.steps) else "undecided"
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,7 @@ class _Search:
         """Try a rate, once more with more requests if that leaves it undecided."""
         for requests in (self._requests, _MORE * self._requests):
             outcome = yield Trial(rate, requests, confirmation)
-            self.steps.append(Step(rate, outcome.held, outcome.judged, outcome.latency, confirmation))
+            self.steps.append(Step(rate, outcome.held, outcome.judged, outcome.latency, confirmation, outcome.limited))
             self._last[rate] = outcome
             if not outcome.undecided:
                 break

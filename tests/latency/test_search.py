@@ -9,9 +9,9 @@ import pytest
 from queues import queue
 
 from deploy_latency.estimate import Estimate
-from deploy_latency.limits import judge, parse
+from deploy_latency.limits import BROKEN, HELD, UNDECIDED, judge, parse
 from deploy_latency.percentiles import percentiles
-from deploy_latency.report import Found, Step
+from deploy_latency.report import Found, Judged, Step
 from deploy_latency.search import Outcome, Trial, Trials, highest, knee, requests_for
 
 LIMITS = parse("p99<20ms")
@@ -179,3 +179,10 @@ def test_no_knee_is_seen_where_latency_has_not_risen() -> None:
     assert knee([Step(rate, True, (), {}) for rate in (100, 200, 400)]) is None
     over = Step(800, False, (), {"p50": _exactly(math.inf)})
     assert knee([*flat, over]) == 400
+
+
+def test_a_generator_at_its_limit_decides_nothing() -> None:
+    broken = Judged("p50<1ms", "", Estimate(0.002, 0.001, 0.003, 100), 0.001, BROKEN)
+    assert Found("", "", None, (Step(50, False, (broken,), {}, limited="late"),)).verdict == UNDECIDED
+    assert Found("", "", None, (Step(50, False, (broken,), {}),)).verdict == BROKEN
+    assert Found("", "", 50.0, (Step(50, True, (), {}), Step(99, False, (broken,), {}))).verdict == HELD

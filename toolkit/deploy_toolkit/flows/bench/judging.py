@@ -84,14 +84,14 @@ def _claim(claim: str, figure: Estimate, subject: str) -> Judged:
 def exit_code(report: Report) -> int:
     """4 for a wrong answer, 6 if a subject answered nothing, 5 for a broken limit, 7 for one that cannot be decided.
 
-    An objective that no rate holds is broken.
+    An objective that no rate holds is broken, unless the generator, or too little data, kept that from being seen.
     """
     trials = (judged for found in report.found for step in found.steps for judged in step.judged)
     if any(each.checked.wrong for each in report.measured) or any(each.limit == RIGHT for each in trials):
         return 4
     if any(not _answered(each) for each in report.measured):
         return 6
-    verdicts = {each.verdict for each in report.judged} | {BROKEN for each in report.found if each.rate is None}
+    verdicts = {each.verdict for each in report.judged} | {each.verdict for each in report.found}
     return 5 if BROKEN in verdicts else 7 if UNDECIDED in verdicts else 0
 
 

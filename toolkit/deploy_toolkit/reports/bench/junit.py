@@ -90,7 +90,8 @@ def _found(found: Found) -> Element:
     if wrong:
         _add(case, "failure", f"checked answers are wrong at {', '.join(map(figures.number, wrong))} requests a second")
     elif found.rate is None:
-        _add(case, "failure", f"no rate that was tried holds {found.slo} ({found.why})")
+        kind = "failure" if found.verdict == "broken" else "error"
+        _add(case, kind, f"no rate that was tried was shown to hold {found.slo} ({found.why})")
     return case
 
 

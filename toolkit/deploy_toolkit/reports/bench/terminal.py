@@ -162,7 +162,10 @@ def _found(found: Found) -> Iterator[RenderableType]:
     knee = "" if found.knee is None else f"; latency begins to rise at {figures.number(found.knee)}/s"
     why = f" ({found.why})" if found.why else ""
     if found.rate is None:
-        yield Text(f"{found.subject}: no rate that was tried holds {found.slo}{why}{knee}", style="bold red")
+        shown = (
+            "no rate that was tried holds" if found.verdict == "broken" else "it could not be decided which rate holds"
+        )
+        yield Text(f"{found.subject}: {shown} {found.slo}{why}{knee}", style="bold red")
     else:
         told = f"{figures.number(found.rate)} requests/s hold {found.slo}{why}{knee}"
         yield Text(f"{found.subject}: {told}", style="bold")
@@ -170,16 +173,19 @@ def _found(found: Found) -> Iterator[RenderableType]:
 
 def _steps(found: Found) -> Table:
     names = [name for name in ("p50", "p99") if any(name in step.latency for step in found.steps)]
-    table = _table(f"Search of {found.subject} for the highest rate with {found.slo}", "rate", *names, "limits", "held")
+    table = _table(
+        f"Search of {found.subject} for the highest rate with {found.slo}", "rate", *names, "limits", "all in all"
+    )
     for step in found.steps:
         cells = [_pair(figures.time(step.latency[name])) if name in step.latency else Text("") for name in names]
         told = figures.number(step.rate) + (" again" if step.confirmation else "")
-        table.add_row(told, *cells, _limits(step), _verdict("held") if step.held else Text("no", style="red"))
+        table.add_row(told, *cells, _limits(step), _verdict(step.verdict))
     return table
 
 
 def _limits(step: Step) -> Text:
-    return Text("\n").join(Text(f"{one.limit} ").append(_verdict(one.verdict)) for one in step.judged)
+    limited = [Text("the generator was at its limit", style="bold yellow")] if step.limited else []
+    return Text("\n").join([*(Text(f"{one.limit} ").append(_verdict(one.verdict)) for one in step.judged), *limited])
 
 
 def _judged(judged: Sequence[Judged]) -> Iterator[RenderableType]:
