@@ -35,3 +35,10 @@ def test_a_word_that_is_both_stored_and_a_file_is_refused_wherever_it_stands(she
         assert raised.value.hint.startswith("./linear is the file, linear@")
     assert subjects.find("./linear", shelf) == Path("linear")
     assert str(subjects.find("linear@1", shelf)) == "linear@1"
+
+
+def test_a_word_that_is_nothing_is_told_without_naming_a_command(shelf: Store) -> None:
+    """Several commands take such words, so that the help of one of them would mislead."""
+    with pytest.raises(UsageError, match="'linaer' is neither a stored model nor a file nor an endpoint") as raised:
+        subjects.find("linaer", shelf)
+    assert raised.value.hint == f"the store {shelf.root} holds {', '.join(shelf.names())}"

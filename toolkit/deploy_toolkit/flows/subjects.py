@@ -48,7 +48,7 @@ def find(text: str, shelf: Store) -> Named:
         return Path(text)
     raise UsageError(
         f"{text!r} is neither a stored model nor a file nor an endpoint",
-        hint=f"the store {shelf.root} holds {', '.join(shelf.names()) or 'nothing'}; see deploy check --help",
+        hint=f"the store {shelf.root} holds {', '.join(shelf.names()) or 'nothing'}",
     )
 
 
