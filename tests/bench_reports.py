@@ -96,7 +96,7 @@ def stages(slower: float = 1.0) -> tuple[Stage, ...]:
     )
 
 
-def _hopeless() -> Measured:
+def hopeless() -> Measured:
     """Every request failed, each in another way."""
     ever = Estimate(math.inf, math.inf, math.inf, 500, 368)
     return replace(
@@ -192,7 +192,7 @@ def search() -> Found:
     )
 
 
-def _hopeless() -> Found:
+def failed_search() -> Found:
     step = Step(1.0, False, (judged("p99<1us", "broken"),), {"p99": around(6e-3)})
     return Found("net@1 slow", "p99<1us", None, (step,), why="not even 1 a second held")
 
@@ -220,7 +220,7 @@ def full() -> Report:
         machine={"processor": "Some Processor @ 2 GHz <fast>", "cores": 2, "memory": 8 * 2**30, "load_average": 0.3},
         measured=(usual(), usual("net@1 torchserve rest", 2.2), failing(), in_process(), without_data()),
         compared=compared(),
-        found=(search(), _hopeless()),
+        found=(search(), failed_search()),
         judged=(
             judged(),
             judged("errors<0.1%", "broken", Estimate(0.022, 0.013, 0.034, 900)),
