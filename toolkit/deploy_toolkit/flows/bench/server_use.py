@@ -73,16 +73,16 @@ def _pids(running: Running) -> Iterator[int]:
         yield from (process.pid for process in group_of(Process(pid, started)))
 
 
-def _contained(main: int) -> Iterator[int]:
-    """Give the processes that share the control group of a container's first one."""
-    group = _group(main)
+def _contained(main: int) -> list[int]:
+    """Give a container's first process and all below it; those whose parents have ended are its own.
+
+    A control group says the same only where each container has one of its own.
+    """
+    below: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
-        if group and _group(int(entry.name)) == group:
-            yield int(entry.name)
-
-
-def _group(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cgroup").read_text()
-    except OSError:
-        return ""
+        with suppress(FileNotFoundError, ProcessLookupError):
+            below.setdefault(int(usage.stat(int(entry.name))[1]), []).append(int(entry.name))
+    found = [main] if main else []
+    for pid in found:  # which grows meanwhile
+        found += below.get(pid, ())
+    return found
