@@ -24,16 +24,18 @@ _LONGEST = 300
 
 
 class DeployError(Exception):
-    """What happened, with the value, in `str(error)`; what to do about it in `hint`."""
+    """What happened, with the value, in `str(error)`; what to do about it in `hint`, which a traceback shows as a note."""
 
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        if hint:
+            self.add_note(_note(hint))
 
     def __reduce__(self) -> tuple[object, ...]:
-        # The default would lose the keyword on the way back from a worker.
+        # The default would lose the keyword on the way back from a worker. The notes are in the dictionary.
         return _rebuild, (type(self), str(self), self.hint, self.__dict__)
 
 
@@ -101,6 +103,15 @@ def reason(error: BaseException) -> str:
     """Give the kind of an error and the first line of what it says."""
     kind, said = type(error).__name__, first_line(error)
     return kind if said == kind else f"{kind}: {said}"
+
+
+def further(error: DeployError) -> list[str]:
+    """Give the notes of an error but for the one that is its hint."""
+    return [note for note in getattr(error, "__notes__", ()) if note != _note(error.hint)]
+
+
+def _note(hint: str) -> str:
+    return f"hint: {hint}"
 
 
 def _rebuild(kind: type[DeployError], message: str, hint: str, state: dict[str, object]) -> DeployError:

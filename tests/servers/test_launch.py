@@ -96,8 +96,8 @@ def test_a_death_is_told_with_the_end_of_the_log(launch: Callable[..., Launch]) 
     error = refused(launch("import sys\nprint('OSError: No space left on device')\nsys.exit(3)"))
     assert "ended with exit code 3 before it listened" in str(error)
     assert "disk is full" in error.hint
-    assert "OSError: No space" in error.__notes__[0]
-    assert str(state.logs()) in error.__notes__[0]
+    assert "OSError: No space" in error.__notes__[-1]
+    assert str(state.logs()) in error.__notes__[-1]
 
 
 def test_a_kill_is_told(launch: Callable[..., Launch]) -> None:
@@ -208,7 +208,7 @@ def test_the_record_of_a_container_that_may_be_there_stays(
 
 def test_a_program_that_is_not_there_is_told(launch: Callable[..., Launch]) -> None:
     error = refused(launch("", command=("/absent/java",)))
-    assert "/absent/java could not be started" in error.__notes__[0]
+    assert "/absent/java could not be started" in error.__notes__[-1]
 
 
 def test_free_ports_are_different_and_free() -> None:

@@ -179,7 +179,7 @@ def test_keys_are_for_us_alone_and_told_to_nobody_but_the_record(store: Store) -
 
 
 def test_no_java_is_one_sentence(store: Store) -> None:
-    with pytest.raises(UnavailableError, match=r"^TorchServe needs Java, and there is none$") as raised:
+    with pytest.raises(UnavailableError, match=r"^TorchServe needs Java, and there is none\n") as raised:
         plan(store, ["archived"], java="")
     assert raised.value.exit_code == 6
     assert "install Java 17" in raised.value.hint

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from deploy_core.errors import DeployError
+from deploy_core.errors import DeployError, further
 from deploy_toolkit.output import tell
 
 COMMANDS = (
@@ -104,7 +104,7 @@ def _say_error(error: DeployError, *, debug: bool) -> None:
     if debug:
         traceback.print_exception(error)
     _say(f"error: {error}")
-    for note in getattr(error, "__notes__", ()):
+    for note in further(error):
         _say(note)
     if error.hint:
         _say(f" hint: {error.hint}")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from deploy_core import child, state
-from deploy_core.errors import DeployError, UnavailableError
+from deploy_core.errors import DeployError, UnavailableError, further
 from deploy_core.signals import postponed
 from deploy_servers.settings import new_run
 from deploy_toolkit.flows.serve import Request
@@ -46,8 +46,12 @@ class Report:
 
     def failed(self, error: DeployError) -> None:
         """Say why it will not be ready; that nobody hears it is no further error."""
-        notes = list(getattr(error, "__notes__", ()))
-        said = {"message": str(error), "hint": error.hint, "notes": notes, "exit_code": error.exit_code}
+        said = {
+            "message": str(error),
+            "hint": error.hint,
+            "notes": further(error),
+            "exit_code": error.exit_code,
+        }
         try:
             self._say({"error": said})
         except UnavailableError:
