@@ -40,6 +40,17 @@ def require_image(engine: str, image: str, on_event: Callable[[str], None]) -> N
         )
 
 
+def tag(engine: str, image: str, name: str) -> None:
+    """Give an image one more name. Raises UnavailableError if it is not there."""
+    if _asked(engine, "tag", image, name) is None:
+        raise UnavailableError(f"{Path(engine).name} has no image {image} any more", hint="who removed it?")
+
+
+def remove_image(engine: str, image: str) -> None:
+    """Have no image of that name; if that was its last name, it is gone itself. Raises UnavailableError if it stays."""
+    _asked(engine, "image", "rm", image)
+
+
 def main_pid(engine: str, container: str) -> int:
     """Give the id that a container's first process has outside; 0 if it does not run. Raises UnavailableError if the engine does not answer."""
     return int(_asked(engine, "container", "inspect", "--format={{.State.Pid}}", container) or 0)

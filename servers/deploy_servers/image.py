@@ -7,13 +7,16 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deploy_core import child, state
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import UnavailableError, UsageError
+from deploy_core.signals import postponed
+from deploy_servers import engines
 from deploy_servers.causes import likely_cause
 from deploy_servers.container import INSIDE, NOBODY, Contained, Container, contained_of, locked, user_of
 from deploy_servers.engines import require_image
@@ -25,6 +28,7 @@ USER = user_of(*NOBODY)
 _TAG = re.compile(r"[a-z0-9]+([._/-]+[a-z0-9]+)*(:[\w][\w.-]{0,127})?")
 _CONTENT = "deploy"  # the folder in the build's context that becomes INSIDE
 _BUILD_SECONDS = 3600.0
+_DRAFT = "deploy-unproved"  # what images are called until they are proved
 
 
 @dataclass(frozen=True)
@@ -58,23 +62,41 @@ def bake(launch: Launch, tag: str, *, base: str = "") -> Baking:
     )
 
 
-def build(baking: Baking, on_event: Callable[[str], None]) -> None:
-    """Build the image. Raises UnavailableError if the engine cannot."""
+def build(baking: Baking, on_event: Callable[[str], None], *, tag: str = "") -> None:
+    """Build the image, under another name if `tag` says one. Raises UnavailableError if the engine cannot."""
     launch = baking.launch
     require_image(launch.engine, baking.base, on_event)
     on_event(f"building {baking.tag}")
     what, log = f"the build of {baking.tag}", state.logs() / f"{launch.folder.name}.log"
     # Before the folder is there: whenever we are killed, it tells what there is to tidy up.
-    record = state.write_record(what, baking.build, log, {"folder": str(launch.folder)})
+    command = tuple(f"--tag={tag or baking.tag}" if part == f"--tag={baking.tag}" else part for part in baking.build)
+    record = state.write_record(what, command, log, {"folder": str(launch.folder)})
     try:
         _fill(baking)
-        _build(baking, what, log, record)
+        _build(replace(baking, build=command), what, log, record)
     finally:
         shutil.rmtree(launch.folder, ignore_errors=True)
         record.unlink(missing_ok=True)
 
 
-def trial(baking: Baking) -> Launch:
+@contextmanager
+def draft(baking: Baking, on_event: Callable[[str], None]) -> Generator[Launch]:
+    """Build the image, give the launch that is to prove it, and call it by its tag when the block has ended well.
+
+    Until then it has a name of its own, and what had the tag before still has it; afterwards that name is gone, and so is
+    an image that failed. Raises UnavailableError if the engine cannot.
+    """
+    engine, name = baking.launch.engine, f"{_DRAFT}:{baking.launch.folder.name}"
+    try:
+        build(baking, on_event, tag=name)
+        yield trial(baking, tag=name)
+        engines.tag(engine, name, baking.tag)
+    finally:
+        with postponed():
+            engines.remove_image(engine, name)
+
+
+def trial(baking: Baking, *, tag: str = "") -> Launch:
     """Give the launch of the finished image, published on free ports: what it answers there proves it."""
     launch = baking.launch
     folder = Path(tempfile.gettempdir()) / f"{launch.folder.name}-trial"
@@ -86,7 +108,7 @@ def trial(baking: Baking) -> Launch:
     options = _run(launch, replace(what, keeps=()), user_of(os.getuid(), os.getgid()), outside)
     return replace(
         launch,
-        command=(launch.engine, "run", "--rm", *named, *options, *kept, baking.tag),
+        command=(launch.engine, "run", "--rm", *named, *options, *kept, tag or baking.tag),
         folder=folder,
         ports=tuple(outside.values()),
         endpoints=tuple(_moved(endpoint, outside) for endpoint in launch.endpoints),

@@ -186,7 +186,7 @@ def test_out_of_memory_is_told(embedded: str, store: Store) -> None:
 
 def test_an_absent_image_is_one_sentence(engine: str, store: Store) -> None:
     own = planned(store, "linear@1", image="deploy-toolkit/embedded:never-built")
-    with pytest.raises(UnavailableError, match=r"^docker has no image deploy-toolkit/embedded:never-built$") as raised:
+    with pytest.raises(UnavailableError, match=r"^docker has no image deploy-toolkit/embedded:never-built\n") as raised:
         running(own, accept=lambda predictor: None, timeout=60).__enter__()
     assert "docker/build embedded builds it" in raised.value.hint
     # A name that is no address: nothing is asked for over the network.
@@ -231,6 +231,8 @@ def test_a_baked_image_serves_by_itself(
         assert document["proved"] is True
         assert document["image"] == tag
         assert document["run"][-1] == tag
+        named = subprocess.run([engine, "image", "inspect", "--format={{json .RepoTags}}", tag], capture_output=True)
+        assert json.loads(named.stdout) == [tag], "the name that it had until it was proved is gone"
         assert "is ready" in done.stderr
         listed = subprocess.run([engine, "ps", "--all", f"--filter=ancestor={tag}", "--quiet"], capture_output=True)
         assert listed.stdout == b""

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -20,7 +21,7 @@ from deploy_model_store import Store
 from deploy_servers import SERVERS
 from deploy_servers.container import Container
 from deploy_servers.ending import end
-from deploy_servers.image import USER, Baking, bake, build, trial
+from deploy_servers.image import USER, Baking, bake, build, draft, trial
 from deploy_servers.runs import LEFT_OVER, read, servers
 from deploy_servers.settings import Settings
 
@@ -115,11 +116,32 @@ def test_a_build_that_fails_tells_the_end_of_its_log(store: Store, tmp_path: Pat
     with pytest.raises(UnavailableError, match="linear:1 could not be built: ended with exit code 3") as raised:
         build(made, lambda event: None)
     assert "disk is full" in raised.value.hint
-    assert "COPY failed" in raised.value.__notes__[0]
+    assert "COPY failed" in raised.value.__notes__[-1]
     seen = (tmp_path / "seen").read_text()
     assert seen.startswith(made.dockerfile)
     assert f"{folder}/deploy/store/linear/1/onnx/linear.onnx" in seen
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("outcome", [None, KeyboardInterrupt(), UnavailableError("it answers wrong")])
+def test_an_image_has_its_name_when_it_is_proved(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: BaseException | None
+) -> None:
+    monkeypatch.setenv("DEPLOY_STATE", str(tmp_path / "state"))
+    engine = tmp_path / "docker"
+    engine.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\n')
+    engine.chmod(0o755)
+    folder = tmp_path / "deploy-embedded-0a1b2c3d"
+    made = baking(store, "linear@1", "embedded", engine=str(engine), folder=folder)
+    name, seen = f"deploy-unproved:{folder.name}", []
+    with pytest.raises(type(outcome)) if outcome else nullcontext(), draft(made, lambda event: None) as tried:
+        seen = (tmp_path / "calls").read_text().splitlines()
+        assert tried.command[-1] == name
+        if outcome:
+            raise outcome
+    assert seen[1] == f"build --network=none --pull=false --tag={name} {folder}"
+    tagged = [] if outcome else [f"tag {name} linear:1"]
+    assert (tmp_path / "calls").read_text().splitlines()[len(seen) :] == [*tagged, f"image rm {name}"]
 
 
 def test_a_build_that_was_killed_is_listed_and_tidied_up(

@@ -11,7 +11,7 @@ from deploy_core.device import Device
 from deploy_model_store import Store, Version
 from deploy_servers import SERVERS
 from deploy_servers import launch as launching
-from deploy_servers.image import USER, Baking, bake, build, trial
+from deploy_servers.image import USER, Baking, bake, build, draft
 from deploy_servers.settings import find_engine, prepare
 from deploy_toolkit.flows.judge import Judge
 from deploy_toolkit.flows.serve import START_SECONDS, shown
@@ -62,14 +62,18 @@ def plan(request: Request, *, store: Path) -> tuple[Version, Baking]:
 def image(request: Request, *, store: Path, prove: bool = True, on_event: OnEvent = silent) -> Baked:
     """Build the image, and have a container of it predict the golden outputs unless `prove` is False.
 
-    Raises UnavailableError if it cannot be built, or if a container of it does not answer right.
+    Raises UnavailableError if it cannot be built, or if a container of it does not answer right: then nothing has its tag.
     """
     version, baking = plan(request, store=store)
-    build(baking, on_event)
-    if prove:
-        judge = Judge((version,), request.options)
-        with launching.running(trial(baking), accept=judge, timeout=START_SECONDS, on_event=on_event):
-            pass
+    if not prove:
+        build(baking, on_event)
+        return Baked(version, baking, prove)
+    judge = Judge((version,), request.options)
+    with (
+        draft(baking, on_event) as trial,
+        launching.running(trial, accept=judge, timeout=START_SECONDS, on_event=on_event),
+    ):
+        pass
     return Baked(version, baking, prove)
 
 
