@@ -30,7 +30,9 @@ def test_csv_has_a_line_for_each_subject_and_percentile(tmp_path: Path) -> None:
         rows = list(reader.DictReader(file))
     assert tuple(rows[0]) == csv.COLUMNS
     assert [row["percentile"] for row in rows[:5]] == ["50", "90", "95", "99", "99.9"]
-    assert len(rows) == 5 * len(reports.full().measured)
+    tried = [step.rate for found in reports.full().found for step in found.steps for _ in step.latency]
+    assert len(rows) == 5 * len(reports.full().measured) + len(tried)
+    assert [float(row["offered"]) for row in rows[-len(tried) :]] == tried
     by = {(row["subject"], row["percentile"]): row for row in rows}
     usual = by[reports.usual().subject, "99"]
     assert (float(usual["latency"]), float(usual["low"])) == (5.1e-3, 5.1e-3 * 0.95)

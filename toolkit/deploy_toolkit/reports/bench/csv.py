@@ -1,10 +1,10 @@
-"""What `deploy bench` found, as a table for spreadsheets: one line for each subject and percentile."""
+"""What `deploy bench` found, as a table for spreadsheets: one line for each subject, or rate that a search tried, and percentile."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from deploy_toolkit.reports.bench import figures
 from deploy_toolkit.reports.bench.writing import write as write_file
 
 if TYPE_CHECKING:
+    from deploy_latency.estimate import Estimate
     from deploy_latency.report import Measured, Report
 
 # Times are seconds, memory bytes, rates per second. Empty: not known; inf: among requests that failed.
@@ -33,14 +34,16 @@ def text(report: Report) -> str:
     table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
     table.writeheader()
     for one in report.measured:
-        table.writerows(_rows(one))
+        table.writerows(_rows(one.latency, _of_subject(one)))
+    for sought in report.found:
+        for step in sought.steps:
+            load = f"{figures.number(step.rate)} requests/s, tried"
+            table.writerows(_rows(step.latency, {"subject": sought.subject, "load": load, "offered": step.rate}))
     return file.getvalue()
 
 
-def _rows(one: Measured) -> Iterator[dict[str, Any]]:
-    same = _of_subject(one)
-    for name in figures.columns([one]):
-        found = one.latency[name]
+def _rows(latency: Mapping[str, Estimate], same: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for name, found in latency.items():
         yield {
             **same,
             "percentile": name[1:],
