@@ -107,9 +107,12 @@ def wrk(port: int, seconds: int) -> Row:
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     at = {int(q): float(value) * {"us": 1e-3, "ms": 1, "s": 1e3}[unit] for q, value, unit in _LATENCIES.findall(said)}
     requests = re.search(r"(\d+) requests in", said)
-    return Row("wrk, closed loop of 1, corrected", int(requests[1]) if requests else 0, 0, tuple(at[q] for q in QS))
+    counts = int(requests[1]) if requests else 0, sum(map(int, _FAILED.findall(said)))
+    return Row("wrk, closed loop of 1, corrected", *counts, tuple(at[q] for q in QS))
 
 
+# What wrk says only where there is something to say.
+_FAILED = re.compile(r"(?:connect|read|write|timeout|Non-2xx or 3xx responses:) (\d+)")
 _LATENCIES = re.compile(r"(\d+)%\s+([\d.]+)(us|ms|s)")
 
 
