@@ -224,6 +224,24 @@ pathlib.Path({str(tmp_path / "source.pkl")!r}).write_bytes(pickle.dumps(source))
         assert "FILE.py:ATTRIBUTE" in caught.value.hint
 
 
+@pytest.mark.parametrize("scripted", [False, True])
+def test_an_input_that_forward_does_not_have_is_told_by_its_arguments(scripted: bool) -> None:
+    """Also beside an example, as the request of an archive gives one: the user's word is wrong, not the example's."""
+    import torch
+
+    from deploy_exporters import jit
+    from deploy_exporters.sources.torch import open_torch
+    from deploy_exporters.sources.torchscript import open_torchscript
+
+    model: Any = torch.nn.Linear(6, 1).eval()
+    example = {"input": np.ones((2, 6), np.float32)}
+    for own in (example, None):
+        given = sources.Given(example=own, inputs=SPEC)
+        with pytest.raises(UsageError, match=r"^wrong inputs: unknown x; missing input") as raised:
+            open_torchscript(jit.script(model), given) if scripted else open_torch(model, given)
+        assert raised.value.hint == "the arguments of forward are input"
+
+
 def test_what_is_no_model_is_refused_also_when_handed_over(opener: Workers, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="of type list, which is no model"):
         open_source(opener, handover.hand_over([1, 2], tmp_path, None))

@@ -130,7 +130,7 @@ def _example(model: torch.nn.Module, given: Given) -> dict[str, Array]:
     for name, array in named.items():
         if array.dtype.name not in DTYPES:
             raise UsageError(f"input {name!r} has dtype {array.dtype}", hint=f"torch takes {', '.join(DTYPES)}")
-    check_arguments(model, list(named))
+    check_arguments(model, [spec.name for spec in given.inputs] or list(named))
     return examples.at_least_two_rows(named, static=given.static)
 
 

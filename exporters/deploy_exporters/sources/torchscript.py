@@ -100,7 +100,7 @@ def open_torchscript(model: Any, given: Given) -> TorchSource:
             hint=f"give --input '{next(iter(arguments))}:float32[batch,…]' or --example FILE.npz",
         )
     named = None if given.example is None else _by_name(given.example, [spec.name for spec in specs] or list(arguments))
-    _check_arguments(arguments, [argument(name) for name in (named or [spec.name for spec in specs])])
+    _check_arguments(arguments, [argument(name) for name in ([spec.name for spec in specs] or named or ())])
     names = given.outputs or tuple(spec.name for spec in program.told.outputs)
     own = replace(given, example=named, inputs=specs, outputs=names)
     return open_torch(Scripted(program.script.cpu()), own, TorchScriptSource)
