@@ -141,6 +141,8 @@ class _Words:
         except EndpointError as error:
             if error.status is not None and error.status in operation.means:
                 return operation.means[error.status]
+            if error.status is not None and error.status in operation.hints:
+                raise EndpointError(str(error), hint=operation.hints[error.status], status=error.status) from error
             raise
 
     def _operation(self, word: str) -> Operation:

@@ -83,13 +83,15 @@ class Statistics:
 class Operation:
     """How one thing is asked for, and what the answer says.
 
-    `repeatable` may be asked again. `means` tells what an error with that status means, if it is an answer, too.
+    `repeatable` may be asked again. `means` tells what an error with that status means, if it is an answer, too; `hints`
+    what to do about one that is none, where that is not what it is for predictions.
     """
 
     encode: Callable[[Endpoint, Wish], Any]
     decode: Callable[[Endpoint, Any], Any]
     repeatable: bool = True
     means: Mapping[int | str, Any] = field(default_factory=dict)
+    hints: Mapping[int | str, str] = field(default_factory=dict)
 
 
 def check_options(what: str, known: Mapping[str, type], given: Mapping[str, str]) -> None:

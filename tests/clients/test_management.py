@@ -197,6 +197,24 @@ def test_torchserve_over_grpc(rpc: Start) -> None:
     assert (scale.model_name, scale.min_worker, scale.max_worker, scale.synchronous) == ("m", 2, 2, True)
 
 
+def test_an_archive_that_is_not_there_is_told_by_where_it_is_looked_for(http: Start, rpc: Start, canned: Any) -> None:
+    absent = b'{"code": 404, "type": "ModelNotFoundException", "message": "Model not found at: kk.mar"}'
+    server = http(canned(404, absent), canned(404, absent))
+    with _to("torchserve", "rest", server.port) as manager:
+        with pytest.raises(EndpointError, match=r"HTTP 404: Model not found at: kk\.mar") as raised:
+            manager.load("kk", options={"url": "kk.mar"})
+        assert "model store (its --model-store" in raised.value.hint
+        assert raised.value.status == 404
+        with pytest.raises(EndpointError) as raised:
+            manager.status("kk")
+        assert raised.value.hint == "is the model of that name and version loaded?"
+    refusing = rpc({f"{TORCHSERVE}RegisterModel": grpc.StatusCode.NOT_FOUND})
+    with _to("torchserve", "grpc", refusing.port) as manager:
+        with pytest.raises(EndpointError, match="NOT_FOUND") as raised:
+            manager.load("kk", options={"url": "kk.mar"})
+        assert "model store (its --model-store" in raised.value.hint
+
+
 def _page(name: str, token: str | None) -> bytes:
     more = {} if token is None else {"nextPageToken": token}
     return json.dumps({**more, "models": [{"modelName": name, "modelUrl": f"{name}.mar"}]}).encode()

@@ -173,6 +173,10 @@ def _rpc_unregister(endpoint: Endpoint, wish: Wish) -> RpcRequest:
 
 
 Encode = Callable[[Endpoint, Wish], Any]
+_NO_ARCHIVE = (
+    "url is the name of a file in the server's model store (its --model-store; of one that deploy serve started, the "
+    "folder models in the one that `deploy ps --json` tells), or an address that its allowed_urls let through"
+)
 _DEAD: Mapping[int | str, Any] = {503: False, "UNAVAILABLE": False}
 
 
@@ -184,7 +188,7 @@ def _operations(
         "model_ready": Operation(describe, _read_ready, repeatable=False, means=ABSENT),
         "index": Operation(index, _read_page),
         "status": Operation(describe, _read_statuses),
-        "load": Operation(register, _read_done, repeatable=False),
+        "load": Operation(register, _read_done, repeatable=False, hints=dict.fromkeys((404, "NOT_FOUND"), _NO_ARCHIVE)),
         "unload": Operation(unregister, _read_done, repeatable=False),
         "scale": Operation(scale, _read_done),
         "set_default": Operation(set_default, _read_done),
