@@ -10,7 +10,7 @@ from server_store import fill_store
 
 from deploy_core.errors import UsageError
 from deploy_model_store import Store
-from deploy_toolkit.flows import export, subjects
+from deploy_toolkit.flows import check, export, subjects
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +42,13 @@ def test_a_word_that_is_nothing_is_told_without_naming_a_command(shelf: Store) -
     with pytest.raises(UsageError, match="'linaer' is neither a stored model nor a file nor an endpoint") as raised:
         subjects.find("linaer", shelf)
     assert raised.value.hint == f"the store {shelf.root} holds {', '.join(shelf.names())}"
+
+
+def test_a_model_that_takes_other_inputs_is_told_whose_it_was_asked(shelf: Store) -> None:
+    report = check.check(check.Request(("linear@1", "scripted")), store=shelf.root)
+    told = {row.subject: row.error for row in report.rows}
+    assert told["linear@1/onnx"] == ""
+    assert "missing input; unknown x" in told["scripted@1/torchscript"]
+    assert told["scripted@1/torchscript"].endswith(
+        "; the golden inputs are those of linear@1: check scripted@1 by itself"
+    )

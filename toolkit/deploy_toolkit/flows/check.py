@@ -40,6 +40,8 @@ from deploy_toolkit.flows.golden import noise_of
 from deploy_toolkit.flows.subjects import Named, Subject
 from deploy_toolkit.output import OnEvent, silent
 
+_GOLDEN = "golden outputs"  # of a stored version, as what gave the right answers
+
 
 @dataclass(frozen=True)
 class Request:
@@ -126,9 +128,19 @@ def _row(subject: Subject, wanted: _Wanted, request: Request) -> Agreement:
         )
         row = _with_sizes(_with_cost(row, subject, predictor, wanted), subject, predictor, wanted, request)
         found = (*_damaged(subject), *_stale(predictor, wanted), *_served_variant(predictor, row, wanted))
-        return dataclasses.replace(row, problems=(*found, *row.problems))
+        error = row.error + _of_another(subject, predictor, wanted) if row.error else ""
+        return dataclasses.replace(row, problems=(*found, *row.problems), error=error)
     finally:
         predictor.close()
+
+
+def _of_another(subject: Subject, predictor: Predictor, wanted: _Wanted) -> str:
+    """Say whose inputs it was asked, if it is a model that takes others."""
+    theirs = {spec.name for spec in predictor.signature.inputs}
+    if theirs == set(wanted.inputs) or wanted.version is None or wanted.by != _GOLDEN:
+        return ""
+    own = subject.version or subject.name
+    return f"; the golden inputs are those of {wanted.version}: check {own} by itself"
 
 
 def _rule(subject: Subject, wanted: _Wanted) -> degradation.Rule:
@@ -182,7 +194,7 @@ def _wanted(request: Request, named: list[Named], shelf: Store, workers: Workers
         golden = version.golden
         measured = noise_of(golden)
         return _Wanted(
-            "golden outputs",
+            _GOLDEN,
             golden.inputs,
             golden.outputs,
             measured,
