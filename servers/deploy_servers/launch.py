@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Generator, Mapping
@@ -16,6 +17,7 @@ from deploy_core.endpoint import Endpoint
 from deploy_core.errors import UnavailableError
 from deploy_core.signals import postponed
 from deploy_servers import engines
+from deploy_servers.causes import likely_cause
 from deploy_servers.container import NOBODY, image_of
 from deploy_servers.furnishing import open_to_all, put_files, put_links, put_writable, remove
 from deploy_servers.ports import require_free
@@ -175,6 +177,8 @@ def running(
         require_free(launch.host, port)
     if launch.engine:
         engines.require_image(launch.engine, image_of(launch.command), on_event)
+    else:
+        _require_program(launch)
     with ExitStack() as stack:
         with postponed():
             # The record comes first and goes last: whenever we are killed, it tells what there is to tidy up.
@@ -188,6 +192,13 @@ def running(
             stack.push(lambda kind, error, trace: server.end(error))
         server.require_ready(timeout)
         yield server
+
+
+def _require_program(launch: Launch) -> None:
+    program = launch.command[0]
+    if shutil.which(program, path={**os.environ, **launch.env}.get("PATH")) is None:
+        hint = likely_cause(f"{program} could not be started") or f"is {program} installed?"
+        raise UnavailableError(f"{launch} cannot be started: there is no program {program}", hint=hint)
 
 
 def _record(launch: Launch, facts: Mapping[str, Any]) -> Path:
