@@ -128,8 +128,8 @@ def _row(subject: Subject, wanted: _Wanted, request: Request) -> Agreement:
         )
         row = _with_sizes(_with_cost(row, subject, predictor, wanted), subject, predictor, wanted, request)
         found = (*_damaged(subject), *_stale(predictor, wanted), *_served_variant(predictor, row, wanted))
-        error = row.error + _of_another(subject, predictor, wanted) if row.error else ""
-        return dataclasses.replace(row, problems=(*found, *row.problems), error=error)
+        told = row.error + _of_another(subject, predictor, wanted) if row.error else ""
+        return dataclasses.replace(row, problems=(*found, *row.problems), error=told)
     finally:
         predictor.close()
 
