@@ -19,6 +19,7 @@ _GRACE = 60.0  # seconds for a `deploy serve` that was asked to stop: its server
 _SERVER_GRACE = 20.0  # seconds for a server that is asked itself
 _KILL = 10.0  # seconds for what got SIGKILL
 _DRAFT_AGE = 3600.0  # seconds after which a half-written record has no writer any more
+_LOG_AGE = 86400.0  # seconds for which a kept log is there to be read
 
 
 def remains(run: Run) -> tuple[str, ...]:
@@ -55,6 +56,25 @@ def sweep() -> tuple[Run, ...]:
     for run in gone:
         run.record.unlink(missing_ok=True)
     return gone
+
+
+def sweep_logs() -> tuple[Path, ...]:
+    """Remove logs that no record names and nobody has written to for a day; give them."""
+    runs, damaged = read()
+    if damaged:  # one of them may name any log
+        return ()
+    named = {run.log.name for run in runs}
+    old = [path for path in sorted(state.logs().glob("*.log")) if path.name not in named and _is_old(path)]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return tuple(old)
+
+
+def _is_old(log: Path) -> bool:
+    try:
+        return log.is_file() and time.time() - log.stat().st_mtime > _LOG_AGE
+    except FileNotFoundError:
+        return False
 
 
 def _is_gone(run: Run) -> bool:

@@ -28,7 +28,7 @@ from deploy_core import state
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import UnavailableError, UsageError
 from deploy_servers.restarts import Restarts
-from deploy_toolkit.flows import life, upkeep
+from deploy_toolkit.flows import detached, life, upkeep
 
 X = {"x": np.array([[1, 2, 3]], np.float32)}
 
@@ -124,6 +124,32 @@ def test_one_that_fails_says_why_and_goes(store: Path, tmp_path: Path) -> None:
     assert "no model 'absent'" in deploy(
         "serve", "absent", "--detach", "--store", str(store), tmp_path=tmp_path, code=2
     )
+    assert not list(state.logs().iterdir()), "what there is to read has been shown"
+
+
+def test_a_log_stays_if_an_error_points_to_it(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    for error in (UnavailableError("it died", hint=f"its log is {log}"), RuntimeError("not ours")):
+        log.touch()
+        detached._drop(log, error)
+        assert log.exists()
+    detached._drop(log, UnavailableError("port 80 is taken", hint="take another"))
+    assert not log.exists()
+
+
+def test_old_logs_go_with_the_orphans() -> None:
+    logs = {name: state.logs() / f"{name}.log" for name in ("old", "young", "named")}
+    for log in logs.values():
+        log.touch()
+        os.utime(log, (0, 0) if log != logs["young"] else None)
+    record = state.write_record("toy", ("toy",), logs["named"], {"server": "toy", "name": "m@1"})
+    damaged = state.records() / "damaged.json"
+    damaged.touch()
+    assert life.stop((), orphans=True).ended == ()
+    damaged.unlink()
+    assert life.stop((), orphans=True).ended == ("1 log older than a day",)
+    assert {log.name for log in state.logs().iterdir()} == {"young.log", "named.log"}
+    record.unlink()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

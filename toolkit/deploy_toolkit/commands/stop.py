@@ -10,7 +10,7 @@ from deploy_toolkit.output import Output, common
 @click.command("stop")
 @click.argument("names", nargs=-1, metavar="[RUN|NAME]...")
 @click.option("--all", "everything", is_flag=True, help="Every server that runs, and whatever was left over.")
-@click.option("--orphans", is_flag=True, help="What was left over of those that were killed.")
+@click.option("--orphans", is_flag=True, help="What was left over of those that were killed, and logs a day old.")
 @common
 def command(output: Output, names: tuple[str, ...], everything: bool, orphans: bool) -> int:
     """End servers, by run (its id or how that begins) or by model, and wait until they have ended.

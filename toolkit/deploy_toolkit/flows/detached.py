@@ -97,9 +97,10 @@ def start(
             os.close(writer)
         try:
             document = _heard(pipe, on_event)
-        except BaseException:
+        except BaseException as error:
             with postponed():
                 process.stop(_GRACE)
+                _drop(log, error)
             raise
     if document is None:
         raise _death(process)
@@ -125,6 +126,14 @@ def _error(said: Mapping[str, Any]) -> DeployError:
     for note in said["notes"]:
         error.add_note(note)
     return error
+
+
+def _drop(log: Path, error: BaseException) -> None:
+    """Remove the log of what never ran, unless the error, which is shown now, sends people there."""
+    if not isinstance(error, DeployError | KeyboardInterrupt):
+        return
+    if not any(str(log) in text for text in (str(error), *getattr(error, "__notes__", ()))):
+        log.unlink(missing_ok=True)
 
 
 def _death(process: child.Child) -> UnavailableError:

@@ -51,6 +51,8 @@ def stop(names: Sequence[str], *, everything: bool = False, orphans: bool = Fals
         except DeployError as error:
             failed = error
     ending.sweep()
+    if orphans and (logs := ending.sweep_logs()):
+        ended.append(f"{len(logs)} log{'s' * (len(logs) > 1)} older than a day")
     if failed is not None:
         failed.add_note(f"ended: {', '.join(ended) or 'nothing'}")
         raise failed
