@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -9,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from deploy_core.errors import ExportError
 from deploy_core.predictor import HasFloat64
 from deploy_core.signature import Signature, Tensors
 from deploy_exporters.sources import Given, Source
@@ -65,9 +69,23 @@ def close(number: int) -> None:
 def run_step(function: str, number: int | None, job: Job, packages: Sequence[str]) -> tuple[Written, Mapping[str, str]]:
     """Run one step of a route; give what it tells of its file, and the versions of its tools."""
     module, _, name = function.partition(":")
-    told = getattr(import_module(module), name)(*(() if number is None else (_kept[number],)), job)
+    step = getattr(import_module(module), name)
+    try:
+        told = step(*(() if number is None else (_kept[number],)), job)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise _full(name, job.writes.parent) from error
     written = told if isinstance(told, Written) else Written(how=told or "")
     return written, {package: _version(package) for package in packages}
+
+
+def _full(step: str, folder: Path) -> ExportError:
+    # The system does not say which disk; converters write to the temporary folder, too.
+    there = dict.fromkeys((folder, Path(tempfile.gettempdir())))
+    free = ", ".join(f"{shutil.disk_usage(each).free / 1e6:,.0f} MB are free in {each}" for each in there)
+    hint = "make room there, or name other folders: --store, and TMPDIR for temporary files"
+    return ExportError(f"{step} found no space left on the disk: {free}", hint=hint)
 
 
 def _keep(thing: Any) -> int:

@@ -12,8 +12,9 @@ import pytest
 
 from deploy_core.errors import ExportError
 from deploy_core.signature import Signature, TensorSpec
-from deploy_exporters import routes, sources
+from deploy_exporters import hosting, routes, sources
 from deploy_exporters.export import OpenedSource, Order, export, open_source
+from deploy_exporters.steps.job import Job
 from deploy_exporters.worker import Workers
 
 HERE = Path(__file__).parent
@@ -132,3 +133,17 @@ def test_a_proof_needs_numbers_and_shapes(tmp_path: Path) -> None:
             job.prove(Wrong(answer), "the file")
     with pytest.raises(ExportError, match=r"in shape \[1, 6\]"):
         job.prove(Wrong(want[:1]), "the file")
+
+
+def test_a_full_disk_is_told_with_the_folders_that_may_lie_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`/dev/full` answers every write as a full disk does."""
+    (tmp_path / "net.pt").write_bytes(b"program")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    job = Job(tmp_path / "net.pt", Path("/dev/full"), Signature((), ()), (), "net")
+    with pytest.raises(ExportError, match="mar_from_torchscript found no space left on the disk: ") as caught:
+        hosting.run_step(routes.STEPS["mar_from_torchscript"].function, None, job, ())
+    assert " MB are free in /dev, " in str(caught.value)
+    assert f" MB are free in {tmp_path}" in str(caught.value)
+    assert "--store" in caught.value.hint
