@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 from click.testing import CliRunner
 from command_line import Deploy
 
+from deploy_core.device import Device
 from deploy_core.errors import UnavailableError, UsageError
 from deploy_servers import SERVERS
 from deploy_servers.ports import free_ports
@@ -26,6 +28,7 @@ from deploy_toolkit.cli import deploy as command
 from deploy_toolkit.flows import doctor
 from deploy_toolkit.probes import engines, gpu, machine, programs, python, ways
 from deploy_toolkit.probes.finding import MISSING, OK, WARNING, Finding, look
+from deploy_toolkit.reports import doctor as report
 
 Put = Callable[..., Path]
 
@@ -310,6 +313,32 @@ def test_an_engine_that_is_not_the_first_is_named() -> None:
     ):
         found = ways.able("tfserving", _findings(docker=docker, podman=podman))
         assert next(way.options for way in found.ways if way.ok) == want
+
+
+@pytest.mark.parametrize(
+    ("server", "own", "usual", "further"),
+    [
+        ("tfserving", "deploy-toolkit/tfserving-stand-in", "tensorflow/serving:2.20.0", ()),
+        ("triton", "deploy-toolkit/triton-wheel", "", ("--set", "backend=python")),
+    ],
+)
+def test_an_image_of_ours_that_is_here_stands_in_for_one_that_is_not(
+    server: str, own: str, usual: str, further: tuple[str, ...]
+) -> None:
+    own = f"{own}:{version('deploy-toolkit')}"
+    assert own in ways.substitutes()
+    usual = usual or import_module(SERVERS[server].module).image(Device("cpu"))
+
+    def way(device: str, *images: str) -> ways.Way:
+        found = ways.able(server, _findings(docker=_engine(gpus="CDI", images=dict.fromkeys(images, "")), **GPU))
+        return next(one for one in found.ways if (one.where, one.device) == ("container", device))
+
+    found = way("cpu", own)
+    assert (found.ok, found.options) == (True, ("--in", "container", "--image", own, *further))
+    assert f"yes, with --image {own}" in str(report._mark(found))
+    assert way("cpu", own, usual).options == ("--in", "container")
+    assert not way("cpu").ok
+    assert not way("cuda", own).ok
 
 
 def test_an_old_java_is_no_way_to_torchserve(put: Put) -> None:

@@ -13,7 +13,7 @@ from deploy_servers import SERVERS
 from deploy_servers.container import ENGINES
 from deploy_toolkit.probes import engines, gpu, machine, programs, python
 from deploy_toolkit.probes.finding import Finding, Probe, look
-from deploy_toolkit.probes.ways import Able, able, images
+from deploy_toolkit.probes.ways import Able, able, images, substitutes
 
 SECONDS = 4.0  # for all probes together
 USUAL = "embedded"
@@ -35,7 +35,7 @@ def probes(store: Path) -> dict[str, Probe]:
         "python": python.interpreter,
         "extras": python.extras,
         "java": programs.java,
-        **{name: partial(engines.engine, name, images()) for name in ENGINES},
+        **{name: partial(engines.engine, name, (*images(), *substitutes())) for name in ENGINES},
         "gpu": gpu.gpus,
         "driver": gpu.driver,
         "memory": machine.memory,

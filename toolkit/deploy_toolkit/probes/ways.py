@@ -10,7 +10,7 @@ from itertools import chain
 from deploy_core.device import CPU, Device
 from deploy_exporters.formats import FORMATS
 from deploy_servers import SERVERS
-from deploy_servers.container import ENGINES, OWN
+from deploy_servers.container import ENGINES, OWN, own_image
 from deploy_servers.settings import find_program
 from deploy_toolkit.probes.engines import TOOLKIT_HINT
 from deploy_toolkit.probes.finding import Finding
@@ -26,6 +26,13 @@ _PROGRAM_HINTS: Mapping[str, str] = {
 }
 
 
+# Images of ours, for the CPU, that serve in place of a server's own where that cannot be had; and what they are to be given.
+_INSTEAD: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "tfserving": ("tfserving-stand-in", ()),
+    "triton": ("triton-wheel", ("--set", "backend=python")),
+}
+
+
 @dataclass(frozen=True)
 class Lack:
     """Something that is not here, and the command or step that mends it."""
@@ -36,12 +43,17 @@ class Lack:
 
 @dataclass(frozen=True)
 class Way:
-    """One way to run a server; `engine` is that of a container that is not the one taken by default."""
+    """One way to run a server; `engine` and `image` are those of a container that are not taken by default.
+
+    `further` are options that the image wants.
+    """
 
     where: str
     device: str
     lacks: tuple[Lack, ...]
     engine: str = ""
+    image: str = ""
+    further: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -53,7 +65,9 @@ class Way:
         """What `deploy serve` is to be given for it."""
         parts = ["--in", "container"] if self.where == "container" else []
         parts += ["--device", self.device] if self.device != "cpu" else []
-        return (*parts, *(("--engine", self.engine) if self.engine else ()))
+        parts += ["--engine", self.engine] if self.engine else []
+        parts += ["--image", self.image] if self.image else []
+        return (*parts, *self.further)
 
 
 @dataclass(frozen=True)
@@ -75,6 +89,11 @@ def images() -> tuple[str, ...]:
     return tuple(dict.fromkeys(_image(server, device) for server in SERVERS for device in (CPU, CUDA)))
 
 
+def substitutes() -> tuple[str, ...]:
+    """Give our images that serve in place of others."""
+    return tuple(own_image(name) for name, _ in _INSTEAD.values())
+
+
 def able(server: str, found: Findings) -> Able:
     """Say in which ways a server can run."""
     ways = [as_process(server, device, found) for device in (CPU, CUDA)]
@@ -83,11 +102,17 @@ def able(server: str, found: Findings) -> Able:
     named = (
         engine if any(found[name].facts.get("path") for name in ENGINES[: ENGINES.index(engine or "docker")]) else ""
     )
-    ways += [
-        Way("container", device.kind, (*_modules(server), *_of_container(server, engine, device, found)), named)
-        for device in (CPU, CUDA)
-    ]
+    ways += [_as_container(server, engine, named, device, found) for device in (CPU, CUDA)]
     return Able(server, _runs(server), tuple(ways))
+
+
+def _as_container(server: str, engine: str, named: str, device: Device, found: Findings) -> Way:
+    have = found[engine].facts["images"] if engine else ()
+    name, further = _INSTEAD.get(server, ("", ()))
+    if name and own_image(name) in have and _image(server, device) not in have and not device.on_gpu:
+        return Way("container", device.kind, tuple(_modules(server)), named, own_image(name), further)
+    lacks = (*_modules(server), *_of_container(server, engine, device, found))
+    return Way("container", device.kind, lacks, named)
 
 
 def as_process(server: str, device: Device, found: Findings) -> Way:

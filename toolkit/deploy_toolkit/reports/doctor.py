@@ -50,9 +50,14 @@ def _servers(servers: Sequence[Able]) -> Table:
     for column in ("server", *columns, "serves"):
         table.add_column(column, overflow="fold")
     for one in servers:
-        marks = [Text("yes", style="green") if way.ok else Text("no", style="yellow") for way in one.ways]
-        table.add_row(one.server, *marks, ", ".join(one.runs) or "–")
+        table.add_row(one.server, *map(_mark, one.ways), ", ".join(one.runs) or "–")
     return table
+
+
+def _mark(way: Way) -> Text:
+    if not way.ok:
+        return Text("no", style="yellow")
+    return Text(f"yes, with --image {way.image}" if way.image else "yes", style="green")
 
 
 def _lacks(one: Able) -> list[Text]:
