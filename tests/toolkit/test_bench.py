@@ -117,6 +117,13 @@ def test_a_claim_that_the_data_do_not_carry_is_exit_code_7(store: Path, rest: En
     assert judging.exit_code(report) == 7
 
 
+def test_a_late_generator_breaks_no_limit(store: Path, rest: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "BUSY", 0.0)  # so that any CPU time is too much
+    report = bench(store, rest, load=replace(LOAD, seconds=0.5), slo="p50<1us,p50<10s")
+    assert [judged.verdict for judged in report.judged] == [UNDECIDED, HELD]
+    assert judging.exit_code(report) == 7
+
+
 def test_servers_and_runtimes_are_started_and_compared_in_rounds(store: Path) -> None:
     load = replace(LOAD, schedule=Constant(200.0), seconds=2.0)
     report = bench(

@@ -74,7 +74,7 @@ def words(load: Load, rounds: int = 1) -> str:
     elif isinstance(schedule, Constant):
         how = f"{schedule.rate:g} requests/s evenly"
     elif isinstance(schedule, Ramp):
-        how = f"{schedule.begin:g} to {schedule.end:g} requests/s"
+        how = f"{schedule.begin:g} to {schedule.end:g} requests/s" + (", in each round anew," if rounds > 1 else "")
     else:
         how = "a recorded trace" if schedule else f"{load.concurrency} at any time"
     return f"{how} for {load.seconds:g} s" + (f" in {rounds} rounds" if rounds > 1 else "")

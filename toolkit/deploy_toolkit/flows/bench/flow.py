@@ -53,15 +53,16 @@ def bench(
         seconds = request.load.seconds / rounds
         samples = {name: [turn.run.samples for turn in each] for name, each in taken.items()}
         against = [each for name in samples for each in judging.against(name, samples[name], limits, known, seconds)]
-        judged = [
-            each
+        results = tuple(measured(one, taken[one.name], request.load) for one in found)
+        judged = (
+            judging.fair(each, results)
             for name, own in samples.items()
             for each in judging.judged(name, own, seconds, limits, claims, against)
-        ]
+        )
         return Report(
             command=request.command,
             machine=machine(),
-            measured=tuple(measured(one, taken[one.name], request.load) for one in found),
+            measured=results,
             compared=(*_compared(found, samples, seconds, request.load.seed), *against),
             judged=tuple(judged),
             notes=(*_overheads(found, samples, seconds), *((NOT_INTERLEAVED,) if known else ())),

@@ -105,14 +105,15 @@ def _predicted(
     cpu, wall = time.process_time(), time.perf_counter()
     turn.go(load.seconds, load.keep, lambda part: tell(messages.pack(part)))
     used = time.process_time() - cpu, time.perf_counter() - wall
-    return Predicted(turn.samples(), tuple(turn.kept), *used, usage.memory(os.getpid()))
+    kept = tuple(Kept(at, request, {}, pickle.dumps(dict(outputs))) for at, request, outputs in turn.kept)
+    return Predicted(turn.samples(), kept, *used, usage.memory(os.getpid()))
 
 
 class _Turn:
     """Predictions one after another; their times are seconds since the first."""
 
     def __init__(self, predictor: Predictor, inputs: tuple[Tensors, ...]) -> None:
-        self.kept: list[Kept] = []
+        self.kept: list[tuple[int, int, Tensors]] = []
         self._predict = predictor.predict
         self._inputs = inputs
         self._begun, self._ended = array("d"), array("d")
@@ -130,7 +131,7 @@ class _Turn:
             begun.append(begin - zero)
             ended.append(end - zero)
             if (end - zero) / seconds * keep >= len(self.kept) and len(self.kept) < keep:
-                self.kept.append(Kept(len(ended) - 1, request, {}, pickle.dumps(dict(outputs))))
+                self.kept.append((len(ended) - 1, request, outputs))
             if end - told > _TOLD:
                 tell(Part(end - zero, len(ended), np.array(ended[since:]) - np.array(begun[since:]), end - told))
                 told, since = clock(), len(ended)
