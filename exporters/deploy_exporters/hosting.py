@@ -30,6 +30,8 @@ def open_source(source: Source, given: Given) -> tuple[int, str, Signature, Tens
     trusted = opening.require_safe_source(source)
     found: Opened = opening.open_source(source, given)
     description = {"kind": found.kind, "location": source.location, "note": source.note, **found.describe()}
+    if told := getattr(found, "notices", ()):
+        description["notices"] = list(told)
     if trusted:
         description["trusted"] = list(trusted)
     return _keep(found), found.kind, found.signature, dict(found.example), description

@@ -132,6 +132,22 @@ def test_a_model_is_put_into_eval_mode(opener: Workers) -> None:
     source = opened(opener, f"{TORCH}:dropout")
     inputs = {"x": np.ones((4, 6), np.float32)}
     np.testing.assert_array_equal(source.predict(inputs)["output"], inputs["x"])
+    assert source.description["notices"] == ["the model was in train mode; exported in eval mode"]
+
+
+def test_a_model_that_was_in_eval_mode_brings_no_notice(opener: Workers, tmp_path: Path) -> None:
+    import torch
+
+    from deploy_exporters import jit
+
+    model = torch.nn.Linear(6, 1).eval()
+    jit.save(jit.script(model), tmp_path / "net.pt", None)
+    scripted = open_source(
+        opener, sources.find(str(tmp_path / "net.pt")), example={"input": np.ones((2, 6), np.float32)}
+    )
+    handed = open_source(opener, handover.hand_over(model, tmp_path, torch.ones(2, 6)))
+    assert (scripted.kind, handed.source.note) == ("torchscript", "handed over as .pt2")
+    assert not {"notices"} & {*scripted.description, *handed.description}
 
 
 def test_named_tuples_name_outputs(opener: Workers) -> None:

@@ -27,6 +27,7 @@ class TorchSource:
         self.model = model
         self.signature = signature
         self.example = example
+        self.notices: tuple[str, ...] = ()  # what whoever exports it should know
 
     def predict(self, inputs: Tensors) -> Tensors:
         """Answer one batch."""
@@ -75,6 +76,7 @@ class TorchSource:
 def open_torch(model: torch.nn.Module, given: Given, kind: type[TorchSource] | None = None) -> TorchSource:
     """Find out the signature of a model by running it. Raises UsageError, ExportError."""
     model = lightning_module.freed(model).cpu()
+    was_training = model.training and kind is None  # what wraps a program of another kind is new, and always so
     if model.training:
         model.eval()
     named = _example(model, given)
@@ -84,6 +86,7 @@ def open_torch(model: torch.nn.Module, given: Given, kind: type[TorchSource] | N
         specs, source.example, partial(_probe, source), given.outputs, static=given.static
     )
     examples.check_numbers(source.predict(source.example))
+    source.notices = ("the model was in train mode; exported in eval mode",) if was_training else ()
     return source
 
 

@@ -103,5 +103,7 @@ def command(
     )
     with output.progress() as on_event:
         exported = flow.export(request, store=output.store, on_event=on_event)
+    for notice in exported.notices:
+        output.say(notice)
     output.show(exported.to_json(), terminal.exported(exported))
     return 0  # what disagrees was not stored; a row that nothing here can ask says so

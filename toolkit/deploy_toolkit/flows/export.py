@@ -79,6 +79,11 @@ class Exported:
     report: Report
     added: tuple[str, ...]
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What was done to the model that its user may not expect."""
+        return tuple(self.version.source.get("notices", ()))
+
     def to_json(self) -> dict[str, Any]:
         """Give the document that `deploy export --json` prints."""
         return {
@@ -90,6 +95,9 @@ class Exported:
             "artifacts": [artifact_json(artifact) for artifact in self.version.artifacts],
             "agreement": self.report.to_json(),
         }
+
+    def __repr__(self) -> str:
+        return f"{self.version} in {self.version.path}, new: {', '.join(self.added)}\n{self.report!r}"
 
 
 def artifact_json(artifact: Artifact) -> dict[str, Any]:
