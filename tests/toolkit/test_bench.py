@@ -219,6 +219,16 @@ def test_what_cannot_be_measured_is_said_before_anything_is_started(
         bench(store, "linear@1", transports=("carrier",), dialects=("torchserve",))
 
 
+def test_a_recorded_trace_is_replayed_faster_and_again(store: Path, rest: Endpoint, tmp_path: Path) -> None:
+    (tmp_path / "trace.csv").write_text("".join(f"{at / 10}\n" for at in range(10)))
+    load = ("--replay", "trace.csv", "--speed", "2", "--loop", "--duration", "2s", "--warmup", "100ms")
+    ended = run_deploy("bench", rest, *load, "--store", store, "--json", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    (measured,) = json.loads(ended.stdout)["measured"]
+    assert measured["requests"] == 40
+    assert measured["load"].startswith("a recorded trace for 2 s")
+
+
 def test_in_a_notebook(store: Path, rest: Endpoint) -> None:
     report = deploy_toolkit.bench(rest, rate=200.0, seconds=0.5, slo="p50<10s", store=store)
     assert report.judged[0].verdict == HELD

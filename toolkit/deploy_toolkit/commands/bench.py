@@ -44,6 +44,8 @@ _SECONDS = 10.0
 )
 @click.option("--ramp", metavar="A..B", help="Open loop: from A to B requests a second.")
 @click.option("--replay", type=click.Path(path_type=Path), metavar="FILE", help="Open loop: the arrivals of a trace.")
+@click.option("--speed", type=float, default=1.0, show_default=True, help="Of --replay: 2 is twice as fast.")
+@click.option("--loop", is_flag=True, help="Of --replay: begin it again at its end.")
 @click.option("--concurrency", type=click.IntRange(min=1), metavar="C", help="Closed loop: C requests at any time.")
 @click.option("--duration", metavar="S", help="How long each is measured (default: 10s, or as long as the trace).")
 @click.option("--warmup", default="1s", show_default=True, metavar="S", help="Of each round, not measured.")
@@ -171,7 +173,7 @@ def _schedule(given: Mapping[str, Any]) -> Schedule | None:
     if given["ramp"]:
         return schedules.Ramp(*_rates(given["ramp"]))
     if given["replay"]:
-        return traces.replay(given["replay"])
+        return traces.replay(given["replay"], speed=given["speed"], looped=given["loop"])
     kind = schedules.Constant if given["arrivals"] == "constant" else schedules.Poisson
     return kind(RATE if given["rate"] is None else given["rate"])
 
