@@ -168,6 +168,25 @@ class Report:
             "promised": dict(self.promised),
         }
 
+    def __repr__(self) -> str:
+        # What a dataclass says of itself fills a notebook's cell with several kB.
+        failures = sum(row.verdict == FAILED for row in self.rows)
+        wrong = sum(not row.ok for row in self.rows) - failures
+        told = f"{len(self.rows) - failures} compared, {wrong} disagree"
+        told += f", {failures} could not be asked" if failures else ""
+        return "\n".join([told, *(f"  {row.subject}: {_told(row)}" for row in self.rows)])
+
+
+def _told(row: Agreement) -> str:
+    if not row.ok:
+        return f"{'not asked' if row.unavailable else row.verdict}, {row.why.partition(chr(10))[0]}"
+    figures = [
+        f"{one.name} is off by {one.max_abs:.2g}, tolerated is {one.tolerance.value:.2g}"
+        for one in row.outputs
+        if one.max_abs is not None
+    ]
+    return ", ".join([row.verdict, *figures])
+
 
 _NOTHING = Report(())
 

@@ -154,3 +154,32 @@ class Report:
     found: tuple[Found, ...] = ()
     judged: tuple[Judged, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        # What a dataclass says of itself fills a notebook's cell with several kB.
+        told = [_measured(one) for one in self.measured]
+        told += [
+            f"{one.subject} against {one.base}: {one.figure} × {_figure(one.ratio, '.2f')}, {one.verdict}"
+            for one in self.compared
+        ]
+        told += [
+            f"{one.subject}: {'no rate' if one.rate is None else f'{one.rate:,.0f} requests/s'} within {one.slo}, {one.verdict}"
+            for one in self.found
+        ]
+        told += [f"{one.limit} of {one.subject}: {one.verdict}" for one in self.judged]
+        return "\n".join([*told, *self.notes]) or "nothing was measured"
+
+
+def _measured(one: Measured) -> str:
+    failed = sum(one.failures.values())
+    figures = [f"{one.requests:,} requests", f"{_figure(one.rate, ',.1f')} good answers/s"]
+    figures += [f"{name} {_figure(figure, '.3g', 1000)} ms" for name, figure in one.latency.items()]
+    figures += [f"{failed} FAILED"] if failed else []
+    figures += [f"{one.checked.wrong} of {one.checked.answers} answers are WRONG"] if one.checked.wrong else []
+    figures += [one.generator.limited] if one.generator and one.generator.limited else []
+    return f"{one.subject}, {one.load}: {', '.join(figures)}"
+
+
+def _figure(found: Estimate, form: str, scale: float = 1.0) -> str:
+    """Say a figure, a dash if the data do not carry it."""
+    return "–" if found.value is None or not found.sure else format(found.value * scale, form)

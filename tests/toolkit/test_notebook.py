@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import bench_reports
 import numpy as np
 import pytest
 import torch
 
 import deploy_toolkit
-from deploy_core.errors import UsageError
-from deploy_toolkit.flows import detached, serve
+from deploy_agreement import Agreement, OutputAgreement, Report, Tolerance, failed
+from deploy_core.errors import UnavailableError, UsageError
+from deploy_toolkit.flows import detached, migrate, package, serve
 
 
 def test_every_public_function_works_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,6 +26,10 @@ def test_every_public_function_works_twice(tmp_path: Path, monkeypatch: pytest.M
     for number in (1, 2):
         exported = deploy_toolkit.export(model, to=["onnx"], name="net", example={"input": x})
         assert (str(exported.version), exported.report.ok) == (f"net@{number}", True)
+        first, counted, *rows = repr(exported).splitlines()
+        assert first == f"net@{number} in {exported.version.path}, new: onnx"
+        assert counted == "2 compared, 0 disagree"
+        assert rows[0].startswith("  onnx: agree, output is off by ")
     for transport in ("rest", "grpc"):
         with deploy_toolkit.serve("net", transport=transport, dialect="oip") as endpoint:
             assert (endpoint.dialect, endpoint.transport, endpoint.version) == ("oip", transport, "2")
@@ -36,6 +42,35 @@ def test_every_public_function_works_twice(tmp_path: Path, monkeypatch: pytest.M
         np.testing.assert_allclose(answer["output"], want, rtol=1e-5, atol=1e-6)
     with pytest.raises(UsageError, match="transport soap"), deploy_toolkit.serve("net", transport="soap"):
         pass
+
+
+def test_results_are_readable_in_a_cell() -> None:
+    off = OutputAgreement("y", "float32", Tolerance(1e-6, "ours"), ok=False, max_abs=0.5)
+    near = replace(off, ok=True, max_abs=1e-7)
+    report = Report((Agreement("a", (near,)), Agreement("b", (off,)), failed("c", UnavailableError("nobody is there"))))
+    told = """2 compared, 1 disagree, 1 could not be asked
+  a: agree, y is off by 1e-07, tolerated is 1e-06
+  b: disagree, output 'y' is off by 0.5, tolerated is 1e-06
+  c: not asked, nobody is there"""
+    stub: Any = "net@1"
+    assert repr(report) == told
+    assert repr(migrate.Migrated(stub, report, 2, "")) == f"'net@1'\nbeside TorchServe, 2 requests: {told}"
+    packaged = package.Packaged(stub, "linux", stub, Path("net.zip"), "abc", 1234, (), (), report)
+    assert repr(packaged) == f"net.zip, 1,234 bytes, sha256 abc\n{told}"
+
+
+def test_measurements_are_readable_in_a_cell() -> None:
+    report = bench_reports.full()
+    lines = repr(report).splitlines()
+    parts = (report.measured, report.compared, report.found, report.judged, report.notes)
+    assert len(lines) == sum(map(len, parts))
+    assert lines[0].startswith("net@1 embedded tfserving+rest, 200 requests/s")
+    assert lines[0].endswith(
+        "20,000 requests, 199.4 good answers/s, p50 1.2 ms, p90 2.7 ms, p95 3.3 ms, p99 5.1 ms, p99.9 8.4 ms"
+    )
+    assert "p99.9 – ms, 20 FAILED, 2 of 200 answers are WRONG, limited by the generator" in lines[2]
+    assert "net@1 torchserve rest against net@1 embedded rest: p50 × 2.31, slower" in lines
+    assert "net@1 embedded: 900 requests/s within p99<20ms,errors<0.1%, held" in lines
 
 
 def test_a_model_without_a_name_is_called_after_its_class(tmp_path: Path) -> None:

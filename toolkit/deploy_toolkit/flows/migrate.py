@@ -67,6 +67,9 @@ class Migrated:
             "agreement": self.report.to_json(),
         }
 
+    def __repr__(self) -> str:
+        return f"{self.exported!r}\nbeside TorchServe, {self.requests} requests: {self.report!r}"
+
 
 def migrate(request: Request, *, store: Path, on_event: OnEvent = silent) -> Migrated:
     """Store the model inside an archive in other formats, serve it, and compare with TorchServe on the archive itself.

@@ -76,6 +76,9 @@ class Packaged:
             "agreement": self.report.to_json(),
         }
 
+    def __repr__(self) -> str:
+        return f"{self.path}, {self.bytes:,} bytes, sha256 {self.digest}\n{self.report!r}"
+
 
 def package(request: Request, *, store: Path, on_event: OnEvent = silent) -> Packaged:
     """Describe the file, prove that it answers as before, and write the archive; an older one stays until then.
