@@ -312,7 +312,7 @@ def test_every_option_that_triton_tells_of_is_known() -> None:
     options = set(re.findall(r"^  --([\w-]+) <", said.partition("DEPRECATED:\n")[0], re.MULTILINE))
     assert len(options) > 60
     for name in options - NATIVE:
-        with pytest.raises(UsageError, match="set by deploy itself|is for TLS"):
+        with pytest.raises(UsageError, match=r"set by deploy itself|is for TLS"):
             check({name: "1"})
 
 
