@@ -20,7 +20,7 @@ def openssl(folder: Path, *arguments: str) -> None:
 
 
 def fill(folder: Path) -> None:
-    """Make an authority `ca`, what it has signed, and `self`, which nobody but itself has."""
+    """Make an authority `ca`, what it has signed, `self`, which nobody but itself has, and files that are no good."""
     for name, san in (("ca", "DNS:ca"), ("self", "IP:127.0.0.1")):
         files = ("-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", f"/CN={name}", "-days", "2")
         openssl(folder, "req", "-x509", *_NEW, *files, "-addext", f"subjectAltName={san}")
@@ -31,6 +31,8 @@ def fill(folder: Path) -> None:
         days = "-1" if name == "old" else "2"
         openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", *signing, "-days", days)
     (folder / "both.pem").write_bytes((folder / "user.key").read_bytes() + (folder / "user.pem").read_bytes())
+    openssl(folder, "ec", "-in", "user.key", "-aes128", "-passout", "pass:s3cret", "-out", "locked.key")
+    (folder / "not.pem").write_bytes(b"\x30\x82")
 
 
 class _Quiet(ThreadingHTTPServer):

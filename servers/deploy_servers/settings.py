@@ -134,7 +134,7 @@ def find_engine(engine: str = "", *, image: str = "", cpus: str = "", memory: st
 
     Raises UsageError for an engine or a limit that there cannot be, UnavailableError if it is not there.
     """
-    if engine and engine not in ENGINES:
+    if engine and Path(engine).name not in ENGINES:
         raise UsageError(f"unknown engine {engine!r}", hint=f"known: {', '.join(ENGINES)}")
     for option, value, pattern, example in (
         ("cpus", cpus, _CPUS, "2 or 0.5"),

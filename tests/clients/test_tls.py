@@ -173,8 +173,6 @@ def test_files_that_are_no_good(
     pki: Path, signature: Signature, monkeypatch: pytest.MonkeyPatch, transport: str, tls: Tls, words: str
 ) -> None:
     monkeypatch.chdir(pki)
-    Path("not.pem").write_bytes(b"\x30\x82")
-    tls_server.openssl(pki, "ec", "-in", "user.key", "-aes128", "-passout", "pass:s3cret", "-out", "locked.key")
     with pytest.raises(UsageError, match=words):
         connect(f"oip+{transport}s://127.0.0.1:1/m", signature=signature, tls=tls)
 

@@ -13,8 +13,8 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+from benchmarks.meddling import meddling
 from command_line import run_deploy
-from meddling import meddling
 from server_store import fill_store
 
 import deploy_toolkit

@@ -111,7 +111,7 @@ def test_endpoints_are_checked_with_a_token_of_the_environment(port: int, pki: P
     ("options", "words", "hint"),
     [
         ((), "failed at TLS: .*trusted here", "--ca FILE"),
-        (("--ca", "ca.pem"), "wants a certificate|broke off|closed", ""),
+        (("--ca", "ca.pem"), "wants a certificate|broke off|closed|EOF occurred", ""),
         (("--ca", "ca.pem", "--certificate", "both.pem"), "answered HTTP 401: no token", "--token-file"),
     ],
 )
