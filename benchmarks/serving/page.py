@@ -141,6 +141,8 @@ def _method(settings: dict[str, Any], peers: Sequence[Peer], machine: dict[str, 
         "- CPU is that of all processes of the server, in user and system mode, by our generator and the other tool at "
         f"{settings['concurrencies'][len(settings['concurrencies']) // 2]} at a time. Memory is what those processes have "
         "for themselves, mapped files apart.",
+        "- TorchServe and Triton run from the toolkit's own environment, the others each in one of its own. The first right "
+        "answer is judged by golden outputs at all endpoints of those that `deploy serve` starts, by one REST answer of the rest.",
         "- gRPC tensors are raw bytes. One prediction uses one thread; otherwise the servers are as they come:",
         *(f"  - {peer.name}: {peer.told}." for peer in peers),
         *missing,
