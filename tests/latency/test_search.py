@@ -77,7 +77,10 @@ def test_the_search_ends_at_the_highest_rate_allowed() -> None:
 
 def test_the_search_ends_at_the_limit_of_the_generator() -> None:
     def measured(trial: Trial) -> Outcome:
-        return Outcome(_curve(trial).judged, {}, "its CPU was busy" if trial.rate > 350 else "")
+        # Late requests are slow ones; as long as all holds in spite of them, it holds.
+        late = trial.rate > 350
+        seen = Trial(5000, trial.requests) if late else trial
+        return Outcome(_curve(seen).judged, {}, "its CPU was busy" if trial.rate > 300 else "")
 
     found, seen = _searched(highest(LIMITS, start=50), measured)
     assert found.rate is not None
