@@ -15,7 +15,7 @@ from deploy_servers.launch import Launch
 class Call:
     """One request to a server's management address; it has been heard when the answer's status is below 300.
 
-    `key` is where a key that the server made for itself lies: a JSON file in the run's folder and the members below it,
+    With `may_be_absent` a 404 has been heard, too: what is to be taken away need not be there any more. `key` is where a key that the server made for itself lies: a JSON file in the run's folder and the members below it,
     e.g. `("key_file.json", "management", "key")`; it is sent as a bearer token.
     """
 
@@ -24,6 +24,7 @@ class Call:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     key: tuple[str, ...] = ()
+    may_be_absent: bool = False
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,6 @@ def _call(call: Call, headers: Mapping[str, str], timeout: float) -> None:
             )
     except urllib3.exceptions.HTTPError as error:
         raise UnavailableError(f"{what} was not answered: {reason(error)}") from error
-    if answer.status >= 300:
+    if answer.status >= 300 and not (call.may_be_absent and answer.status == 404):
         said = answer.data[:500].decode(errors="replace").strip()
         raise UnavailableError(f"{what} was refused with status {answer.status}: {said}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -50,7 +50,8 @@ def swap(old: Sequence[Version], new: Sequence[Version], settings: Settings) -> 
         unlinks=tuple(f"{MODELS}/{before[name].archive.file}" for name in went),
         undo=(
             *(calls.make_default(before[name].archive) for name in came if name in before),
-            *(calls.unload(after[name].archive) for name in came),
+            # TorchServe itself unregisters a model whose workers did not start, before or after it says so.
+            *(replace(calls.unload(after[name].archive), may_be_absent=True) for name in came),
         ),
     )
 

@@ -22,6 +22,7 @@ from deploy_toolkit.flows.bench.rounds import OnProgress
 
 _LEAST_SECONDS = 2.0  # a server that is overloaded takes a while to show it
 _LONGER = 4  # times `load.seconds` that a trial may take: at lower rates the objective cannot be judged in that time
+_SURE = 16  # times as long that a confirmation may take
 GROWING = "latency does not grow all the time"
 
 
@@ -55,7 +56,7 @@ def found(contender: Contender, load: Load, limits: Sequence[Limit], most: float
 
 
 def _tried(contender: Contender, load: Load, trial: Trial, limits: Sequence[Limit], on_progress: OnProgress) -> Outcome:
-    longest = _LONGER * load.seconds
+    longest = (_SURE if trial.confirmation else _LONGER) * load.seconds
     seconds = min(longest, max(trial.requests / trial.rate, min(_LEAST_SECONDS, load.seconds)))
     arrivals = Constant if isinstance(load.schedule, Constant) else Poisson
     title = f"{contender.name}, trying {trial.rate:.4g} requests/s"
