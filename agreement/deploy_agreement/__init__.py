@@ -1,12 +1,16 @@
 """Whether two predictors predict the same: inputs, noise, tolerance, comparison."""
 
 from deploy_agreement.comparison import BATCHES, batches_for, compare
+from deploy_agreement.decisions import Decisions
 from deploy_agreement.degradation import COLLAPSED, DEGRADED, Degradation, OutputDegradation
+from deploy_agreement.found import Inside, Located, Match, Skew, StepSkew, Worst
 from deploy_agreement.given import Given
 from deploy_agreement.inputs import batches_like, enough_rows, golden_inputs, same_inputs
 from deploy_agreement.limits import ANY, Tolerance, tolerance
+from deploy_agreement.outputs import Element, OutputAgreement, Points, Problem
+from deploy_agreement.probes import Probe
 from deploy_agreement.quantised import measured, tolerances, with_degradation
-from deploy_agreement.report import Agreement, OutputAgreement, Problem, ProofError, Report, failed, unproved
+from deploy_agreement.report import Agreement, Check, ProofError, Report, failed, unproved
 from deploy_agreement.rounding import Noise, noise, require_numbers
 from deploy_agreement.shapes import Promise, Refused, Sized, again, compare_sizes, promise
 
@@ -16,18 +20,29 @@ __all__ = [
     "COLLAPSED",
     "DEGRADED",
     "Agreement",
+    "Check",
+    "Decisions",
     "Degradation",
+    "Element",
     "Given",
+    "Inside",
+    "Located",
+    "Match",
     "Noise",
     "OutputAgreement",
     "OutputDegradation",
+    "Points",
+    "Probe",
     "Problem",
     "Promise",
     "ProofError",
     "Refused",
     "Report",
     "Sized",
+    "Skew",
+    "StepSkew",
     "Tolerance",
+    "Worst",
     "again",
     "batches_for",
     "batches_like",

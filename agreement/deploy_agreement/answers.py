@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from deploy_agreement.figures import nan_count
-from deploy_agreement.report import Problem
+from deploy_agreement.outputs import Problem
 from deploy_agreement.rows import Rows, batches_of, take
 from deploy_core.dtypes import dtype_name
 from deploy_core.errors import DeployError, EndpointError, UnavailableError

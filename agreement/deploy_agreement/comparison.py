@@ -11,8 +11,9 @@ from deploy_agreement.answers import Answer, ask, fits, form_problems, wanted
 from deploy_agreement.diagnose import Case, diagnose
 from deploy_agreement.figures import deviation, figures, spread
 from deploy_agreement.limits import Tolerance, tolerance
+from deploy_agreement.outputs import OutputAgreement, Problem
 from deploy_agreement.patterns import few_digits
-from deploy_agreement.report import Agreement, OutputAgreement, Problem, failed
+from deploy_agreement.report import Agreement, failed
 from deploy_agreement.rounding import Noise
 from deploy_agreement.rows import Rows, batch_symbol, rows_of
 from deploy_core.dtypes import dtype_name

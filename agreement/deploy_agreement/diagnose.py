@@ -11,8 +11,8 @@ from deploy_agreement.answers import Answer, wanted
 from deploy_agreement.figures import comparable, deviation, spread
 from deploy_agreement.limits import Tolerance
 from deploy_agreement.mending import mended_inputs
+from deploy_agreement.outputs import Problem
 from deploy_agreement.patterns import patterns
-from deploy_agreement.report import Problem
 from deploy_agreement.rows import Rows
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.errors import DeployError

@@ -7,69 +7,40 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deploy_agreement.degradation import Degradation
-from deploy_agreement.figures import in_json
-from deploy_agreement.limits import Tolerance
+from deploy_agreement.found import Located, Skew, Worst
+from deploy_agreement.outputs import OutputAgreement, Problem
 from deploy_core.errors import DeployError, EndpointError, ExportError, UnavailableError
 
 SCHEMA = "deploy/agreement/1"
 _UNREACHABLE = ("UNAVAILABLE", "DEADLINE_EXCEEDED")  # any other status is an answer, and a wrong one
 AGREE, DISAGREE, FAILED = "agree", "disagree", "failed"
+TOLD, SKIPPED = "told", "skipped"  # of a check only
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong: `kind` is a word for programs, `message` is for people."""
+class Check:
+    """One thing that a subject was asked: the inputs of a probe, or a property that any good predictor has.
 
-    kind: str
-    message: str
-    output: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Give plain data for a JSON document."""
-        return {"kind": self.kind, "output": self.output, "message": self.message}
-
-
-@dataclass(frozen=True)
-class OutputAgreement:
-    """One output over all batches; the figures are None if nothing of it could be compared.
-
-    `needed` is the least tolerance that would have passed; `worst_batch` and `worst_row` (of the golden inputs) say
-    where the element lies that is furthest beyond, or nearest to, its tolerance.
+    `told` is a difference that does not count, since not even the source is sure there, or it is known to be the runtime's
+    own way; `skipped` is what could not be asked, and `said` says why. `problems` and `outputs` are those of this check.
     """
 
-    name: str
-    dtype: str
-    tolerance: Tolerance
-    ok: bool
-    compared: int = 0
-    max_abs: float | None = None
-    max_rel: float | None = None
-    max_ulp: float | None = None
-    needed: float | None = None
-    worst_batch: int | None = None
-    worst_row: int | None = None
-
-    @property
-    def beyond(self) -> str:
-        """Say by how much the output is off."""
-        return f"output {self.name!r} is off by {self.max_abs:.2g}, tolerated is {self.tolerance.value:.2g}"
+    name: str  # golden, drawn, edges, given, order, again, at once, transports, …
+    verdict: str  # agree · disagree · told · skipped
+    said: str = ""
+    rows: int = 0
+    outputs: tuple[OutputAgreement, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Give plain data for a JSON document."""
         return {
             "name": self.name,
-            "dtype": self.dtype,
-            "ok": self.ok,
-            "compared": self.compared,
-            "max_abs": in_json(self.max_abs),
-            "max_rel": in_json(self.max_rel),
-            "max_ulp": in_json(self.max_ulp),
-            "tolerance": in_json(self.tolerance.value),
-            "tolerance_rtol": in_json(self.tolerance.rtol),
-            "tolerance_origin": self.tolerance.origin,
-            "needed": in_json(self.needed),
-            "worst_batch": self.worst_batch,
-            "worst_row": self.worst_row,
+            "verdict": self.verdict,
+            "said": self.said,
+            "rows": self.rows,
+            "outputs": [output.to_json() for output in self.outputs],
+            "problems": [problem.to_json() for problem in self.problems],
         }
 
 
@@ -92,11 +63,13 @@ class Agreement:
     unavailable: bool = False
     unproved: bool = False
     degradation: Degradation | None = None
+    checks: tuple[Check, ...] = ()
 
     @property
     def ok(self) -> bool:
         """Whether something was compared and all of it agrees."""
-        return bool(self.outputs) and not self.error and not self.problems and all(o.ok for o in self.outputs)
+        fine = all(check.verdict != DISAGREE for check in self.checks) and all(output.ok for output in self.outputs)
+        return bool(self.outputs) and not self.error and not self.problems and fine
 
     @property
     def verdict(self) -> str:
@@ -112,6 +85,7 @@ class Agreement:
             return self.error
         told = [problem.message for problem in self.problems]
         told += [output.beyond for output in self.outputs if not output.ok and output.max_abs is not None]
+        told += [f"{check.name}: {check.said}" for check in self.checks if check.verdict == DISAGREE]
         return "; ".join(told) or "nothing was compared"
 
     def to_json(self) -> dict[str, Any]:
@@ -129,14 +103,23 @@ class Agreement:
             "unavailable": self.unavailable,
             "unproved": self.unproved,
             "degradation": self.degradation.to_json() if self.degradation else None,
+            "checks": [check.to_json() for check in self.checks],
         }
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that was compared; `promised` is what `Promise.to_json` gives, of an export."""
+    """Everything that was compared; `by` says who gave the right answers.
+
+    `promised` is what `Promise.to_json` gives, of an export. `worst` are the inputs found by a search, `located` where
+    those that disagree part, `skew` is how preprocessing differs.
+    """
 
     rows: tuple[Agreement, ...]
+    by: str = ""
+    worst: tuple[Worst, ...] = ()
+    located: tuple[Located, ...] = ()
+    skew: Skew | None = None
     promised: Mapping[str, Any] = field(
         default_factory=lambda: {"golden": {}, "sizes": [], "refused": [], "ranges": {}}
     )
@@ -147,16 +130,22 @@ class Report:
         return tuple(row for row in self.rows if not row.ok and not row.unproved)
 
     @property
+    def skewed(self) -> bool:
+        """Whether what is served prepares its inputs in another way than what was trained."""
+        return self.skew is not None and not self.skew.ok
+
+    @property
     def ok(self) -> bool:
         """Whether a row agrees, and none is bad."""
-        return any(row.ok for row in self.rows) and not self.bad
+        return any(row.ok for row in self.rows) and not self.bad and not self.skewed
 
     @property
     def exit_code(self) -> int:
         """0 if all agrees, 6 if all that could be asked agrees, else 4."""
         if self.ok:
             return 0
-        return 6 if self.rows and all(row.ok or row.unavailable for row in self.rows) else 4
+        asked = not self.skewed and self.rows and all(row.ok or row.unavailable for row in self.rows)
+        return 6 if asked else 4
 
     def to_json(self) -> dict[str, Any]:
         """Give the document that schema/agreement-1.json describes."""
@@ -165,6 +154,10 @@ class Report:
             "ok": self.ok,
             "exit_code": self.exit_code,
             "rows": [row.to_json() for row in self.rows],
+            "by": self.by,
+            "worst": [one.to_json() for one in self.worst],
+            "located": [one.to_json() for one in self.located],
+            "skew": self.skew.to_json() if self.skew else None,
             "promised": dict(self.promised),
         }
 

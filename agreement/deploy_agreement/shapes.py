@@ -8,7 +8,8 @@ from typing import Any
 
 from deploy_agreement.comparison import compare
 from deploy_agreement.limits import Tolerance
-from deploy_agreement.report import Agreement, Problem
+from deploy_agreement.outputs import Problem
+from deploy_agreement.report import Agreement
 from deploy_agreement.rounding import Noise, noise
 from deploy_agreement.rows import batch_symbol
 from deploy_core.errors import DeployError, UsageError

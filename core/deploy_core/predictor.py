@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
-from deploy_core.signature import Signature, Tensors
+from deploy_core.signature import Array, Signature, Tensors
 
 
 @runtime_checkable
@@ -28,3 +30,36 @@ class HasFloat64(Protocol):
 
     def predict_float64(self, inputs: Tensors) -> Tensors:
         """Answer the same inputs (given in their own dtypes) with all arithmetic in float64."""
+
+
+@dataclass(frozen=True)
+class Intermediate:
+    """A tensor inside a model: what its runtime calls it, its value, the operator that made it, and from what.
+
+    `layer` is the name that its source gave the place, `features.1` or `block1_conv1`, where the file keeps it. `inputs`
+    are names of other intermediates, of inputs or of weights; `weights` are the constants among them.
+    """
+
+    name: str
+    value: Array
+    operator: str
+    inputs: tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    weights: Mapping[str, Array] = field(default_factory=dict)
+    layer: str = ""
+
+
+@runtime_checkable
+class HasIntermediates(Protocol):
+    """A predictor that can be looked into."""
+
+    def intermediates(self, inputs: Tensors) -> Sequence[Intermediate]:
+        """Give the tensors inside for one batch, in the order of computation, outputs last; weights are not among them."""
+
+
+@runtime_checkable
+class HasGradient(Protocol):
+    """A predictor that can be differentiated."""
+
+    def gradient(self, inputs: Tensors, weights: Tensors) -> Tensors:
+        """Give d(Σ weights · outputs) / d(input) for every float input; `weights` are shaped like the outputs they name."""

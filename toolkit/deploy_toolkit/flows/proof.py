@@ -50,7 +50,7 @@ def prove(
     for subject, artifact in _subjects(written):
         on_event(f"comparing {subject}")
         rows.append(unproved(_row(workers, subject, artifact, _Wanted(golden, measured, batches, promised.sized))))
-    report = Report(tuple(rows), promised.to_json())
+    report = Report(tuple(rows), promised=promised.to_json())
     for warning in degradation.warnings(report):
         on_event(f"warning: {warning}")
     if report.bad:

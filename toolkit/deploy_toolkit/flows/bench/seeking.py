@@ -22,7 +22,7 @@ from deploy_toolkit.flows.bench.rounds import OnProgress
 
 _LEAST_SECONDS = 2.0  # a server that is overloaded takes a while to show it
 _LONGER = 4  # times `load.seconds` that a trial may take: at lower rates the objective cannot be judged in that time
-_SURE = 16  # times as long that a confirmation may take
+_SURE = 8  # times as long that a confirmation may take
 GROWING = "latency does not grow all the time"
 
 

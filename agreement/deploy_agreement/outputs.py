@@ -1,0 +1,98 @@
+"""What was found of one output, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from deploy_agreement.decisions import Decisions
+from deploy_agreement.figures import in_json
+from deploy_agreement.limits import Tolerance
+from deploy_core.signature import Array
+
+
+@dataclass(frozen=True)
+class Element:
+    """One element of an output: its `place` in an answer, the batch's axis first, what was wanted there and what came."""
+
+    place: tuple[int, ...]
+    want: float
+    got: float
+    limit: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain data for a JSON document."""
+        figures = {"want": self.want, "got": self.got, "limit": self.limit}
+        return {"place": list(self.place)} | {name: in_json(value) for name, value in figures.items()}
+
+
+@dataclass(frozen=True)
+class Points:
+    """Some elements of an output for a picture: arrays of one length of what was wanted, what came and how much is tolerated."""
+
+    want: Array
+    got: Array
+    limit: Array
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: `kind` is a word for programs, `message` is for people."""
+
+    kind: str
+    message: str
+    output: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain data for a JSON document."""
+        return {"kind": self.kind, "output": self.output, "message": self.message}
+
+
+@dataclass(frozen=True)
+class OutputAgreement:
+    """One output over all batches; the figures are None if nothing of it could be compared.
+
+    `needed` is the least tolerance that would have passed; `worst_batch` and `worst_row` (of the golden inputs) say
+    where the element lies that is furthest beyond, or nearest to, its tolerance, and `worst` is that element. `points` are
+    for drawing, and in no document.
+    """
+
+    name: str
+    dtype: str
+    tolerance: Tolerance
+    ok: bool
+    compared: int = 0
+    max_abs: float | None = None
+    max_rel: float | None = None
+    max_ulp: float | None = None
+    needed: float | None = None
+    worst_batch: int | None = None
+    worst_row: int | None = None
+    worst: Element | None = None
+    decisions: Decisions | None = None
+    points: Points | None = None
+
+    @property
+    def beyond(self) -> str:
+        """Say by how much the output is off."""
+        return f"output {self.name!r} is off by {self.max_abs:.2g}, tolerated is {self.tolerance.value:.2g}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain data for a JSON document."""
+        return {
+            "name": self.name,
+            "dtype": self.dtype,
+            "ok": self.ok,
+            "compared": self.compared,
+            "max_abs": in_json(self.max_abs),
+            "max_rel": in_json(self.max_rel),
+            "max_ulp": in_json(self.max_ulp),
+            "tolerance": in_json(self.tolerance.value),
+            "tolerance_rtol": in_json(self.tolerance.rtol),
+            "tolerance_origin": self.tolerance.origin,
+            "needed": in_json(self.needed),
+            "worst_batch": self.worst_batch,
+            "worst_row": self.worst_row,
+            "worst": self.worst.to_json() if self.worst else None,
+            "decisions": self.decisions.to_json() if self.decisions else None,
+        }

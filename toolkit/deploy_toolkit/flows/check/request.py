@@ -1,0 +1,36 @@
+"""What `deploy check` is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy_core.signature import Tensors
+from deploy_toolkit.flows.access import USUAL, Access
+
+FOUND = Path("deploy-check")  # where worst inputs and reproductions are saved, unless told otherwise
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to compare; the first stored version (or `against`) is the reference, else the first subject.
+
+    `trust` lets files that are not stored run code of their own; `access` is for the endpoints among the subjects.
+    `search` are seconds to look for the worst input of each subject, `seed` that of everything drawn; `raw` are files of
+    the bytes that a client would send, for a model that is stored with its preprocessing. What is found to be kept, worst
+    inputs and reproductions, is saved below `found`.
+    """
+
+    subjects: tuple[str, ...]
+    servers: tuple[str, ...] = ()
+    against: str | None = None
+    inputs: Tensors | None = None
+    atol: float | None = None
+    rtol: float | None = None
+    trust: bool = False
+    access: Access = USUAL
+    search: float = 0.0
+    localise: bool = False
+    raw: tuple[Path, ...] = ()
+    seed: int = 0
+    found: Path = FOUND

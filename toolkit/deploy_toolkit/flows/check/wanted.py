@@ -1,0 +1,97 @@
+"""The right answers: whose they are, to which inputs, and how much they move by rounding alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+from deploy_agreement import BATCHES, Noise, Sized, batches_for, batches_like, enough_rows, noise, same_inputs
+from deploy_core.errors import DeployError, TamperedError, UsageError
+from deploy_core.signature import Tensors
+from deploy_exporters.formats import hosted
+from deploy_exporters.worker import Workers
+from deploy_model_store import Store, Version
+from deploy_toolkit.flows import promised, subjects
+from deploy_toolkit.flows.check.request import Request
+from deploy_toolkit.flows.golden import noise_of
+from deploy_toolkit.flows.subjects import Named, Subject
+
+GOLDEN = "golden outputs"  # of a stored version, as what gave the right answers
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The right answers, who gave them, and how much they move by rounding alone."""
+
+    by: str
+    inputs: Tensors
+    outputs: Tensors
+    noise: Noise
+    version: Version | None = None
+    known: Mapping[str, Tensors] = field(default_factory=dict)
+    batches: tuple[int, ...] = BATCHES
+    sized: tuple[Sized, ...] = ()
+
+
+def wanted(request: Request, named: list[Named], shelf: Store, workers: Workers) -> Wanted:
+    """Find them: golden outputs of the first stored version, else what its reference or the first subject answers."""
+    chosen = [subjects.find(request.against, shelf)] if request.against else named
+    version = next((one for one in chosen if isinstance(one, Version)), None)
+    if version is None:
+        return _answers_of(
+            next(subjects.expand(chosen[0], workers, trust=request.trust, access=request.access)), request.inputs
+        )
+    if request.inputs is None:
+        golden = version.golden
+        measured = noise_of(golden)
+        return Wanted(
+            GOLDEN,
+            golden.inputs,
+            golden.outputs,
+            measured,
+            version,
+            _known(version, shelf),
+            promised.batches(version),
+            _sized(version, workers),
+        )
+    if version.reference is None:
+        raise UsageError(f"{version} keeps no reference", hint="check it without --inputs")
+    reference = Subject(f"{version}/reference", partial(hosted, workers, version.reference), version=version)
+    return _answers_of(reference, request.inputs)
+
+
+def _sized(version: Version, workers: Workers) -> tuple[Sized, ...]:
+    # What is wrong with a reference that cannot answer is told in its own row.
+    with suppress(DeployError):
+        return promised.sized(version, workers)
+    return ()
+
+
+def _known(version: Version, shelf: Store) -> dict[str, Tensors]:
+    """What other versions of the model answer to the same inputs: wrong values are often those of one of them."""
+    found = {}
+    for number in shelf.versions(version.name):
+        with suppress(TamperedError):  # a damaged neighbour is its own check's affair
+            other = shelf.version(version.name, number)
+            if number != version.number and same_inputs(other.golden.inputs, version.golden.inputs):
+                found[str(other)] = other.golden.outputs
+    return found
+
+
+def _answers_of(subject: Subject, inputs: Tensors | None) -> Wanted:
+    if inputs is None:
+        raise UsageError(
+            f"nothing is known to compare {subject.name} with",
+            hint="name a stored model first, or give --inputs FILE.npz",
+        )
+    predictor = subject.open()
+    try:
+        arrays = predictor.signature.conform(inputs)
+        signature = predictor.signature
+        measured = noise(predictor, *batches_like(signature, enough_rows(signature, arrays)))
+        batches = promised.batches(subject.version) if subject.version else batches_for(signature)
+        return Wanted(subject.name, arrays, predictor.predict(arrays), measured, subject.version, batches=batches)
+    finally:
+        predictor.close()
