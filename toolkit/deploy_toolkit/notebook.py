@@ -137,10 +137,15 @@ def check(
     *subjects: str | Endpoint,
     servers: Sequence[str] = (),
     against: str | None = None,
-    inputs: Tensors | None = None,
+    inputs: Tensors | Sequence[Tensors] | None = None,
     atol: float | None = None,
     rtol: float | None = None,
     trust: bool = False,
+    search: float = 0.0,
+    localise: bool = False,
+    raw: Sequence[Path | str] = (),
+    seed: int = 0,
+    found: Path | str = "deploy-check",
     timeout: float = 30.0,
     headers: Mapping[str, str] | None = None,
     tls: Tls | None = None,
@@ -148,13 +153,28 @@ def check(
 ) -> Report:
     """Compare stored models, files and endpoints as `deploy check` does; a disagreement is in the report, not raised.
 
-    `timeout`, `headers` and `tls` are for the endpoints among the subjects, as for `connect`.
+    `inputs` are yours, one set of arrays by name or several. `timeout`, `headers` and `tls` are for the endpoints among
+    the subjects, as for `connect`.
     """
     from deploy_toolkit.flows import check as flow
     from deploy_toolkit.flows.access import Access
 
-    access = Access(timeout, headers or {}, tls)
-    request = flow.Request(tuple(map(str, subjects)), tuple(servers), against, inputs, atol, rtol, trust, access)
+    own = () if inputs is None else (inputs,) if isinstance(inputs, Mapping) else tuple(inputs)
+    request = flow.Request(
+        tuple(map(str, subjects)),
+        tuple(servers),
+        against,
+        {f"inputs {number}": arrays for number, arrays in enumerate(own)},
+        atol,
+        rtol,
+        trust,
+        Access(timeout, headers or {}, tls),
+        search,
+        localise,
+        tuple(map(Path, raw)),
+        seed,
+        Path(found),
+    )
     return flow.check(request, store=_store(store))
 
 

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Mapping
-from functools import partial
-from importlib import import_module
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from deploy_core.errors import UsageError
-from deploy_toolkit.commands import options, tensor_files
+from deploy_toolkit.commands import options, tensor_files, writing
 from deploy_toolkit.commands.reaching import reaching
 from deploy_toolkit.output import Output, common
 
 if TYPE_CHECKING:
     from deploy_latency.load import Load
-    from deploy_latency.report import Report
     from deploy_latency.schedules import Schedule
     from deploy_toolkit.flows.access import Access
 
@@ -108,30 +105,13 @@ def command(output: Output, subjects: tuple[str, ...], access: Access, **given: 
         baseline=given["baseline"],
         command=shlex.join(["deploy", *sys.argv[1:]]),
     )
-    writers = _writers(given)
+    writers = writing.writers("deploy_toolkit.reports.bench", ("html", "csv", "junit", "tensorboard"), given)
     with live.live(output) as on_progress:
         report = flow.bench(request, store=output.store, on_event=output.say, on_progress=on_progress)
     for write in writers:
         write(report)
     output.show(document.to_json(report), terminal.bench(report))
     return judging.exit_code(report)
-
-
-def _writers(given: Mapping[str, Any]) -> list[Callable[[Report], None]]:
-    """Give what writes the files that are asked for. Raises UsageError for one that cannot be written, before anything is measured."""
-    from deploy_toolkit.reports.bench import writing
-
-    found: list[Callable[[Report], None]] = []
-    for kind in ("html", "csv", "junit", "tensorboard"):
-        if given[kind] is not None:
-            module = import_module(f"deploy_toolkit.reports.bench.{kind}")
-            getattr(module, "require_writable", writing.require_writable)(given[kind])
-            found.append(partial(_written, module.write, given[kind]))
-    return found
-
-
-def _written(write: Callable[[Report, Path], None], path: Path, report: Report) -> None:
-    write(report, path)
 
 
 def _load(given: Mapping[str, Any], timeout: float) -> Load:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from deploy_toolkit.commands import tensor_files
+from deploy_toolkit.commands import tensor_files, writing
 from deploy_toolkit.commands.reaching import reaching
 from deploy_toolkit.output import Output, common
 
 if TYPE_CHECKING:
     from deploy_toolkit.flows.access import Access
+
+_PATH = click.Path(path_type=Path)
 
 
 @click.command("check")
@@ -20,26 +22,25 @@ if TYPE_CHECKING:
 @click.option("--endpoint", "endpoints", multiple=True, metavar="URL", help="A live endpoint to check, too.")
 @click.option("--server", "servers", multiple=True, metavar="S", help="Start this server and check its endpoints, too.")
 @click.option("--against", metavar="NAME[@…]", help="Whose golden outputs are wanted; default: the first NAME.")
-@click.option(
-    "--inputs", type=click.Path(path_type=Path), metavar="FILE.npz", help="Inputs instead of the golden ones."
-)
+@click.option("--inputs", type=_PATH, metavar="FILE.npz|FOLDER", help="Inputs of yours, beside the golden ones.")
 @click.option("--atol", type=click.FloatRange(min=0), help="Absolute tolerance instead of the derived one.")
 @click.option("--rtol", type=click.FloatRange(min=0), help="Relative tolerance instead of the derived one.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of everything that is drawn.")
+@click.option(
+    "--search", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Look for the worst input."
+)
+@click.option("--localise", is_flag=True, help="Of two that disagree: find where first.")
+@click.option("--raw", type=_PATH, multiple=True, metavar="FILE", help="Raw bytes for the model's preprocessing.")
+@click.option(
+    "--found", type=_PATH, default="deploy-check", show_default=True, metavar="DIR", help="Where finds are saved."
+)
+@click.option("--html", type=_PATH, metavar="FILE", help="A page of its own with plots.")
+@click.option("--junit", type=_PATH, metavar="FILE", help="Rows and what they were asked as test cases.")
+@click.option("--tensorboard", type=_PATH, metavar="DIR", help="Figures as event files.")
 @click.option("--trust", is_flag=True, help="Open files that may run code of their own.")
 @reaching
 @common
-def command(
-    output: Output,
-    subjects: tuple[str, ...],
-    endpoints: tuple[str, ...],
-    servers: tuple[str, ...],
-    against: str | None,
-    inputs: Path | None,
-    atol: float | None,
-    rtol: float | None,
-    trust: bool,
-    access: Access,
-) -> int:
+def command(output: Output, subjects: tuple[str, ...], access: Access, **given: Any) -> int:
     """Prove that artifacts and endpoints predict what was trained; exit code 4 if one does not.
 
     The golden outputs of the first NAME are wanted of everything else that is named; without a NAME, the answers of
@@ -56,16 +57,24 @@ def command(
     from deploy_toolkit.reports import terminal
 
     request = flow.Request(
-        subjects=(*subjects, *endpoints),
-        servers=servers,
-        against=against,
-        inputs=tensor_files.read(inputs) if inputs else None,
-        atol=atol,
-        rtol=rtol,
-        trust=trust,
+        subjects=(*subjects, *given["endpoints"]),
+        servers=given["servers"],
+        against=given["against"],
+        inputs=tensor_files.read_all(given["inputs"]) if given["inputs"] else {},
+        atol=given["atol"],
+        rtol=given["rtol"],
+        trust=given["trust"],
         access=access,
+        search=given["search"],
+        localise=given["localise"],
+        raw=given["raw"],
+        seed=given["seed"],
+        found=given["found"],
     )
+    writers = writing.writers("deploy_toolkit.reports.check", ("html", "junit", "tensorboard"), given)
     with output.progress() as on_event:
         report = flow.check(request, store=output.store, on_event=on_event)
+    for write in writers:
+        write(report)
     output.show(report.to_json(), terminal.agreement(report))
     return report.exit_code

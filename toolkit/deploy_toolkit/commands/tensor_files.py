@@ -37,6 +37,16 @@ def read(path: Path) -> Mapping[str, Array]:
     return found
 
 
+def read_all(path: Path) -> dict[str, Mapping[str, Array]]:
+    """Read a file, or every `.npz` in a folder, by the name of the file. Raises UsageError, UnsafeError."""
+    if not path.is_dir():
+        return {path.name: read(path)}
+    files = sorted(path.glob("*.npz"))
+    if not files:
+        raise UsageError(f"{path} holds no .npz file", hint="write each with numpy.savez(path, name=array)")
+    return {file.name: read(file) for file in files}
+
+
 def _json(path: Path) -> Mapping[str, Array]:
     import json
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from deploy_agreement import Agreement, Report, unproved
+from deploy_agreement import Agreement, Check, Located, Report, Skew, Worst, unproved
+from deploy_agreement.report import AGREE, DISAGREE
 from deploy_core import state
 from deploy_core.errors import UsageError
 from deploy_exporters.worker import Workers
@@ -16,7 +21,7 @@ from deploy_toolkit.flows import serve, subjects
 from deploy_toolkit.flows.access import Access
 from deploy_toolkit.flows.check.request import Request
 from deploy_toolkit.flows.check.rows import row_of
-from deploy_toolkit.flows.check.wanted import Wanted, wanted
+from deploy_toolkit.flows.check.wanted import GOLDEN, Wanted, wanted
 from deploy_toolkit.flows.subjects import Named, Subject
 from deploy_toolkit.output import OnEvent, silent
 
@@ -39,18 +44,76 @@ def check(request: Request, *, store: Path, on_event: OnEvent = silent) -> Repor
             todo += stack.enter_context(_served(server, named, request.access.ours, store, on_event))
         if not todo:
             raise UsageError("there is nothing to compare", hint="name a second file or endpoint")
-        return Report(tuple(_rows(todo, right, request, on_event)))
+        rows = [_row(subject, right, request, workers, on_event) for subject in todo]
+        return Report(
+            tuple(one.row for one in rows),
+            by=_by(right),
+            worst=tuple(one.worst for one in rows if one.worst),
+            located=tuple(one.located for one in rows if one.located),
+            skew=_skew(right, request, workers, on_event),
+        )
 
 
 def _expanded(named: Named, workers: Workers, request: Request) -> Iterator[Subject]:
     return subjects.expand(named, workers, trust=request.trust, access=request.access)
 
 
-def _rows(todo: list[Subject], right: Wanted, request: Request, on_event: OnEvent) -> Iterator[Agreement]:
-    for subject in todo:
-        on_event(f"checking {subject.name}")
-        row = row_of(subject, right, request)
-        yield unproved(row) if subject.unproved else row
+def _by(right: Wanted) -> str:
+    return f"{right.by} of {right.version}" if right.by == GOLDEN else right.by
+
+
+@dataclass(frozen=True)
+class _Row:
+    row: Agreement
+    worst: Worst | None = None
+    located: Located | None = None
+
+
+def _row(subject: Subject, right: Wanted, request: Request, workers: Workers, on_event: OnEvent) -> _Row:
+    on_event(f"checking {subject.name}")
+    row = row_of(subject, right, request)
+    row = unproved(row) if subject.unproved else row
+    if row.error:
+        return _Row(row)
+    worst = _worst(subject, right, request, on_event) if request.search else None
+    row = _with_worst(row, worst) if worst else row
+    located = None
+    if request.localise and not row.ok:
+        located = _brought("locating", "--localise").located(subject, row, right, request, workers, on_event)
+    return _Row(row, worst, located)
+
+
+def _worst(subject: Subject, right: Wanted, request: Request, on_event: OnEvent) -> Worst | None:
+    predictor = subject.open()
+    try:
+        found: Worst | None = _brought("worst", "--search").worst(subject, predictor, right, request, on_event)
+        return found
+    finally:
+        predictor.close()
+
+
+def _with_worst(row: Agreement, worst: Worst) -> Agreement:
+    """An input that was searched for counts as one that was drawn."""
+    said = f"off by {worst.over:.3g} tolerances at the worst of {worst.tried} inputs"
+    check = Check("search", AGREE if worst.ok else DISAGREE, said, worst.tried)
+    return replace(row, checks=(*row.checks, check))
+
+
+def _skew(right: Wanted, request: Request, workers: Workers, on_event: OnEvent) -> Skew | None:
+    if not request.raw:
+        return None
+    if right.version is None:
+        raise UsageError("--raw needs a model that is stored with its preprocessing", hint="name one")
+    found: Skew | None = _brought("skew", "--raw").skew(right.version, request, workers, on_event)
+    return found
+
+
+def _brought(module: str, option: str) -> Any:
+    """Give a module that only one option needs."""
+    name = f"deploy_toolkit.flows.check.{module}"
+    if find_spec(name) is None:
+        raise UsageError(f"{option} is not there yet", hint="leave it away")
+    return import_module(name)
 
 
 @contextmanager

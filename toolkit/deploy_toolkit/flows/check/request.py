@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy_core.signature import Tensors
@@ -15,6 +16,7 @@ FOUND = Path("deploy-check")  # where worst inputs and reproductions are saved, 
 class Request:
     """What to compare; the first stored version (or `against`) is the reference, else the first subject.
 
+    `inputs` are the user's own, by the name of the file that they are from; they are asked beside the golden ones.
     `trust` lets files that are not stored run code of their own; `access` is for the endpoints among the subjects.
     `search` are seconds to look for the worst input of each subject, `seed` that of everything drawn; `raw` are files of
     the bytes that a client would send, for a model that is stored with its preprocessing. What is found to be kept, worst
@@ -24,7 +26,7 @@ class Request:
     subjects: tuple[str, ...]
     servers: tuple[str, ...] = ()
     against: str | None = None
-    inputs: Tensors | None = None
+    inputs: Mapping[str, Tensors] = field(default_factory=dict)
     atol: float | None = None
     rtol: float | None = None
     trust: bool = False

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 from deploy_agreement import BATCHES, Noise, Sized, batches_for, batches_like, enough_rows, noise, same_inputs
 from deploy_core.errors import DeployError, TamperedError, UsageError
+from deploy_core.predictor import Predictor
 from deploy_core.signature import Tensors
 from deploy_exporters.formats import hosted
 from deploy_exporters.worker import Workers
@@ -23,7 +24,10 @@ GOLDEN = "golden outputs"  # of a stored version, as what gave the right answers
 
 @dataclass(frozen=True)
 class Wanted:
-    """The right answers, who gave them, and how much they move by rounding alone."""
+    """The right answers, who gave them, and how much they move by rounding alone.
+
+    `reference` opens whoever answers for other inputs than these; None if nobody does.
+    """
 
     by: str
     inputs: Tensors
@@ -33,17 +37,17 @@ class Wanted:
     known: Mapping[str, Tensors] = field(default_factory=dict)
     batches: tuple[int, ...] = BATCHES
     sized: tuple[Sized, ...] = ()
+    reference: Callable[[], Predictor] | None = None
 
 
 def wanted(request: Request, named: list[Named], shelf: Store, workers: Workers) -> Wanted:
     """Find them: golden outputs of the first stored version, else what its reference or the first subject answers."""
     chosen = [subjects.find(request.against, shelf)] if request.against else named
     version = next((one for one in chosen if isinstance(one, Version)), None)
+    given = next(iter(request.inputs.values()), None)
     if version is None:
-        return _answers_of(
-            next(subjects.expand(chosen[0], workers, trust=request.trust, access=request.access)), request.inputs
-        )
-    if request.inputs is None:
+        return _answers_of(next(subjects.expand(chosen[0], workers, trust=request.trust, access=request.access)), given)
+    if given is None:
         golden = version.golden
         measured = noise_of(golden)
         return Wanted(
@@ -55,11 +59,12 @@ def wanted(request: Request, named: list[Named], shelf: Store, workers: Workers)
             _known(version, shelf),
             promised.batches(version),
             _sized(version, workers),
+            None if version.reference is None else partial(hosted, workers, version.reference),
         )
     if version.reference is None:
         raise UsageError(f"{version} keeps no reference", hint="check it without --inputs")
     reference = Subject(f"{version}/reference", partial(hosted, workers, version.reference), version=version)
-    return _answers_of(reference, request.inputs)
+    return _answers_of(reference, given)
 
 
 def _sized(version: Version, workers: Workers) -> tuple[Sized, ...]:
@@ -92,6 +97,7 @@ def _answers_of(subject: Subject, inputs: Tensors | None) -> Wanted:
         signature = predictor.signature
         measured = noise(predictor, *batches_like(signature, enough_rows(signature, arrays)))
         batches = promised.batches(subject.version) if subject.version else batches_for(signature)
-        return Wanted(subject.name, arrays, predictor.predict(arrays), measured, subject.version, batches=batches)
+        outputs = predictor.predict(arrays)
+        return Wanted(subject.name, arrays, outputs, measured, subject.version, batches=batches, reference=subject.open)
     finally:
         predictor.close()

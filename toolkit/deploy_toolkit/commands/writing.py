@@ -1,0 +1,29 @@
+"""The files that a command writes beside what it shows: a page, test cases, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+
+def writers(package: str, kinds: Iterable[str], given: Mapping[str, Any]) -> list[Callable[[Any], None]]:
+    """Give what writes the files that are asked for: `write(report, path)` of the module of each kind.
+
+    Raises UsageError for one that cannot be written, before anything is done for it.
+    """
+    from deploy_toolkit.reports import writing
+
+    found: list[Callable[[Any], None]] = []
+    for kind in kinds:
+        if given[kind] is not None:
+            module = import_module(f"{package}.{kind}")
+            getattr(module, "require_writable", writing.require_writable)(given[kind])
+            found.append(partial(_written, module.write, given[kind]))
+    return found
+
+
+def _written(write: Callable[[Any, Path], None], path: Path, report: Any) -> None:
+    write(report, path)
