@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from deploy_agreement.answers import Answer, ask, fits, form_problems, wanted
+from deploy_agreement.deciding import decide
 from deploy_agreement.diagnose import Case, diagnose
 from deploy_agreement.figures import deviation, figures, spread
 from deploy_agreement.limits import Tolerance, tolerance
@@ -44,12 +45,14 @@ def compare(
     precision: str = "",
     tolerances: Mapping[str, Tolerance] | None = None,
     known: Mapping[str, Tensors] | None = None,
+    labels: Sequence[str] = (),
 ) -> Agreement:
     """Ask `predictor` for `inputs`, whole and in slices of the sizes `batches`, and judge its answers by `want`.
 
     `precision` is the dtype that a half-precision variant computes in; it may answer in it, too. `tolerances` take the
     place of the derived ones, for a quantised variant. `known` holds other outputs for the same inputs by the name of
-    whoever gave them (an older version, say), to be recognised in wrong answers. `batches_for` gives the `batches` of a
+    whoever gave them (an older version, say), to be recognised in wrong answers. `labels` name the classes.
+    `batches_for` gives the `batches` of a
     signature. A predictor that raises DeployError for every batch gives the verdict `failed`.
     """
     rows = rows_of(predictor.signature, inputs, want)
@@ -70,6 +73,8 @@ def compare(
     asked = atol is not None or rtol is not None
     limits |= {} if asked else dict(tolerances or {})
     outputs = tuple(_judge(name, want, rows, answers, limits[name], precision) for name in want)
+    decisions = decide(want, answers[0].got, rows.outputs, _per_element(want, limits), labels)
+    outputs = tuple(replace(output, decisions=decisions.get(output.name)) for output in outputs)
     problems = form_problems(want, rows, answers, precision)
     problems += [_nothing(output) for output in outputs if output.compared == 0]
     if not asked and not tolerances:
@@ -82,6 +87,10 @@ def compare(
         problems += diagnose(Case(predictor, inputs, want, rows, answers, limits, known or {}))
     sizes = tuple(dict.fromkeys(answer.size for answer in answers))
     return Agreement(subject, outputs, tuple(problems), rows.count, sizes)
+
+
+def _per_element(want: Tensors, limits: Mapping[str, Tolerance]) -> dict[str, Array]:
+    return {name: limits[name].limit(array) for name, array in want.items()}
 
 
 @dataclass(frozen=True)
