@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from deploy_core.dtypes import is_float, numpy_dtype
 from deploy_core.errors import InputError
-from deploy_core.predictor import Predictor
+from deploy_core.predictor import HasIntermediates, Intermediate, Predictor
 from deploy_core.signature import Array, Signature, Tensors, TensorSpec
 
 
@@ -83,17 +83,35 @@ class Adapted:
 
     def predict(self, inputs: Tensors) -> Tensors:
         """Answer one batch."""
-        arrays = self.signature.conform(inputs)
-        wanted = {n: self._changes[n].to_file(a) if n in self._changes else a for n, a in arrays.items()}
-        answer = dict(self.predictor.predict(wanted))
+        answer = dict(self.predictor.predict(self.as_file(inputs)))
         for spec in self.signature.outputs:
             if spec.name in self._changes:
                 answer[spec.name] = self._changes[spec.name].from_file(answer[spec.name], spec.dtype)
         return answer
 
+    def as_file(self, inputs: Tensors) -> dict[str, Array]:
+        """Give inputs as the file wants them."""
+        arrays = self.signature.conform(inputs)
+        return {n: self._changes[n].to_file(a) if n in self._changes else a for n, a in arrays.items()}
+
     def close(self) -> None:
         """Let go of the file."""
         self.predictor.close()
+
+
+class AdaptedInside(Adapted):
+    """One that can be looked into."""
+
+    def intermediates(self, inputs: Tensors) -> Sequence[Intermediate]:
+        """Give the tensors inside, in the form that the file has them, its outputs, too."""
+        assert isinstance(self.predictor, HasIntermediates)
+        return self.predictor.intermediates(self.as_file(inputs))
+
+
+def adapted(predictor: Predictor, signature: Signature, changes: Iterable[Change]) -> Adapted:
+    """Give a file with changes as its source model would be asked; what is inside of it stays as it is."""
+    kind = AdaptedInside if isinstance(predictor, HasIntermediates) else Adapted
+    return kind(predictor, signature, changes)
 
 
 def changed(signature: Signature, changes: Iterable[Change]) -> Signature:

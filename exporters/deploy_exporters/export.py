@@ -16,7 +16,7 @@ from deploy_core.signature import BATCH, Signature, Tensors, TensorSpec
 from deploy_core.table import require
 from deploy_exporters import calibration as representative
 from deploy_exporters.formats import check_options, file_of, split
-from deploy_exporters.hosted import HostedExact
+from deploy_exporters.hosted import HostedExact, HostedGradient, HostedInside
 from deploy_exporters.routes import STEPS, require_calibration, requirements, route
 from deploy_exporters.sources import Given, Source
 from deploy_exporters.steps.job import Job, Proof, Written
@@ -31,11 +31,15 @@ _REFERENCES = {
     "tflite": ("tflite",),
     "mar": ("mar",),
 }
+_DIFFERENTIABLE = ("torch", "torchscript", "keras")
 _PROOF_ROWS = (2, 3)
 
 
-class OpenedSource(HostedExact):
-    """A source model in its worker: a Predictor that also computes in float64."""
+class OpenedSource(HostedExact, HostedInside):
+    """A source model in its worker: a Predictor that also computes in float64, and can be looked into.
+
+    Either raises UsageError for a kind of source that cannot.
+    """
 
     def __init__(
         self,
@@ -52,6 +56,10 @@ class OpenedSource(HostedExact):
         self.kind = kind
         self.example = example
         self.description = description
+
+
+class OpenedGradient(OpenedSource, HostedGradient):
+    """A source model that can also be differentiated."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,7 @@ def open_source(
     worker = workers.get("source")
     given = Given(example, inputs, outputs, source.static)
     found = worker.call("deploy_exporters.hosting:open_source", source, given)
-    return OpenedSource(worker, source, *found)
+    return (OpenedGradient if found[1] in _DIFFERENTIABLE else OpenedSource)(worker, source, *found)
 
 
 def export(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
+from deploy_core.predictor import Intermediate
 from deploy_core.signature import Signature, Tensors
 from deploy_exporters.worker import Worker
 
@@ -26,7 +29,8 @@ class Hosted:
 
     def predict(self, inputs: Tensors) -> Tensors:
         """Answer one batch. Raises ExportError if the worker died."""
-        return self.call("predict", inputs)
+        answer: dict[str, Any] = self.call("predict", inputs)
+        return answer
 
     def close(self) -> None:
         """Let the worker forget it; may be called twice."""
@@ -34,11 +38,9 @@ class Hosted:
             self.worker.call(f"{_HOSTING}:close", self.number)
         self._closed = True
 
-    def call(self, function: str, inputs: Tensors) -> dict[str, Any]:
-        """Call a function of `hosting` that answers a batch."""
-        arrays = self._signature.conform(inputs)
-        answer: dict[str, Any] = self.worker.call(f"{_HOSTING}:{function}", self.number, arrays)
-        return answer
+    def call(self, function: str, inputs: Tensors, *more: Any) -> Any:
+        """Call a function of `hosting` with a batch."""
+        return self.worker.call(f"{_HOSTING}:{function}", self.number, self._signature.conform(inputs), *more)
 
 
 class HostedExact(Hosted):
@@ -46,4 +48,41 @@ class HostedExact(Hosted):
 
     def predict_float64(self, inputs: Tensors) -> Tensors:
         """Answer the same inputs with all arithmetic in float64."""
-        return self.call("predict_float64", inputs)
+        answer: dict[str, Any] = self.call("predict_float64", inputs)
+        return answer
+
+
+class HostedInside(Hosted):
+    """One that can also be looked into."""
+
+    def intermediates(self, inputs: Tensors) -> Sequence[Intermediate]:
+        """Give the tensors inside for one batch. Raises UsageError if they are too many to send."""
+        found: list[Intermediate] = self.call("intermediates", inputs)
+        return found
+
+
+class HostedGradient(Hosted):
+    """One that can also be differentiated."""
+
+    def gradient(self, inputs: Tensors, weights: Tensors) -> Tensors:
+        """Give d(Σ weights · outputs) / d(input) for every float input. Raises ExportError for what has no derivative."""
+        answer: dict[str, Any] = self.call("gradient", inputs, dict(weights))
+        return answer
+
+
+# What only some predictors can do, by the method that they have for it.
+ABLE: dict[str, type[Hosted]] = {
+    "predict_float64": HostedExact,
+    "intermediates": HostedInside,
+    "gradient": HostedGradient,
+}
+
+
+def host(worker: Worker, number: int, signature: Signature, able: Sequence[str]) -> Hosted:
+    """Give a Predictor with those further methods of `ABLE` that what is hosted has, and no others."""
+    return _kind(tuple(able))(worker, number, signature)
+
+
+@cache
+def _kind(able: tuple[str, ...]) -> type[Hosted]:
+    return type("Hosted", tuple(ABLE[name] for name in able) or (Hosted,), {})

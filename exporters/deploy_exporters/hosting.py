@@ -12,9 +12,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from deploy_core.errors import ExportError
-from deploy_core.predictor import HasFloat64
+from deploy_core.errors import ExportError, UsageError
+from deploy_core.predictor import HasIntermediates, Intermediate
 from deploy_core.signature import Signature, Tensors
+from deploy_exporters.hosted import ABLE
 from deploy_exporters.sources import Given, Source
 from deploy_exporters.sources.opening import Opened
 from deploy_exporters.steps.job import Job, Written
@@ -43,12 +44,12 @@ def prepare(modules: Sequence[str]) -> None:
         import_module(module)
 
 
-def load(name: str, path: Path, signature: Signature | None, trust: bool) -> tuple[int, Signature, bool]:
-    """Load a file of that format and keep its Predictor; tell whether it can compute in float64."""
+def load(name: str, path: Path, signature: Signature | None, trust: bool) -> tuple[int, Signature, tuple[str, ...]]:
+    """Load a file of that format and keep its Predictor; tell what else it can do, as `hosted.ABLE` has it."""
     from deploy_exporters.formats import load_file
 
     predictor = load_file(name, path, signature, trust=trust)
-    return _keep(predictor), predictor.signature, isinstance(predictor, HasFloat64)
+    return _keep(predictor), predictor.signature, tuple(name for name in ABLE if hasattr(predictor, name))
 
 
 def predict(number: int, inputs: Tensors) -> dict[str, Any]:
@@ -59,6 +60,19 @@ def predict(number: int, inputs: Tensors) -> dict[str, Any]:
 def predict_float64(number: int, inputs: Tensors) -> dict[str, Any]:
     """Answer one batch in double precision."""
     return dict(_kept[number].predict_float64(inputs))
+
+
+def intermediates(number: int, inputs: Tensors) -> list[Intermediate]:
+    """Give the tensors inside for one batch. Raises UsageError for a source that cannot be looked into."""
+    kept = _kept[number]
+    if not isinstance(kept, HasIntermediates):
+        raise UsageError(f"a source of kind {kept.kind} cannot be looked into", hint="look into a file made from it")
+    return list(kept.intermediates(inputs))
+
+
+def gradient(number: int, inputs: Tensors, weights: Tensors) -> dict[str, Any]:
+    """Give the derivative of the weighted sum of the outputs by every float input."""
+    return dict(_kept[number].gradient(inputs, weights))
 
 
 def close(number: int) -> None:

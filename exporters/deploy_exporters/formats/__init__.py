@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from deploy_core.artifact import Artifact, digest_of
-from deploy_core.changes import Adapted
+from deploy_core.changes import adapted
 from deploy_core.device import CPU, Device
 from deploy_core.errors import DeployError, ExportError, UnsafeError, UsageError, first_line
 from deploy_core.predictor import Predictor
@@ -28,7 +28,7 @@ from deploy_core.signature import Signature
 from deploy_core.table import Row, Table
 from deploy_exporters.formats import option
 from deploy_exporters.formats.sniff import format_of
-from deploy_exporters.hosted import Hosted, HostedExact
+from deploy_exporters.hosted import host
 from deploy_exporters.safety import require_safe
 from deploy_exporters.worker import Workers
 
@@ -161,7 +161,7 @@ def check_options(formats: tuple[str, ...], options: Mapping[str, Mapping[str, s
 
 
 def _adapted(artifact: Artifact, predictor: Predictor) -> Predictor:
-    return Adapted(predictor, artifact.signature, artifact.changes) if artifact.changes else predictor
+    return adapted(predictor, artifact.signature, artifact.changes) if artifact.changes else predictor
 
 
 def _host(workers: Workers, name: str, path: Path, signature: Signature | None, *, trust: bool = False) -> Predictor:
@@ -170,13 +170,13 @@ def _host(workers: Workers, name: str, path: Path, signature: Signature | None, 
         raise UsageError(f"there is no file {path}")
     worker = workers.having(module.LIBRARY)
     try:
-        number, told, exact = worker.call("deploy_exporters.hosting:load", name, path.absolute(), signature, trust)
+        number, told, able = worker.call("deploy_exporters.hosting:load", name, path.absolute(), signature, trust)
     except UnsafeError:
         raise
     except ExportError as error:
         # Whatever its runtime did, down to a crash: what the user sees is a file that does not load.
         raise UsageError(f"{path} cannot be loaded as {name}: {error}", hint=error.hint) from error
-    return (HostedExact if exact else Hosted)(worker, number, told)
+    return host(worker, number, told, able)
 
 
 def _unreadable(name: str, path: Path, error: Exception) -> UsageError:

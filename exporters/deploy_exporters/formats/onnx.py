@@ -10,6 +10,7 @@ import numpy as np
 
 from deploy_core.device import CPU, Device
 from deploy_core.errors import InputError, UnavailableError, UsageError
+from deploy_core.predictor import Intermediate
 from deploy_core.signature import BATCH, Array, Dim, Signature, Tensors, TensorSpec
 from deploy_exporters.formats.option import Option, Options
 
@@ -53,6 +54,12 @@ class Session:
         from deploy_exporters import onnx_float64
 
         return onnx_float64.predict(onnx_float64.evaluator(self._path), self.signature.conform(inputs), self._names)
+
+    def intermediates(self, inputs: Tensors) -> Sequence[Intermediate]:
+        """Give the tensors inside, computed on the CPU with nothing fused."""
+        from deploy_exporters.inside import onnx
+
+        return onnx.intermediates(self._path, _texts(self.signature.conform(inputs)))
 
     def close(self) -> None:
         """Let go of the session."""

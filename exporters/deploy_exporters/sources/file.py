@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deploy_core.artifact import digest_of
 from deploy_core.errors import UsageError
-from deploy_core.predictor import HasFloat64, Predictor
+from deploy_core.predictor import HasFloat64, HasIntermediates, Intermediate, Predictor
 from deploy_core.signature import Signature, Tensors
 from deploy_exporters import formats
 from deploy_exporters.sources import Given, Source, probing
@@ -43,6 +44,12 @@ class FileSource:
         if not isinstance(self._predictor, HasFloat64):
             raise UsageError(f"the runtime of {self.kind} cannot compute it in float64")
         return self._predictor.predict_float64(self.signature.conform(inputs))
+
+    def intermediates(self, inputs: Tensors) -> Sequence[Intermediate]:
+        """Give the tensors inside for one batch. Raises UsageError where the runtime shows none."""
+        if not isinstance(self._predictor, HasIntermediates):
+            raise UsageError(f"a file of kind {self.kind} cannot be looked into", hint="look into a file made from it")
+        return self._predictor.intermediates(self.signature.conform(inputs))
 
     def close(self) -> None:
         """Let go of the file."""

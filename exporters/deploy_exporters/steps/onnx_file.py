@@ -15,6 +15,7 @@ from deploy_exporters import onnx_weights
 # A protobuf message ends at 2 GiB; the graph beside the weights needs some of it.
 INLINE_BYTES = 1_900_000_000
 DATA_SUFFIX = ".data"
+SCOPES = "pkg.torch.onnx.name_scopes"  # the modules around a node, outermost first, and its own name
 SHORT = 128  # bytes: shapes and axes have to lie in the graph, where they are read before the weights
 
 
@@ -100,12 +101,14 @@ def _name_dimensions(value: Any, spec: TensorSpec) -> None:
 
 
 def _strip(model: Any) -> None:
-    # torch writes stack traces with the user's paths into every node.
+    # torch writes stack traces with the user's paths into every node; the layers that they are of are worth keeping.
     model.doc_string = ""
     del model.metadata_props[:]
     for part in (model.graph, *model.functions):
         for thing in (*part.node, *part.value_info):
             thing.doc_string = ""
+            scopes = [each.value for each in thing.metadata_props if each.key == SCOPES]
             del thing.metadata_props[:]
+            thing.metadata_props.extend(onnx.StringStringEntryProto(key=SCOPES, value=each) for each in scopes)
     for thing in (model.graph, *model.graph.input, *model.graph.output, *model.graph.initializer):
         del thing.metadata_props[:]

@@ -1,0 +1,128 @@
+"""Looking into an ONNX file: a copy of it with every tensor as an output, run by ONNX Runtime with nothing fused."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from deploy_core.errors import UsageError, reason
+from deploy_core.predictor import Intermediate
+from deploy_core.signature import Array, Tensors
+from deploy_exporters import lean_import, onnx_weights
+from deploy_exporters.inside.kept import Kept
+from deploy_exporters.inside.onnx_graph import Nodes, used
+from deploy_exporters.steps import onnx_file
+
+_AT_ONCE = 64  # tensors that one run gives, beside what it computes with
+
+
+def intermediates(path: Path, inputs: Tensors, *, most_bytes: int | None = None) -> list[Intermediate]:
+    """Give the tensors inside for inputs as ONNX Runtime takes them; a node with graphs inside is one operator.
+
+    Raises UsageError if they take more than `most_bytes`, or if ONNX Runtime refuses the copy.
+    """
+    model = onnx_weights.load(path)
+    nodes = Nodes(model)
+    kept = Kept(most_bytes)
+    weights = dict(nodes.weights)
+    for values in _values(_session(model, nodes), nodes, inputs):
+        for name, value in values.items():
+            if name in nodes.constant:
+                weights[name] = value
+            else:
+                kept.add(_intermediate(nodes, name, value, weights))
+    return kept.outputs_last(nodes.outputs)
+
+
+def one_operator(path: Path, tensor: str, values: Tensors) -> bytes:
+    """Give an ONNX model of the one node that makes a tensor, with its weights; what else it takes are its inputs.
+
+    `values` are the arrays of those by name, which tell their dtypes. Raises UsageError for a tensor that no node makes.
+    """
+    model = onnx_weights.load(path)
+    nodes = Nodes(model)
+    if tensor not in nodes.maker:
+        raise UsageError(f"no node of {path.name} makes a tensor {tensor!r}", hint="name one of its intermediates")
+    node = nodes.maker[tensor]
+    needed = list(_constant_makers(nodes, used(node)))
+    constants = {name for each in (node, *needed) for name in used(each)} & set(nodes.weights)
+    graph = onnx.helper.make_graph(
+        [*needed, node],
+        "one_operator",
+        [_given(name, values) for name in used(node) if name not in nodes.constant],
+        [onnx.ValueInfoProto(name=name) for name in node.output if name],
+        [each for each in model.graph.initializer if each.name in constants],
+    )
+    made = onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+    made.functions.extend(model.functions)
+    whole: bytes = onnx.shape_inference.infer_shapes(made).SerializeToString()
+    return whole
+
+
+def _given(name: str, values: Tensors) -> Any:
+    if name not in values:
+        raise UsageError(f"there is no value for {name!r}, which the operator takes", hint="give all of its inputs")
+    array = values[name]
+    kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
+    return onnx.helper.make_tensor_value_info(name, kind, array.shape)
+
+
+def _constant_makers(nodes: Nodes, names: Iterable[str]) -> Iterator[Any]:
+    """Give the nodes that make constants of constants, in order."""
+    wanted, todo = set(), list(names)
+    while todo:
+        node = nodes.maker.get(name := todo.pop())
+        if node is not None and name in nodes.constant and id(node) not in wanted:
+            wanted.add(id(node))
+            todo += used(node)
+    return (node for node in nodes.nodes if id(node) in wanted)
+
+
+def _session(model: Any, nodes: Nodes) -> Any:
+    onnxruntime = lean_import.onnxruntime()
+    asked = {value.name for value in model.graph.output}
+    for name in nodes.maker:
+        if name not in asked:
+            model.graph.output.append(onnx.ValueInfoProto(name=name))
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    # From a file: a message of protobuf has 2 GiB at most.
+    with tempfile.TemporaryDirectory(prefix="deploy-inside-") as folder:
+        copy = Path(folder) / "model.onnx"
+        onnx_file.save(model, copy)
+        try:
+            return onnxruntime.InferenceSession(str(copy), options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise UsageError(
+                f"ONNX Runtime does not run the file with all its tensors as outputs: {reason(error)}",
+                hint="look into another format of the same model",
+            ) from error
+
+
+def _values(session: Any, nodes: Nodes, inputs: Tensors) -> Iterator[dict[str, Array]]:
+    # Constants first: they are the weights of the others.
+    names = sorted(nodes.maker, key=lambda name: name not in nodes.constant)
+    for start in range(0, len(names), _AT_ONCE):
+        some = names[start : start + _AT_ONCE]
+        found = zip(some, session.run(some, dict(inputs)), strict=True)
+        # A sequence or an optional is no tensor.
+        yield {name: value for name, value in found if isinstance(value, np.ndarray)}
+
+
+def _intermediate(nodes: Nodes, name: str, value: Array, weights: Tensors) -> Intermediate:
+    node = nodes.maker[name]
+    return Intermediate(
+        name,
+        value,
+        node.op_type,
+        used(node),
+        nodes.attributes(node),
+        {each: weights[each] for each in used(node) if each in weights},
+        nodes.layer(node),
+    )
