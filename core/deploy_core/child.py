@@ -151,8 +151,11 @@ def start(
     record: Path | None = None,
     death_signal: signal.Signals = signal.SIGKILL,
     guarded: bool = False,
+    out: Path | None = None,
 ) -> Child:
     """Start `command`; `env` is added to ours, and an empty value takes a variable away.
+
+    All that it prints goes into `log`; with `out`, what it prints on stdout goes there instead.
 
     The record in the state folder is written before the start, because grandchildren survive even a SIGKILL of ours;
     `facts` become part of it. A `record` that is given is the caller's: it gets the process and stays. `death_signal` is
@@ -163,7 +166,10 @@ def start(
     before = log.stat().st_size if log.exists() else 0
     own = record or state.write_record(what, command, log, facts or {})
     try:
-        process = _started(what, _Start(command, log, env, cwd, tuple(pass_fds), death_signal, guarded))
+        into = _Start(
+            command, out or log, env, cwd, tuple(pass_fds), death_signal, guarded, errors=log if out else None
+        )
+        process = _started(what, into)
         state.complete_record(own, process.pid)
     except BaseException:
         if record is None:

@@ -21,7 +21,8 @@ from deploy_latency import histogram
 from deploy_latency.limits import RIGHT
 from deploy_latency.report import Report
 from deploy_toolkit.flows.bench import judging
-from deploy_toolkit.reports.bench import csv, junit, tensorboard, writing
+from deploy_toolkit.reports import writing
+from deploy_toolkit.reports.bench import csv, junit, tensorboard
 
 
 def test_csv_has_a_line_for_each_subject_and_percentile(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ COMMANDS = (
     "check",
     "bench",
     "package",
+    "gate",
     "image",
     "migrate",
     "ps",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deploy_toolkit.reports.bench import figures
-from deploy_toolkit.reports.bench.writing import write as write_file
+from deploy_toolkit.reports.writing import write as write_file
 
 if TYPE_CHECKING:
     from deploy_latency.estimate import Estimate

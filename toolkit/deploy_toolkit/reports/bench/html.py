@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from deploy_core.table import require
 from deploy_latency import histogram
-from deploy_toolkit.reports.bench import figures, writing
+from deploy_toolkit.reports import writing
+from deploy_toolkit.reports.bench import figures
 from deploy_toolkit.reports.bench.document import to_json
 
 if TYPE_CHECKING:

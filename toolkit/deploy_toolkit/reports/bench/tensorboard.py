@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from deploy_core.errors import UsageError, first_line
 from deploy_dialects.tfserving.records import write_records
 from deploy_latency.histogram import counts, decode
-from deploy_toolkit.reports.bench.writing import write as write_file
+from deploy_toolkit.reports.writing import write as write_file
 
 if TYPE_CHECKING:
     from deploy_latency.report import Measured, Moment, Report

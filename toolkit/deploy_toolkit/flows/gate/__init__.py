@@ -1,0 +1,1 @@
+"""`deploy gate`: export, check, bench and package as one file says."""
