@@ -36,6 +36,12 @@ class Loaded:
         outputs = self._function(**tensors)
         return {spec.name: np.asarray(outputs[spec.name]) for spec in self.signature.outputs}
 
+    def gradient(self, inputs: Tensors, weights: Tensors) -> Tensors:
+        """Give d(Σ weights · outputs) / d(input) for every float input. Raises UsageError for what has no derivative."""
+        from deploy_exporters.tensorflow_gradient import gradient
+
+        return gradient(lambda tensors: self._function(**tensors), self.signature.conform(inputs), weights)
+
     def close(self) -> None:
         """Let go of the model."""
         self._model = self._function = None

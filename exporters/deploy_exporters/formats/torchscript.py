@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deploy_core.device import CPU, Device
 from deploy_core.errors import UnavailableError, UsageError
 from deploy_core.signature import Signature, Tensors
 from deploy_exporters.formats.option import Option, Options
+
+if TYPE_CHECKING:
+    from deploy_exporters.sources.torchscript import TorchScriptSource
 
 FILE = "model.pt"
 LIBRARY = "torch"
@@ -41,8 +45,24 @@ class Script:
             values = flatten(self._model(**tensors))
         return {spec.name: to_array(value) for spec, (_, value) in zip(self.signature.outputs, values, strict=True)}
 
+    def predict_float64(self, inputs: Tensors) -> Tensors:
+        """Answer one batch in double precision. Raises UsageError for a program that has float32 written into it."""
+        return self._source.predict_float64(inputs)
+
+    def gradient(self, inputs: Tensors, weights: Tensors) -> Tensors:
+        """Give d(Σ weights · outputs) / d(input) for every float input. Raises UsageError for what has no derivative."""
+        return self._source.gradient(inputs, weights)
+
     def close(self) -> None:
         """Nothing is held but memory."""
+
+    @cached_property
+    def _source(self) -> TorchScriptSource:
+        from deploy_exporters import jit
+        from deploy_exporters.sources.torchscript import Scripted, TorchScriptSource
+
+        # Of a copy: what ran in inference mode remembers that nothing of it was to be differentiated.
+        return TorchScriptSource(Scripted(jit.copied(self._model)), self.signature, {})
 
 
 def load(path: Path, signature: Signature | None = None, *, threads: int | None = None, device: Device = CPU) -> Script:

@@ -38,6 +38,17 @@ class KerasSource:
         except Exception as error:
             raise UsageError(f"the model has no clone in float64: {reason(error)}") from error
 
+    def gradient(self, inputs: Tensors, weights: Tensors) -> Tensors:
+        """Give d(Σ weights · outputs) / d(input) for every float input. Raises UsageError where Keras runs on torch."""
+        if keras.backend.backend() != "tensorflow":
+            raise UsageError(f"Keras on {keras.backend.backend()} is not differentiated here")
+        from deploy_exporters.tensorflow_gradient import gradient
+
+        def run(tensors: Mapping[str, Any]) -> dict[str, Any]:
+            return dict(zip((spec.name for spec in self.signature.outputs), self.call(tensors), strict=True))
+
+        return gradient(run, self.signature.conform(inputs), weights)
+
     def close(self) -> None:
         """Nothing is held but memory."""
 

@@ -38,6 +38,26 @@ class TorchSource:
         tensors = {name: to_tensor(array) for name, array in self.signature.conform(inputs).items()}
         return self._run(self._double, {n: t.double() if t.is_floating_point() else t for n, t in tensors.items()})
 
+    def gradient(self, inputs: Tensors, weights: Tensors) -> Tensors:
+        """Give d(Σ weights · outputs) / d(input) for every float input. Raises UsageError for what has no derivative."""
+        tensors = {name: to_tensor(array) for name, array in self.signature.conform(inputs).items()}
+        free = {name: tensor.requires_grad_() for name, tensor in tensors.items() if tensor.is_floating_point()}
+        if not free:
+            return {}
+        try:
+            with torch.enable_grad():
+                total = self._weighted(tensors, weights)
+            found = torch.autograd.grad(total, list(free.values()), allow_unused=True, materialize_grads=True)
+        except RuntimeError as error:
+            raise UsageError(f"the model has no derivative: {reason(error)}") from error
+        return {name: to_array(gradient) for name, gradient in zip(free, found, strict=True)}
+
+    def _weighted(self, tensors: Mapping[str, torch.Tensor], weights: Tensors) -> torch.Tensor:
+        named = zip(self.signature.outputs, flatten(call(self.model, tensors)), strict=True)
+        outputs = {spec.name: value for spec, (_, value) in named}
+        parts = [(outputs[name] * to_tensor(weight)).sum() for name, weight in weights.items()]
+        return torch.stack([part.real.double() for part in parts]).sum()
+
     def close(self) -> None:
         """Nothing is held but memory."""
 
