@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from deploy_core.errors import ExportError, UsageError, reason
+from deploy_core.predictor import Intermediate
 from deploy_core.signature import BATCH, Array, Signature, Tensors, TensorSpec
 from deploy_exporters.deploy_handler import DTYPES, flatten, to_tensor
 from deploy_exporters.sources import Given, dimensions, examples, lightning_module
@@ -57,6 +58,12 @@ class TorchSource:
         outputs = {spec.name: value for spec, (_, value) in named}
         parts = [(outputs[name] * to_tensor(weight)).sum() for name, weight in weights.items()]
         return torch.stack([part.real.double() for part in parts]).sum()
+
+    def intermediates(self, inputs: Tensors) -> Sequence[Intermediate]:
+        """Give the tensors inside for one batch. Raises UsageError for a model that torch.export does not take."""
+        from deploy_exporters.inside import program
+
+        return program.of_source(self, self.signature.conform(inputs))
 
     def close(self) -> None:
         """Nothing is held but memory."""
