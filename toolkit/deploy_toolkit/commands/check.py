@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +56,9 @@ def command(output: Output, subjects: tuple[str, ...], access: Access, **given: 
       deploy check simplenet --endpoint oip+grpcs://models.example:443/simplenet --ca ca.pem --token-file token
     """
     from deploy_toolkit.flows import check as flow
-    from deploy_toolkit.reports import terminal
+    from deploy_toolkit.reports.check import terminal
 
+    line = shlex.join(["deploy", *sys.argv[1:]])
     request = flow.Request(
         subjects=(*subjects, *given["endpoints"]),
         servers=given["servers"],
@@ -71,10 +74,10 @@ def command(output: Output, subjects: tuple[str, ...], access: Access, **given: 
         seed=given["seed"],
         found=given["found"],
     )
-    writers = writing.writers("deploy_toolkit.reports.check", ("html", "junit", "tensorboard"), given)
+    writers = writing.writers("deploy_toolkit.reports.check", ("html", "junit", "tensorboard"), given, command=line)
     with output.progress() as on_event:
         report = flow.check(request, store=output.store, on_event=on_event)
     for write in writers:
         write(report)
-    output.show(report.to_json(), terminal.agreement(report))
+    output.show(report.to_json(), terminal.check(report, line))
     return report.exit_code

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 
-def writers(package: str, kinds: Iterable[str], given: Mapping[str, Any]) -> list[Callable[[Any], None]]:
-    """Give what writes the files that are asked for: `write(report, path)` of the module of each kind.
+def writers(package: str, kinds: Iterable[str], given: Mapping[str, Any], **more: str) -> list[Callable[[Any], None]]:
+    """Give what writes the files that are asked for: `write(report, path, **more)` of the module of each kind.
 
     Raises UsageError for one that cannot be written, before anything is done for it.
     """
@@ -21,9 +21,9 @@ def writers(package: str, kinds: Iterable[str], given: Mapping[str, Any]) -> lis
         if given[kind] is not None:
             module = import_module(f"{package}.{kind}")
             getattr(module, "require_writable", writing.require_writable)(given[kind])
-            found.append(partial(_written, module.write, given[kind]))
+            found.append(partial(_written, module.write, given[kind], more))
     return found
 
 
-def _written(write: Callable[[Any, Path], None], path: Path, report: Any) -> None:
-    write(report, path)
+def _written(write: Callable[..., None], path: Path, more: Mapping[str, str], report: Any) -> None:
+    write(report, path, **more)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy_core.artifact import size_of
-from deploy_toolkit.reports import degradation, dimensions
+from deploy_toolkit.reports import dimensions
+from deploy_toolkit.reports.check.terminal import agreement
 
 if TYPE_CHECKING:
-    from deploy_agreement import Report
     from deploy_core.signature import Tensors
     from deploy_exporters.routes import Cell
     from deploy_model_store import Version
@@ -25,42 +25,6 @@ if TYPE_CHECKING:
     from deploy_toolkit.flows.migrate import Migrated
     from deploy_toolkit.flows.package import Packaged
     from deploy_toolkit.flows.store import Listing, Verification
-
-
-_NOT_ASKED = "not asked"
-_LOUD = {"disagree": "DISAGREES", "failed": "FAILED", _NOT_ASKED: "NOT ASKED"}
-
-
-def agreement(report: Report, title: str = "") -> RenderableType:
-    """Give a row for every subject and output, what is wrong below them, and how many disagree."""
-    columns = ("subject", "output", "max abs", "max rel", "max ULP", "tolerance", "its origin", "verdict")
-    table = _table(title, *columns)
-    for row in report.rows:
-        if not row.outputs:
-            table.add_row(row.subject, *["–"] * 6, _verdict(_NOT_ASKED if row.unavailable else row.verdict))
-        for number, found in enumerate(row.outputs):
-            # What is wrong may be no output's own fault, such as a damaged file: then no output of it agrees.
-            ok = found.ok and (row.ok or any(not output.ok for output in row.outputs))
-            verdict = degradation.verdict(row, found.name) if ok else _verdict("disagree")
-            table.add_row("" if number else row.subject, *_figures(found), verdict or _verdict("agree"))
-    wrong = [
-        Text(f"{row.subject}: {row.why}", style="yellow" if row.unavailable else "red")
-        for row in report.rows
-        if not row.ok
-    ]
-    failed = sum(row.verdict == "failed" for row in report.rows)
-    told = f"{len(report.rows) - failed} compared, {len(wrong) - failed} disagree"
-    told += f", {failed} could not be asked" if failed else ""
-    told += degradation.counted(report)
-    return Group(
-        table, *_origins(report), *degradation.parts(report), *wrong, Text(told, style="green" if report.ok else "red")
-    )
-
-
-def _origins(report: Report) -> list[Text]:
-    """The rules behind the tolerances, each once: the table has only their first words."""
-    details = dict.fromkeys(found.tolerance.origin for row in report.rows for found in row.outputs)
-    return [Text(f"tolerance {detail}", style="dim") for detail in details if " (" in detail]
 
 
 def exported(result: Exported) -> RenderableType:
@@ -147,7 +111,7 @@ def version(found: Version) -> RenderableType:
         f"training  {found.training_id}",
         f"inputs    {', '.join(map(str, signature.inputs))}",
         f"outputs   {', '.join(map(str, signature.outputs))}",
-        *(f"noise     {name} {value:.1e}" for name, value in found.golden.noise.items()),
+        *(f"noise     {name} {value:.1e}" for name, value in found.golden.greatest_noise.items()),
     ]
     table = _table("", "artifact", "bytes", "route", "sha256")
     for artifact in found.artifacts:
@@ -208,25 +172,6 @@ def _table(title: str, *columns: str) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column == "subject")
     return table
-
-
-def _figures(found: Any) -> list[str]:
-    return [
-        found.name,
-        _number(found.max_abs),
-        _number(found.max_rel),
-        _number(found.max_ulp),
-        _number(found.tolerance.value),
-        found.tolerance.origin.partition(" (")[0],
-    ]
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else "0" if value == 0 else f"{value:.2g}"
-
-
-def _verdict(verdict: str) -> Text:
-    return Text("agrees", style="green") if verdict == "agree" else Text(_LOUD[verdict], style="bold red")
 
 
 def _here(row: ServerRow) -> Text:

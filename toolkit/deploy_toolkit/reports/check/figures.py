@@ -1,0 +1,57 @@
+"""Figures as people read them: two digits, and how many times its tolerance a deviation is."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deploy_agreement import OutputAgreement
+
+NONE = "–"
+_MILLION = 1e6
+
+
+def number(value: float | None) -> str:
+    """Give two digits; a dash for none, ∞ for what lies infinitely far off."""
+    if value is None or math.isnan(value):
+        return NONE
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    return "0" if value == 0 else f"{value:.2g}"
+
+
+def value(given: float) -> str:
+    """Give a wanted value, or one that came, in enough digits to see the difference."""
+    return "NaN" if math.isnan(given) else f"{given:.7g}".replace("inf", "∞")
+
+
+def times(value: float | None) -> str:
+    """Give how many times its tolerance something is: `0.3 ×`, `41 ×`."""
+    if value is None or math.isnan(value):
+        return NONE
+    if math.isinf(value):
+        return "∞ ×"
+    small = value < 100
+    return f"{value:.2g} ×" if small else f"{value:,.0f} ×" if value < _MILLION else f"{value:.1e} ×"
+
+
+def over(output: OutputAgreement) -> float | None:
+    """Give how many times its tolerance the worst element is off; None if nothing could be compared."""
+    if output.worst is not None:
+        return ratio(abs(output.worst.want - output.worst.got), output.worst.limit)
+    return None if output.max_abs is None else ratio(output.max_abs, output.tolerance.value)
+
+
+def factor(output: OutputAgreement) -> float | None:
+    """Give the smallest tolerance that would have passed, in units of the tolerance that there is."""
+    return None if output.needed is None else ratio(output.needed, output.tolerance.value)
+
+
+def ratio(off: float, limit: float) -> float:
+    """Give `off` by `limit`; what is off where nothing is tolerated is so infinitely, and so is NaN."""
+    if math.isnan(off):
+        return math.inf
+    if limit == 0:
+        return 0.0 if off == 0 else math.inf
+    return off / limit if math.isfinite(off) else math.inf

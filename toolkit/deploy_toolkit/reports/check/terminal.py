@@ -1,0 +1,168 @@
+"""What comparisons found, as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from deploy_toolkit.reports import degradation
+from deploy_toolkit.reports.check import figures, words
+from deploy_toolkit.reports.check.matrix import GOLDEN, WORDS, Cell, Matrix, matrix, verdict
+
+if TYPE_CHECKING:
+    from deploy_agreement import Agreement, Located, OutputAgreement, Report, Skew
+
+_STYLES = {
+    "agree": "green", "disagree": "bold red", "failed": "bold red", "not asked": "bold red", "told": "yellow",
+    "skipped": "dim", "absent": "dim",
+}  # fmt: skip
+_AROUND = 4  # matched tensors that are shown before and after the first that differs
+
+
+def check(report: Report, command: str = "") -> RenderableType:
+    """Give everything that `deploy check` found, and what to do next; `command` is the one that was given."""
+    steps = [Text(f"next: {step}", style="cyan") for step in words.next_steps(report, command)]
+    return Group(agreement(report), *steps)
+
+
+def agreement(report: Report, title: str = "") -> RenderableType:
+    """Give first what a user would notice, then every subject and output, what is wrong below them, and the verdict."""
+    wrong = [
+        Text(f"{row.subject}: {row.why}", style="yellow" if row.unavailable else "red")
+        for row in report.rows
+        if not row.ok
+    ]
+    failed = sum(row.verdict == "failed" for row in report.rows)
+    told = f"{len(report.rows) - failed} compared, {len(wrong) - failed} disagree"
+    told += f", {failed} could not be asked" if failed else ""
+    told += degradation.counted(report)
+    return Group(
+        *_noticed(report),
+        _figures(report, title),
+        *_checks(matrix(report)),
+        *(Text(remark, style="dim") for remark in words.remarks(report)),
+        *_origins(report),
+        *degradation.parts(report),
+        *_worst(report),
+        *(part for one in report.located for part in _located(one)),
+        *_skew(report.skew),
+        *wrong,
+        Text(told, style="green" if report.ok else "red"),
+    )
+
+
+def _noticed(report: Report) -> Iterator[Text]:
+    for one in words.noticed(report):
+        yield Text(str(one), style="bold red" if one.decisions.clear else "yellow")
+    if nothing := words.nothing_noticed(report):
+        yield Text(nothing, style="dim")
+
+
+def _figures(report: Report, title: str) -> Table:
+    columns = ("subject", "output", "max abs", "max rel", "max ULP", "tolerance", "its origin", "needed", "verdict")
+    table = _table(title, *columns)
+    for row in report.rows:
+        if not row.outputs:
+            table.add_row(Text(row.subject), *["–"] * 7, _verdict(verdict(row)))
+        for number, found in enumerate(row.outputs):
+            # What is wrong may be no output's own fault, such as a damaged file: then no output of it agrees.
+            ok = found.ok and (_golden_ok(row) or any(not output.ok for output in row.outputs))
+            told = degradation.verdict(row, found.name) if ok else _verdict("disagree")
+            table.add_row(Text("" if number else row.subject), *_cells(found), told or _verdict("agree"))
+    return table
+
+
+def _golden_ok(row: Agreement) -> bool:
+    """Whether the golden inputs are answered well: what else was asked has a table of its own."""
+    return not row.problems and not row.error
+
+
+def _cells(found: OutputAgreement) -> list[Text]:
+    errors = [figures.number(value) for value in (found.max_abs, found.max_rel, found.max_ulp)]
+    rule = [figures.number(found.tolerance.value), found.tolerance.origin.partition(" (")[0]]
+    return list(map(Text, (found.name, *errors, *rule, "" if found.ok else words.needed(found))))
+
+
+def _checks(found: Matrix) -> Iterator[RenderableType]:
+    """A sign for each subject and check."""
+    if set(found.checks) <= {GOLDEN}:
+        return
+    table = _table("", "subject", *found.checks)
+    for row, cells in found.rows:
+        table.add_row(Text(row.subject), *map(_cell, cells))
+    yield table
+    signs = {cell.verdict: cell.glyph for _, cells in found.rows for cell in cells if cell.glyph}
+    yield Text("   ".join(f"{glyph} {WORDS[name].lower()}" for name, glyph in signs.items()), style="dim")
+
+
+def _cell(cell: Cell) -> Text:
+    factor = f" {figures.times(cell.over)}" if cell.verdict in ("disagree", "told") and cell.over is not None else ""
+    return Text(cell.glyph + factor, style=_STYLES[cell.verdict])
+
+
+def _origins(report: Report) -> list[Text]:
+    """The rules behind the tolerances, each once: the table has only their first words."""
+    details = dict.fromkeys(found.tolerance.origin for row in report.rows for found in row.outputs)
+    return [Text(f"tolerance {detail}", style="dim") for detail in details if " (" in detail]
+
+
+def _worst(report: Report) -> Iterator[Text]:
+    for one in report.worst:
+        saved = f", saved in {one.file}" if one.file else ""
+        yield Text(f"worst input: {words.worst(one)}{saved}", style="dim" if one.ok else "red")
+
+
+def _located(found: Located) -> Iterator[RenderableType]:
+    """The matched tensors around the first that differs, with a bar of how far each is off."""
+    yield Text(words.located(found), style="bold red" if found.first else "")
+    if found.first is None:
+        return
+    at = found.matches.index(found.first) if found.first in found.matches else 0
+    shown = found.matches[max(0, at - _AROUND) : at + _AROUND + 1]
+    table = _table("", "tensor", "operator", "there", "off", "tolerances", "")
+    for match in shown:
+        style = "bold red" if match is found.first else "" if match.ok else "red"
+        cells = (match.one.name, match.one.operator, match.other.name, figures.number(match.off))
+        last = (figures.times(match.over), "first" if match is found.first else "")
+        table.add_row(*map(Text, (*cells, *last)), style=style)
+    yield table
+    yield from (Text(line) for line in _attributes(found))
+
+
+def _attributes(found: Located) -> Iterator[str]:
+    """The attributes in which the two operators differ, if they have names in common."""
+    if found.first is None:
+        return
+    one, other = found.first.one.attributes, found.first.other.attributes
+    for name in one.keys() & other.keys():
+        if one[name] != other[name]:
+            yield f"  {name}: {one[name]} in {found.against}, {other[name]} in {found.subject}"
+
+
+def _skew(found: Skew | None) -> Iterator[RenderableType]:
+    if found is None:
+        return
+    table = _table(f"From raw bytes to inputs, {found.files} files", "step", "greatest", "mean", "tolerated", "verdict")
+    for step in found.steps:
+        first = " first" if step.step == found.first else ""
+        told = Text("agrees", style="green") if step.ok else Text(f"DIFFERS{first}", style="bold red")
+        errors = [figures.number(value) for value in (step.off, step.mean, step.limit)]
+        table.add_row(Text(step.step), *errors, told.append(f" {step.said}" if step.said else "", style="not bold"))
+    yield table
+    yield Text(found.said or f"the first step that differs: {found.first}", style="green" if found.ok else "bold red")
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=Text(title) if title else None, box=box.SIMPLE, title_justify="left")
+    for column in columns:
+        table.add_column(Text(column), overflow="fold", no_wrap=column == "subject")
+    return table
+
+
+def _verdict(word: str) -> Text:
+    return Text(WORDS[word], style=_STYLES[word])

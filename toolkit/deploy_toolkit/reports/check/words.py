@@ -1,0 +1,156 @@
+"""What was found in sentences: what a user would notice, what is wrong, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from deploy_toolkit.reports.check import figures
+from deploy_toolkit.reports.check.matrix import GOLDEN, SKIPPED, TOLD, matrix
+
+if TYPE_CHECKING:
+    from deploy_agreement import Agreement, Decisions, Located, OutputAgreement, Report, Worst
+
+_WRITES = ("--html", "--junit", "--tensorboard")
+
+
+@dataclass(frozen=True)
+class Noticed:
+    """Decisions of one output of one subject, for the inputs of one check; `also` names others in which they differ."""
+
+    subject: str
+    check: str
+    output: str
+    decisions: Decisions
+    also: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> str:
+        """Say it, without whose decisions these are."""
+        inputs = "" if self.check == GOLDEN else f" (asked for {self.check})"
+        also = f"; so it does for {', '.join(self.also)}" if self.also else ""
+        return f"{self.output}{inputs}: {self.decisions.said}{also}"
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.said}"
+
+
+def decided(report: Report) -> list[Noticed]:
+    """Give all decisions that were compared, each output of each check once."""
+    return [one for row in report.rows for one in _decided(row)]
+
+
+def noticed(report: Report) -> list[Noticed]:
+    """Give the decisions that a user would notice, one for each output, those that are more than rounding first."""
+    found: dict[tuple[str, str], Noticed] = {}
+    for one in (one for one in decided(report) if one.decisions.flips):
+        before = found.setdefault((one.subject, one.output), one)
+        if before is not one:
+            found[one.subject, one.output] = replace(before, also=(*before.also, one.check))
+    return sorted(found.values(), key=lambda one: -one.decisions.clear)
+
+
+def nothing_noticed(report: Report) -> str:
+    """Say that all decisions are the same; empty if some are not, or none follow from the outputs."""
+    found = decided(report)
+    if not found or any(one.decisions.flips for one in found):
+        return ""
+    said = list(dict.fromkeys(f"{one.output}: {one.decisions.said}" for one in found if one.check == GOLDEN))
+    return "nothing that a user would notice: " + ("; ".join(said) if len(said) == 1 else "every decision is the same")
+
+
+def headline(report: Report) -> str:
+    """Say the verdict in one sentence."""
+    asked = [row for row in report.rows if row.verdict != "failed"]
+    wrong = [row.subject for row in asked if not row.ok]
+    if report.skewed and not wrong:
+        return "what is served prepares its inputs in another way than what was trained"
+    if wrong:
+        return f"{len(wrong)} of {len(asked)} disagree{'s' if len(wrong) == 1 else ''}: {few(wrong)}"
+    if not asked:
+        return "nothing could be asked"
+    missing = len(report.rows) - len(asked)
+    return f"all {len(asked)} agree" + (f", {missing} could not be asked" if missing else "")
+
+
+def needed(output: OutputAgreement) -> str:
+    """Give the smallest tolerance that would have passed, and how many times the one that there is."""
+    return f"{figures.number(output.needed)} ({figures.times(figures.factor(output))})"
+
+
+def worst(found: Worst) -> str:
+    """Say what a search found."""
+    reached = f"{found.subject} is off by {figures.times(found.over)} its tolerance"
+    began = f", {figures.times(found.began)} on the golden inputs" if found.began else ""
+    at = f"{found.output}{list(found.place)} is {figures.value(found.got)}, wanted {figures.value(found.want)}"
+    return f"{reached}{began}: {at} ({found.tried:,} inputs tried in {found.seconds:.3g} s, seed {found.seed})"
+
+
+def located(found: Located) -> str:
+    """Say where two models part."""
+    if found.first is None:
+        return f"{found.subject}: {found.said or 'no tensor that could be matched is beyond its tolerance'}"
+    one, other = found.first.one, found.first.other
+    layer = one.layer or other.layer
+    where = f"{one.name} ({one.operator}){f', layer {layer}' if layer else ''}"
+    off = f"{figures.times(found.first.over)} its tolerance, {len(found.matches):,} tensors matched"
+    said = f": {found.said}" if found.said else ""
+    return f"{found.subject} parts from {found.against} at {where}{said} ({off})"
+
+
+def next_steps(report: Report, command: str = "") -> list[str]:
+    """Say what to do about what was found; `command` is the one that was given."""
+    return list(dict.fromkeys(_next_steps(report, command)))
+
+
+def again(command: str, *more: str) -> str:
+    """Give a command once more without the files that it writes, and with `more`."""
+    words = shlex.split(command or "deploy check …")
+    kept = [word for at, word in enumerate(words) if not _writes(word) and (at == 0 or words[at - 1] not in _WRITES)]
+    return " ".join("…" if word == "…" else shlex.quote(word) for word in (*kept, *more))
+
+
+def _next_steps(report: Report, command: str) -> Iterator[str]:
+    bad = [row for row in report.rows if not row.ok and not row.error]
+    numbers = [row for row in bad if any(not output.ok and output.compared for output in row.outputs)]
+    for found in report.located:
+        if found.reproduction:
+            yield f"{found.reproduction} holds that one operator with its inputs, and a script that shows the difference"
+    if numbers and not report.located and "--localise" not in command:
+        yield f"{again(command, '--localise')} says in which tensor two of them part first"
+    if numbers and not report.worst and "--search" not in command:
+        yield f"{again(command, '--search', '10')} looks for the input on which they differ most"
+    for one in report.worst:
+        if not one.ok and one.file:
+            yield f"{again(command, '--inputs', one.file)} asks for the worst input again"
+    if any(row.unavailable for row in report.rows):
+        yield "deploy doctor says which runtimes and servers can be used here"
+
+
+def remarks(report: Report) -> list[str]:
+    """Say what is neither right nor wrong: differences that are told only, and what was skipped, each once."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row, cells in matrix(report).rows:
+        for cell in cells:
+            if cell.verdict in (TOLD, SKIPPED) and cell.said:
+                found.setdefault((cell.check, cell.said), []).append(row.subject)
+    return [f"{check}: {said} ({few(subjects)})" for (check, said), subjects in found.items()]
+
+
+def _decided(row: Agreement) -> Iterator[Noticed]:
+    given = {check.name: check.outputs for check in row.checks}
+    for check, outputs in ({GOLDEN: row.outputs} | given).items():
+        for output in outputs:
+            if output.decisions is not None:
+                yield Noticed(row.subject, check, output.name, output.decisions)
+
+
+def few(names: Sequence[str]) -> str:
+    """Give the first of several names, and how many there are beside."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _writes(word: str) -> bool:
+    return word in _WRITES or word.startswith(tuple(f"{name}=" for name in _WRITES))
