@@ -136,7 +136,8 @@ def serve(
 def check(
     *subjects: str | Endpoint,
     servers: Sequence[str] = (),
-    against: str | None = None,
+    against: object = None,
+    example: Any = None,
     inputs: Tensors | Sequence[Tensors] | None = None,
     atol: float | None = None,
     rtol: float | None = None,
@@ -153,6 +154,8 @@ def check(
 ) -> Report:
     """Compare stored models, files and endpoints as `deploy check` does; a disagreement is in the report, not raised.
 
+    `against` is a stored model, or the trained one itself: a model in memory, or SOURCE as `deploy export` takes it, with an
+    `example` of its inputs where it has none of its own.
     `inputs` are yours, one set of arrays by name or several. `timeout`, `headers` and `tls` are for the endpoints among
     the subjects, as for `connect`.
     """
@@ -160,22 +163,33 @@ def check(
     from deploy_toolkit.flows.access import Access
 
     own = () if inputs is None else (inputs,) if isinstance(inputs, Mapping) else tuple(inputs)
-    request = flow.Request(
-        tuple(map(str, subjects)),
-        tuple(servers),
-        against,
-        {f"inputs {number}": arrays for number, arrays in enumerate(own)},
-        atol,
-        rtol,
-        trust,
-        Access(timeout, headers or {}, tls),
-        search,
-        localise,
-        tuple(map(Path, raw)),
-        seed,
-        Path(found),
-    )
-    return flow.check(request, store=_store(store))
+    with TemporaryDirectory(prefix="deploy-") as folder:
+        request = flow.Request(
+            tuple(map(str, subjects)),
+            tuple(servers),
+            _against(against, Path(folder), example),
+            {f"inputs {number}": arrays for number, arrays in enumerate(own)},
+            atol,
+            rtol,
+            trust,
+            Access(timeout, headers or {}, tls),
+            search,
+            localise,
+            tuple(map(Path, raw)),
+            seed,
+            Path(found),
+            example if isinstance(example, Mapping) else None,
+        )
+        return flow.check(request, store=_store(store))
+
+
+def _against(model: object, folder: Path, example: Any) -> Any:
+    """Give what right answers come from: words as they are, a model in memory handed over."""
+    if model is None or isinstance(model, str | Path):
+        return None if model is None else str(model)
+    from deploy_exporters.sources.handover import hand_over
+
+    return hand_over(model, folder, example)
 
 
 def bench(

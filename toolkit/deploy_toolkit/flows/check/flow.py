@@ -21,6 +21,7 @@ from deploy_toolkit.flows import serve, subjects
 from deploy_toolkit.flows.access import Access
 from deploy_toolkit.flows.check.request import Request
 from deploy_toolkit.flows.check.rows import row_of
+from deploy_toolkit.flows.check.trained import answers_of, source_of
 from deploy_toolkit.flows.check.wanted import GOLDEN, Wanted, wanted
 from deploy_toolkit.flows.subjects import Named, Subject
 from deploy_toolkit.output import OnEvent, silent
@@ -37,7 +38,8 @@ def check(request: Request, *, store: Path, on_event: OnEvent = silent) -> Repor
     request.access.require_fit(subjects.endpoints(named))
     with ExitStack() as stack:
         workers = stack.enter_context(Workers(state.logs()))
-        right = wanted(request, named, shelf, workers)
+        trained = source_of(request.against, shelf)
+        right = answers_of(trained, request, workers) if trained else wanted(request, named, shelf, workers)
         found = [subject for one in named for subject in _expanded(one, workers, request)]
         todo = [subject for subject in found if subject.name != right.by]
         for server in request.servers:

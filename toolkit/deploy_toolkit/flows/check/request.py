@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy_core.signature import Tensors
+from deploy_exporters.sources import Source
 from deploy_toolkit.flows.access import USUAL, Access
 
 FOUND = Path("deploy-check")  # where worst inputs and reproductions are saved, unless told otherwise
@@ -16,6 +17,7 @@ FOUND = Path("deploy-check")  # where worst inputs and reproductions are saved, 
 class Request:
     """What to compare; the first stored version (or `against`) is the reference, else the first subject.
 
+    `against` may be a source, too, as an export takes it, with an `example` of its inputs where it needs one.
     `inputs` are the user's own, by the name of the file that they are from; they are asked beside the golden ones.
     `trust` lets files that are not stored run code of their own; `access` is for the endpoints among the subjects.
     `search` are seconds to look for the worst input of each subject, `seed` that of everything drawn; `raw` are files of
@@ -25,7 +27,7 @@ class Request:
 
     subjects: tuple[str, ...]
     servers: tuple[str, ...] = ()
-    against: str | None = None
+    against: str | Source | None = None
     inputs: Mapping[str, Tensors] = field(default_factory=dict)
     atol: float | None = None
     rtol: float | None = None
@@ -36,3 +38,4 @@ class Request:
     raw: tuple[Path, ...] = ()
     seed: int = 0
     found: Path = FOUND
+    example: Tensors | None = None

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from deploy_agreement import BATCHES, Noise, Sized, batches_for, batches_like, enough_rows, noise, same_inputs
+from deploy_agreement import BATCHES, Noise, Probe, batches_for, batches_like, enough_rows, noise, same_inputs
 from deploy_core.errors import DeployError, TamperedError, UsageError
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Tensors
@@ -36,13 +36,13 @@ class Wanted:
     version: Version | None = None
     known: Mapping[str, Tensors] = field(default_factory=dict)
     batches: tuple[int, ...] = BATCHES
-    sized: tuple[Sized, ...] = ()
+    sized: tuple[Probe, ...] = ()
     reference: Callable[[], Predictor] | None = None
 
 
 def wanted(request: Request, named: list[Named], shelf: Store, workers: Workers) -> Wanted:
     """Find them: golden outputs of the first stored version, else what its reference or the first subject answers."""
-    chosen = [subjects.find(request.against, shelf)] if request.against else named
+    chosen = [subjects.find(request.against, shelf)] if isinstance(request.against, str) else named
     version = next((one for one in chosen if isinstance(one, Version)), None)
     given = next(iter(request.inputs.values()), None)
     if version is None:
@@ -67,7 +67,7 @@ def wanted(request: Request, named: list[Named], shelf: Store, workers: Workers)
     return _answers_of(reference, given)
 
 
-def _sized(version: Version, workers: Workers) -> tuple[Sized, ...]:
+def _sized(version: Version, workers: Workers) -> tuple[Probe, ...]:
     # What is wrong with a reference that cannot answer is told in its own row.
     with suppress(DeployError):
         return promised.sized(version, workers)
