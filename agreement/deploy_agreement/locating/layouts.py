@@ -1,0 +1,94 @@
+"""Whether two arrays hold the same values, lying as they do or with their axes in another order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import permutations
+from math import prod
+
+import numpy as np
+
+from deploy_agreement.figures import deviation
+from deploy_core.signature import Array
+
+_MOST_AXES = 5  # 120 orders; nothing that a runtime does needs more
+_SAMPLE = 256
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an array becomes like another: its axes in this order, then in this shape."""
+
+    axes: tuple[int, ...]
+    shape: tuple[int, ...]
+
+    def of(self, array: Array) -> Array:
+        """Lay an array out like this."""
+        return array.transpose(self.axes).reshape(self.shape)
+
+    def back(self, array: Array, like: tuple[int, ...]) -> Array:
+        """Lay an array of this layout out as the first of the two was, whose shape is `like`."""
+        there = tuple(like[axis] for axis in self.axes)
+        return array.reshape(there).transpose(np.argsort(self.axes))
+
+    @property
+    def plain(self) -> bool:
+        """Whether the axes keep their order."""
+        return self.axes == tuple(sorted(self.axes))
+
+
+def layouts(one: tuple[int, ...], other: tuple[int, ...]) -> Iterator[Layout]:
+    """Give the ways in which an array of the one shape lies like the other, the plain one first."""
+    if prod(one) != prod(other):
+        return
+    wide = [axis for axis, size in enumerate(one) if size != 1]
+    if len(wide) > _MOST_AXES:
+        yield Layout(tuple(range(len(one))), other)
+        return
+    thin = [axis for axis, size in enumerate(one) if size == 1]
+    bare = tuple(size for size in other if size != 1)
+    for order in permutations(wide):
+        sizes = tuple(one[axis] for axis in order)
+        if sizes == bare or len(sizes) != len(bare):
+            yield Layout(tuple(thin) + order if order != tuple(wide) else tuple(range(len(one))), other)
+
+
+def nearest(one: Array, other: Array, limit: float) -> tuple[Layout, float] | None:
+    """Give the layout in which `one` lies nearest to `other`, and the greatest deviation; the first that keeps to `limit`."""
+    best: tuple[Layout, float] | None = None
+    for layout in layouts(one.shape, other.shape):
+        off = _off(layout.of(one), other, limit)
+        if best is None or off < best[1]:
+            best = (layout, off)
+        if off <= limit:
+            break
+    return best
+
+
+def equal(one: Array, other: Array, limit: float) -> tuple[Layout, float] | None:
+    """Give a layout in which `one` keeps within `limit` of `other`, and the greatest deviation; None if there is none."""
+    found = nearest(one, other, limit)
+    return found if found is not None and found[1] <= limit else None
+
+
+def same_values(one: Array, other: Array, limit: float) -> bool:
+    """Tell whether both hold the same values in any order."""
+    if one.size != other.size or not one.size:
+        return False
+    return bool((deviation(np.sort(one, axis=None), np.sort(other, axis=None)) <= limit).all())
+
+
+def _off(one: Array, other: Array, limit: float) -> float:
+    """Give the greatest deviation; of a sample, if that is beyond the limit already by far."""
+    step = one.size // _SAMPLE
+    if step > 1:
+        least = _greatest(one.reshape(-1)[::step], other.reshape(-1)[::step])
+        if least > 64 * limit:
+            return least
+    return _greatest(one, other)
+
+
+def _greatest(one: Array, other: Array) -> float:
+    apart = deviation(one, other)
+    return float(apart.max()) if apart.size else 0.0

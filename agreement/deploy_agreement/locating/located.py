@@ -1,0 +1,90 @@
+"""Where two models part first, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from deploy_agreement.found import Inside, Located, Match
+from deploy_agreement.locating.matching import Matching, Pair
+from deploy_agreement.locating.names import place
+from deploy_agreement.locating.parting import Parted, Region, parted
+from deploy_agreement.locating.reasons import Reason, reason
+from deploy_agreement.locating.seen import Seen
+from deploy_core.predictor import Intermediate
+from deploy_core.signature import Array
+
+NOWHERE = "all tensors that could be matched agree"
+
+
+@dataclass(frozen=True)
+class Operands:
+    """What the operator to blame takes, as the reference has it, laid out as the subject wants it, and what should come."""
+
+    one: Intermediate
+    other: Intermediate
+    inputs: Mapping[str, Array]  # by the subject's names
+    expected: Array
+    got: Array
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where they part as plain data, and what a reproduction of the one operator needs; None if it is more than one."""
+
+    located: Located
+    operands: Operands | None = None
+
+
+def locate(one: Seen, other: Seen, *, precision: str = "", limits: Mapping[str, float] | None = None) -> Found:
+    """Find the first tensor of `other` that differs from the same of `one`, the reference, and say why.
+
+    `limits` are what is tolerated of each output; `precision` is the dtype that `other` computes in, if less than float32.
+    """
+    found = parted(one, other, precision=precision, limits=limits)
+    matches = tuple(_match(found.matching, pair) for pair in found.pairs())
+    located = Located(other.name, one.name, matches, said=NOWHERE)
+    if found.region is None:
+        return Found(located)
+    why = reason(found.matching, found.region)
+    first = _first(found, found.region, why)
+    located = replace(located, first=_match(found.matching, first), said=f"{_place(found.matching, why)}: {why.told}")
+    return Found(located, _operands(found.matching, found.region))
+
+
+def _place(matching: Matching, why: Reason) -> str:
+    return place((matching.other if why.other else matching.one).nodes[why.tensor])
+
+
+def _first(found: Parted, region: Region, why: Reason) -> Pair:
+    """The pair that differs, told as that of the operator to blame, if that is another of the region."""
+    pair = region.first
+    if why.other:
+        return replace(pair, other=why.tensor) if why.tensor in region.other else pair
+    return replace(pair, one=why.tensor) if why.tensor in found.matching.one.nodes else pair
+
+
+def _match(matching: Matching, pair: Pair) -> Match:
+    one, other = matching.one.nodes[pair.one], matching.other.nodes[pair.other]
+    return Match(inside(one), inside(other), pair.by, pair.off, pair.over)
+
+
+def inside(one: Intermediate) -> Inside:
+    """Give a tensor without its values."""
+    return Inside(one.name, one.operator, one.layer, one.attributes, one.inputs)
+
+
+def _operands(matching: Matching, region: Region) -> Operands | None:
+    """Take the operator of the subject by itself: all that it takes has to be equal to a tensor of the reference."""
+    other, name = matching.other, region.first.other
+    node, layout = other.nodes[name], region.first.layout
+    inputs = {}
+    for parent in other.parents[name]:
+        pair = matching.pairs.get(matching.taken.get(parent, ""))
+        if pair is None or not pair.ok or pair.layout is None:
+            return None
+        inputs[parent] = pair.layout.of(matching.one.value(pair.one)).astype(other.value(parent).dtype)
+    if not inputs or layout is None:
+        return None
+    mine = matching.one.nodes[region.first.one]
+    return Operands(mine, node, inputs, layout.of(mine.value), node.value)

@@ -1,0 +1,229 @@
+"""The first place at which two models part: a tensor that differs though all that it is made of agrees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from deploy_agreement.figures import deviation, spread
+from deploy_agreement.locating import names
+from deploy_agreement.locating.graph import Graph
+from deploy_agreement.locating.layouts import nearest
+from deploy_agreement.locating.matching import Matching, Pair, by_value
+from deploy_agreement.locating.operators import ACTIVATIONS, HEADS, NORMS
+from deploy_agreement.locating.seen import Seen
+from deploy_core.signature import Array
+
+_TIGHTER = (1.0, 4.0, 16.0, 64.0)  # where outputs differ by less than what tensors inside are allowed
+
+
+@dataclass(frozen=True)
+class Region:
+    """What lies between tensors that agree and the first that does not, on each side, in the order of computation.
+
+    `edge` pairs the tensors that agree and that it begins with.
+    """
+
+    first: Pair
+    one: tuple[str, ...]
+    other: tuple[str, ...]
+    edge: tuple[Pair, ...]
+
+
+@dataclass(frozen=True)
+class Parted:
+    """All pairs, and where the models part; no region if they do not."""
+
+    matching: Matching
+    region: Region | None = None
+
+    def pairs(self) -> list[Pair]:
+        """Give the pairs in the order of computation."""
+        return [self.matching.pairs[name] for name in self.matching.one.ordered(self.matching.pairs)]
+
+
+def parted(one: Seen, other: Seen, *, precision: str = "", limits: Mapping[str, float] | None = None) -> Parted:
+    """Match two models and find where they part first; `limits` are what is tolerated of each output."""
+    graphs = Graph(one), Graph(other)
+    found = Parted(Matching(*graphs, precision))
+    for tight in _TIGHTER:
+        matching = Matching(*graphs, precision, tight)
+        by_value(matching)
+        bad = _bad_outputs(matching, limits)
+        found = Parted(matching, _region(matching, bad) if bad else None)
+        if found.region or not bad:
+            return found
+    return found
+
+
+def apart(matching: Matching, one: str, other: str, by: str) -> Pair:
+    """Pair two tensors whatever their values are, in the layout in which they lie nearest."""
+    mine, theirs, allowed = matching.one.value(one), matching.other.value(other), matching.limit(one)
+    layout = nearest(mine, theirs, allowed)
+    if layout is None:
+        return Pair(one, other, by, float("inf"), allowed)
+    whole = deviation(layout[0].of(mine), theirs)
+    return Pair(one, other, by, float(whole.max(initial=0.0)), allowed, layout[0])
+
+
+def _bad_outputs(matching: Matching, limits: Mapping[str, float] | None) -> list[Pair]:
+    """Pair the outputs of one name that are not equal; an output may be equal to another tensor, and its pair wrong."""
+    bad = []
+    for output, name in matching.one.outputs.items():
+        theirs = matching.other.outputs.get(output) or _only(matching.other.outputs, matching.one.outputs)
+        if not theirs:
+            continue
+        mine, got = matching.one.seen.outputs[output], matching.other.value(theirs)
+        pair = apart(matching, name, theirs, "name")
+        allowed = (limits or {}).get(output, pair.limit * matching.tight)
+        off = pair.off if mine.shape != got.shape else float(deviation(mine, got).max(initial=0.0))
+        if off > allowed:
+            bad.append(pair)
+    return bad
+
+
+def _only(theirs: Mapping[str, str], mine: Mapping[str, str]) -> str:
+    return next(iter(theirs.values())) if len(theirs) == len(mine) == 1 else ""
+
+
+def _region(matching: Matching, bad: list[Pair]) -> Region | None:
+    one, other = matching.one, matching.other
+    for pair in bad:
+        _part(matching, pair)
+    mine, _ = one.above([pair.one for pair in bad if not _extra(matching, pair)], matching.agrees)
+    theirs, _ = other.above([pair.other for pair in bad], matching.agreed)
+    _pair_differing(matching, one.ordered(mine), other.ordered(theirs))
+    ends = [name for name in one.ordered(mine) if name in matching.pairs and not matching.pairs[name].ok]
+    first = matching.pairs[ends[0]] if ends else bad[0]
+    return _around(matching, first) if not first.ok else None
+
+
+def _extra(matching: Matching, pair: Pair) -> bool:
+    # What `one` answers is inside of `other`, which goes on after it.
+    return pair.one in matching.pairs and matching.pairs[pair.one].ok and matching.pairs[pair.one].other != pair.other
+
+
+def _part(matching: Matching, pair: Pair) -> None:
+    if not _extra(matching, pair):
+        if taken := matching.taken.pop(pair.other, None):
+            matching.pairs.pop(taken, None)
+        matching.add(pair)
+
+
+def _around(matching: Matching, first: Pair) -> Region:
+    extra = _extra(matching, first)
+    mine, edge = (set(), {first.one}) if extra else matching.one.above([first.one], matching.agrees)
+    theirs, far = matching.other.above([first.other], matching.agreed)
+    edge |= {matching.taken[name] for name in far}
+    pairs = tuple(matching.pairs[name] for name in matching.one.ordered(edge))
+    return Region(first, tuple(matching.one.ordered(mine)), tuple(matching.other.ordered(theirs)), pairs)
+
+
+def _pair_differing(matching: Matching, mine: list[str], theirs: list[str]) -> None:
+    """Pair what differs: by name, else operator by operator in the order of computation."""
+    left = [name for name in mine if name not in matching.pairs and not matching.one.is_move(name)]
+    free = [name for name in theirs if name not in matching.taken and not matching.other.is_move(name)]
+    for name in list(left):
+        named = [each for each in free if _named(matching, name, each)]
+        if len(named) == 1:
+            matching.add(apart(matching, name, named[0], "name"))
+            left.remove(name)
+            free.remove(named[0])
+    start = 0
+    for name in left:
+        best = max(enumerate(free[start:], start), key=lambda one: _likeness(matching, name, one[1]), default=None)
+        if best and _likeness(matching, name, best[1]) >= 1 and _in_order(matching, name, best[1]):
+            matching.add(apart(matching, name, best[1], "order"))
+            start = best[0] + 1
+    _drop_folded(matching)
+
+
+def _named(matching: Matching, one: str, other: str) -> bool:
+    family = matching.one.family[one]
+    if family != matching.other.family[other] or family not in HEADS | NORMS | ACTIVATIONS:
+        return False
+    return names.same(matching.one.nodes[one], matching.other.nodes[other])
+
+
+def _likeness(matching: Matching, one: str, other: str) -> float:
+    """Judge whether two tensors that differ are meant to be the same: the same family, the same size, nearly the same values."""
+    mine, theirs = matching.one.value(one), matching.other.value(other)
+    if mine.size != theirs.size:
+        return 0.0
+    akin = matching.one.family[one] == matching.other.family[other]
+    return akin + 1.2 * _nearness(mine, theirs)
+
+
+def _nearness(one: Array, other: Array) -> float:
+    found = nearest(one, other, 0.0)
+    wide = spread(one)
+    if found is None or not wide or one.dtype.kind not in "fiu":
+        return 0.0
+    off = found[0].of(one).astype(np.float64) - other
+    return max(0.0, 1 - float(np.sqrt(np.nanmean(off * off))) / wide)
+
+
+def _in_order(matching: Matching, one: str, other: str) -> bool:
+    """Whether no pair crosses this one: what lies above the one is paired with what lies above the other."""
+    for name in matching.one.above([one], lambda _: False)[0] - {one}:
+        pair = matching.pairs.get(name)
+        if pair and not pair.ok and matching.other.order[pair.other] >= matching.other.order[other]:
+            return False
+    return True
+
+
+def _drop_folded(matching: Matching) -> None:
+    """Forget the pair of a convolution with one that has the batch norm after it, or the activation, folded into it."""
+    for pair in [pair for pair in matching.pairs.values() if not pair.ok]:
+        if _folds(matching.one, pair.one, matching.other, pair.other):
+            del matching.pairs[pair.one], matching.taken[pair.other]
+            end = _end(matching, pair)
+            if end not in matching.pairs:
+                matching.add(apart(matching, end, pair.other, "order"))
+
+
+def _end(matching: Matching, pair: Pair) -> str:
+    """Give the last of what is folded: of what follows the one, all that does not follow the other as well."""
+    follows = chain(matching.one, pair.one)
+    if activation(matching.other, pair.other):
+        return follows[-1]
+    theirs = chain(matching.other, pair.other)
+    while len(follows) > 1 and len(theirs) > 1:
+        if matching.one.family[follows[-1]] != matching.other.family[theirs[-1]]:
+            break
+        follows, theirs = follows[:-1], theirs[:-1]
+    return follows[-1]
+
+
+def _folds(one: Graph, name: str, other: Graph, theirs: str) -> bool:
+    if one.family[name] not in HEADS:
+        return False
+    after = [one.family[each] for each in chain(one, name)[1:]]
+    seen = [other.family[each] for each in chain(other, theirs)[1:]]
+    return ("batch norm" in after and not {"batch norm", "multiply"} & set(seen)) or bool(
+        activation(other, theirs) and after and after[-1] in ACTIVATIONS
+    )
+
+
+def activation(graph: Graph, name: str) -> str:
+    """Give the activation that an operator has fused into it."""
+    for key in ("fused_activation_function", "fusedActivationFunction", "activation"):
+        told = str(graph.nodes[name].attributes.get(key, "") or "").lower()
+        if told not in ("", "none", "linear", "0"):
+            return told.replace("_", " ")
+    return ""
+
+
+def chain(graph: Graph, name: str) -> list[str]:
+    """Give the tensors that follow one by one: a batch norm and an activation that only this one feeds."""
+    found = [name]
+    while len(after := graph.children[found[-1]]) == 1:
+        if (
+            graph.family[after[0]] not in {"batch norm", "multiply", "add"} | ACTIVATIONS
+            or len(graph.parents[after[0]]) > 1
+        ):
+            break
+        found.append(after[0])
+    return found

@@ -1,0 +1,95 @@
+"""A model that was looked into: what it was given, what it answered, and every tensor between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from deploy_agreement.figures import deviation, eps, magnitude, spread
+from deploy_core.dtypes import dtype_name, is_float
+from deploy_core.predictor import Intermediate
+from deploy_core.signature import Array, Tensors
+
+_NUDGES = 2
+_NOISE_FACTOR = (
+    16.0  # of a tensor that two inputs one ULP apart have moved: twice that of an output, measured over fewer
+)
+_SPREAD_FACTOR = 32.0  # in eps: what one operator's sums in another order are apart
+_COARSE = {"float16": eps("float16"), "bfloat16": eps("bfloat16"), "int8": 2.0**-8}
+
+
+class Inspectable(Protocol):
+    """What `look` asks."""
+
+    def predict(self, inputs: Tensors) -> Tensors:
+        """Answer one batch."""
+
+    def intermediates(self, inputs: Tensors) -> Sequence[Intermediate]:
+        """Give the tensors inside."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A model looked into; `noise` is by how much a tensor moves by rounding alone, where that was measured."""
+
+    name: str
+    inputs: Tensors
+    outputs: Tensors
+    steps: tuple[Intermediate, ...]
+    noise: Mapping[str, float] = field(default_factory=dict)
+
+
+def look(name: str, predictor: Inspectable, inputs: Tensors, *, nudged: bool = False) -> Seen:
+    """Look into a model once, or thrice with `nudged`, which measures its noise by inputs moved to the next float."""
+    outputs = predictor.predict(inputs)
+    steps = tuple(predictor.intermediates(inputs))
+    noise: dict[str, float] = {}
+    floats = any(array.dtype.kind == "f" for array in inputs.values())
+    random = np.random.default_rng(0)
+    for _ in range(_NUDGES if nudged and floats else 0):
+        again = {step.name: step.value for step in predictor.intermediates(_nudged(inputs, random))}
+        for step in steps:
+            noise[step.name] = max(noise.get(step.name, 0.0), _moved(step.value, again.get(step.name)))
+    return Seen(name, inputs, outputs, steps, noise)
+
+
+def limit(value: Array, noise: float, *, precision: str = "", tight: float = 1.0) -> float:
+    """Give how far the same tensor of another model may lie from `value`; what is not a float must be equal.
+
+    The greatest of 16 × noise, 32 × eps × spread and 4 × eps × the greatest value, divided by `tight`. A `precision`
+    scales all of it up to its own eps.
+    """
+    kind = dtype_name(value.dtype)
+    if not is_float(kind):
+        return 0.0
+    coarse = max(eps(kind), eps("float32"), _COARSE.get(precision, 0.0))
+    size = magnitude(value)
+    greatest = float(size[np.isfinite(size)].max(initial=0.0))
+    rules = (
+        _NOISE_FACTOR * noise * coarse / eps("float32"),
+        _SPREAD_FACTOR * coarse * spread(value),
+        4 * coarse * greatest,
+    )
+    return max(rules) / tight
+
+
+def _nudged(inputs: Tensors, random: np.random.Generator) -> dict[str, Array]:
+    return {name: _moved_one_ulp(array, random) for name, array in inputs.items()}
+
+
+def _moved_one_ulp(array: Array, random: np.random.Generator) -> Array:
+    if array.dtype.kind != "f":
+        return array
+    away = np.where(random.random(array.shape) < 0.5, -np.inf, np.inf).astype(array.dtype)
+    return np.where(np.isfinite(array), np.nextafter(array, away), array)
+
+
+def _moved(value: Array, again: Array | None) -> float:
+    if again is None or again.shape != value.shape or not is_float(dtype_name(value.dtype)):
+        return 0.0
+    apart = deviation(value, again)
+    finite = apart[np.isfinite(apart)]
+    return float(finite.max()) if finite.size else 0.0

@@ -1,0 +1,127 @@
+"""The weights of two operators that should be the same: equal, permuted, transposed, of another layer, scaled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from deploy_agreement.figures import deviation, eps, spread
+from deploy_agreement.locating.graph import Graph
+from deploy_agreement.locating.layouts import equal, nearest
+from deploy_agreement.locating.names import place
+from deploy_core.signature import Array
+
+_SLACK = 16 * eps("float32")
+_FEW = 1e-2  # of the spread: what half precision or folding leaves
+
+
+def differences(
+    wanted: Mapping[str, Mapping[str, Array]], theirs: Mapping[str, Array], others: Mapping[str, Array]
+) -> Iterator[tuple[str, str]]:
+    """Give the tensor whose weights differ and say how, for each that none of `theirs` is.
+
+    `wanted` has the weights of each tensor's operator by name; `others` are those of all layers, by their place.
+    """
+    free = {key: array for key, array in theirs.items() if _is(array)}
+    missing = []
+    for name, key, array in ((n, k, a) for n, arrays in wanted.items() for k, a in arrays.items() if _is(a)):
+        same = next((each for each, got in free.items() if _same(array, got)), None)
+        if same is None:
+            missing.append((name, key, array))
+        else:
+            del free[same]
+    for name, key, array in missing:
+        fitting = (got for got in free.values() if got.size == array.size)
+        got = min(fitting, key=lambda each: _off(array, each), default=None)
+        if got is not None:
+            yield name, f"{_called(key)} {how(array, got, others)}"
+
+
+def how(want: Array, got: Array, others: Mapping[str, Array]) -> str:
+    """Say how weights differ from those that are wanted; `others` are all weights, by their place."""
+    owner = next((where for where, array in others.items() if _same(array, got)), "")
+    if owner:
+        return f"is {owner}"
+    found = nearest(want, got, 0.0)
+    mine = found[0].of(want) if found else want.reshape(got.shape)
+    for axis in range(mine.ndim):
+        if moved := _permuted(mine, got, axis):
+            return f"has axis {axis} in another order: place {moved[0]} holds what belongs to {moved[1]}"
+    if np.allclose(np.sort(mine, None), np.sort(got, None), rtol=0, atol=_SLACK * _scale(mine)):
+        return "holds the same values in another order"
+    return _by_much(mine, got)
+
+
+def _by_much(mine: Array, got: Array) -> str:
+    apart = deviation(mine, got)
+    wrong = int((apart > _SLACK * _scale(mine)).sum())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(mine != 0, got.astype(np.float64) / mine, np.nan)
+    middle = float(np.nanmedian(ratio)) if np.isfinite(ratio).any() else 1.0
+    if abs(middle - 1) > _FEW and np.nanmax(np.abs(ratio - middle)) < _FEW * abs(middle):
+        return f"is {middle:.6g} times the wanted one"
+    for axis in range(mine.ndim if mine.ndim > 1 else 0):
+        if scaled := _scaled_rows(mine, ratio, axis):
+            return f"is {scaled[1]:.6g} times the wanted one at place {scaled[0]} of axis {axis}"
+    return f"is off by up to {float(apart.max()):.3g} in {wrong} of {mine.size} values"
+
+
+def _scaled_rows(mine: Array, ratio: Array, axis: int) -> tuple[int, float] | None:
+    """Find the first place along an axis that is scaled, if each place is scaled by one number and another is not."""
+    rows = np.moveaxis(ratio, axis, 0).reshape(mine.shape[axis], -1)
+    if rows.shape[1] < 2 or not np.isfinite(rows).all():
+        return None
+    middles = np.median(rows, axis=1)
+    wrong = np.flatnonzero(np.abs(middles - 1) > _FEW)
+    if not wrong.size or (np.abs(rows - middles[:, None]) > _FEW * np.abs(middles[:, None])).any():
+        return None
+    return int(wrong[0]), float(middles[wrong[0]])
+
+
+def _permuted(mine: Array, got: Array, axis: int) -> tuple[int, int] | None:
+    """Find whether what lies along an axis changed places; give the first place, and whose values it holds."""
+    rows, seen = (np.moveaxis(each, axis, 0).reshape(each.shape[axis], -1) for each in (mine, got))
+    if not 1 < len(rows) <= 1024 or rows.shape[1] < 2:
+        return None
+    order = []
+    for row in seen:
+        apart = np.abs(rows - row).max(axis=1)
+        order.append(int(apart.argmin()))
+        if apart[order[-1]] > _SLACK * _scale(mine):
+            return None
+    if sorted(order) != list(range(len(order))) or order == sorted(order):
+        return None
+    return next((place, owner) for place, owner in enumerate(order) if place != owner)
+
+
+def everywhere(graph: Graph) -> dict[str, Array]:
+    """Give all weights of a model that are more than a number, by the place of their layer."""
+    found: dict[str, Array] = {}
+    for node in graph.nodes.values():
+        for key, array in node.weights.items():
+            if _is(array) and array.size > 1:
+                found[f"{_called(key)} of {place(node)}"] = array
+    return found
+
+
+def _same(one: Array, other: Array) -> bool:
+    return one.size == other.size and equal(one, other, _SLACK * _scale(one)) is not None
+
+
+def _off(one: Array, other: Array) -> float:
+    found = nearest(one, other, 0.0)
+    return found[1] if found else float("inf")
+
+
+def _scale(array: Array) -> float:
+    return float(np.abs(array.astype(np.float64)).max(initial=0.0)) or spread(array) or 1.0
+
+
+def _is(array: Array) -> bool:
+    return array.dtype.kind == "f" and array.size > 0
+
+
+def _called(key: str) -> str:
+    last = key.rsplit(".", 1)[-1].rsplit("/", 1)[-1]
+    return f"weight {last!r}" if last.isidentifier() else f"weight {key!r}"
