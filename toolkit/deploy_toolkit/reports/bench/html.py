@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deploy_core.table import require
 from deploy_latency import histogram
-from deploy_toolkit.reports import writing
+from deploy_toolkit.reports import pages, writing
 from deploy_toolkit.reports.bench import figures
 from deploy_toolkit.reports.bench.document import to_json
+from deploy_toolkit.reports.pages import data
 
 if TYPE_CHECKING:
     from deploy_latency.estimate import Estimate
@@ -40,26 +39,29 @@ def write(report: Report, path: Path) -> None:
 def page(report: Report) -> str:
     """Give the page. Raises UnavailableError without the extra."""
     _require_extra()
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
     from deploy_toolkit.reports.bench.drawing import colour
     from deploy_toolkit.reports.bench.plots import plots
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(seconds=figures.seconds, number=figures.number, size=figures.size, share=figures.share)
-    template = environment.from_string((files(__package__) / TEMPLATE).read_text())
-    return template.render(
+    filters = {
+        "seconds": figures.seconds,
+        "number": figures.number,
+        "size": figures.size,
+        "share": figures.share,
+    }
+    return pages.rendered(
+        __package__,
+        TEMPLATE,
+        filters,
         report=report,
         percentiles=figures.columns(report.measured),
-        plots=[(plot, Markup(plot.svg)) for plot in plots(report)],
+        plots=[(plot, pages.markup(plot.svg)) for plot in plots(report)],
         loud=[(one.subject, list(figures.loud(one))) for one in report.measured],
         colour=colour,
         figures=figures,
         time=_time,
-        document=_data("application/json", json.dumps(to_json(report), indent=2, allow_nan=False)),
+        document=data("application/json", json.dumps(to_json(report), indent=2, allow_nan=False)),
         machine={name: _fact(name, value) for name, value in report.machine.items()},
-        links={one.subject: _data("text/plain", distribution(one)) for one in report.measured if one.histogram},
+        links={one.subject: data("text/plain", distribution(one)) for one in report.measured if one.histogram},
     )
 
 
@@ -76,7 +78,3 @@ def _time(estimate: Estimate | None) -> tuple[str, str]:
 
 def _fact(name: str, value: Any) -> str:
     return figures.size(value) if name == "memory" and isinstance(value, int) else str(value)
-
-
-def _data(kind: str, text: str) -> str:
-    return f"data:{kind};charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
