@@ -1,0 +1,198 @@
+"""Run declared steps on raw bytes; this module stands alone: numpy and the standard library, Pillow where an image is decoded.
+
+It lies as it is in the archives that servers run, with `resizing`, so that the same code runs wherever raw bytes come.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Step = Mapping[str, Any]
+Resize = Callable[[Array, Sequence[int], Any], Array]
+MOST_PIXELS = 1 << 27  # of an image: beyond, somebody wants to fill the memory
+NPY = b"\x93NUMPY"
+
+
+def prepared(steps: Sequence[Step], data: bytes, resize: Resize) -> Array:
+    """Give what all steps make of the bytes. Raises ValueError."""
+    return finished(steps, 0, np.frombuffer(data, np.uint8), resize)
+
+
+def finished(steps: Sequence[Step], begin: int, array: Array, resize: Resize) -> Array:
+    """Give what the steps from `begin` on make of an array. Raises ValueError."""
+    return [array, *further(steps, begin, array, resize)][-1]
+
+
+def stages(steps: Sequence[Step], data: bytes, resize: Resize) -> Iterator[Array]:
+    """Give what the bytes are after each step. Raises ValueError."""
+    return further(steps, 0, np.frombuffer(data, np.uint8), resize)
+
+
+def further(steps: Sequence[Step], begin: int, array: Array, resize: Resize) -> Iterator[Array]:
+    """Give what an array is after each of the steps from `begin` on. Raises ValueError for one that cannot take it."""
+    for index in range(begin, len(steps)):
+        order = order_before(steps, index)
+        step = steps[index]
+        try:
+            array = (
+                _resized(array, step, resize) if step["step"] == "resize" else STEPS[step["step"]](array, step, order)
+            )
+        except (ValueError, IndexError, OSError) as error:
+            raise ValueError(f"step {index + 1}, {step['step']}: {error}") from error
+        yield array
+
+
+def order_before(steps: Sequence[Step], index: int) -> str:
+    """Give the axes of an image before a step, as letters: HWC, CHW, NHWC or NCHW."""
+    order = "HWC"
+    for step in steps[:index]:
+        if step["step"] == "layout":
+            order = order[:-3] + step["to"]
+        elif step["step"] == "batch":
+            order = "N" + order
+    return order
+
+
+def labelled(scores: Array, labels: Sequence[str], most: int = 5) -> dict[str, float]:
+    """Give the likeliest labels of the first row with their scores, the likeliest first."""
+    row = np.asarray(scores[0], dtype=np.float64)
+    best = np.argsort(-row, kind="stable")[:most]
+    return {labels[index]: float(row[index]) for index in best}
+
+
+def _decoded(array: Array, step: Step, order: str) -> Array:
+    data = array.tobytes()
+    if data.startswith(NPY):
+        found = np.load(io.BytesIO(data), allow_pickle=False)
+        return np.asarray(found[..., None] if found.ndim == 2 else found)
+    try:
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        raise RuntimeError("decoding images needs Pillow, which is not installed: pip install pillow") from error
+
+    with Image.open(io.BytesIO(data)) as image:
+        if image.width * image.height > MOST_PIXELS:
+            raise ValueError(f"the image has {image.width} × {image.height} pixels, which is too many")
+        turned = ImageOps.exif_transpose(image) if step.get("exif") else image
+        return np.asarray(turned.convert("RGB"))
+
+
+def _coloured(array: Array, step: Step, order: str) -> Array:
+    axis = order.index("C")
+    if array.shape[axis] != 3:
+        raise ValueError(f"the image has {array.shape[axis]} channels, not 3")
+    if step["to"] == "bgr":
+        return np.flip(array, axis)
+    if step["to"] == "rgb":
+        return array
+    # In the integers of Pillow's convert("L").
+    red, green, blue = (np.take(array, [channel], axis).astype(np.uint32) for channel in range(3))
+    return ((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16).astype(np.uint8)
+
+
+def size_of(step: Step, height: int, width: int) -> tuple[int, int]:
+    """Give height and width after a resize, as torchvision does it for `shorter` and `longer`."""
+    if "size" in step:
+        return int(step["size"][0]), int(step["size"][1])
+    pick, wanted = (min, step["shorter"]) if "shorter" in step else (max, step["longer"])
+    side = pick(height, width)
+    return max(int(wanted * height / side), 1), max(int(wanted * width / side), 1)
+
+
+def _resized(array: Array, step: Step, resize: Resize) -> Array:
+    if array.ndim != 3 or not array.size:
+        raise ValueError(f"an array of shape {list(array.shape)} is no image of height × width × channels")
+    return resize(array, size_of(step, *array.shape[:2]), step)
+
+
+def _cropped(array: Array, step: Step, order: str) -> Array:
+    (height, width), (tall, wide) = step["size"], array.shape[:2]
+    if height > tall or width > wide:
+        raise ValueError(f"the image of {tall} × {wide} is smaller than {height} × {width}")
+    if step.get("as") == "tensorflow":
+        top, left = (tall - height) // 2, (wide - width) // 2
+    else:
+        top, left = round((tall - height) / 2), round((wide - width) / 2)
+    return array[top : top + height, left : left + width]
+
+
+def _padded(array: Array, step: Step, order: str) -> Array:
+    (height, width), (tall, wide) = step["to"], array.shape[:2]
+    if height < tall or width < wide:
+        raise ValueError(f"the image of {tall} × {wide} is larger than {height} × {width}")
+    before = [(height - tall) // 2, (width - wide) // 2] if step.get("side") == "both" else [0, 0]
+    before = [height - tall, width - wide] if step.get("side") == "begin" else before
+    room = [(before[0], height - tall - before[0]), (before[1], width - wide - before[1]), (0, 0)]
+    return np.pad(array, room, constant_values=step.get("value", 0))
+
+
+def factor(by: float | str) -> tuple[float, float]:
+    """Give what to multiply by and what to divide by: `1/255` is a division, as in ToTensor."""
+    if isinstance(by, str):
+        over, _, under = by.partition("/")
+        return float(over), float(under or 1)
+    return float(by), 1.0
+
+
+def _scaled(array: Array, step: Step, order: str) -> Array:
+    over, under = factor(step["by"])
+    scaled = array.astype(np.float32) * np.float32(over) / np.float32(under)
+    return np.asarray(scaled + np.float32(step.get("add", 0)))
+
+
+def _normalized(array: Array, step: Step, order: str) -> Array:
+    mean, std = (np.asarray(step[name], np.float32) for name in ("mean", "std"))
+    if order.endswith("CHW") and array.ndim >= 3:
+        mean, std = (value.reshape(-1, 1, 1) if value.ndim else value for value in (mean, std))
+    return np.asarray((array.astype(np.float32, copy=False) - mean) / std)
+
+
+def _laid_out(array: Array, step: Step, order: str) -> Array:
+    now, wanted = order[-3:], step["to"]
+    axes = [now.index(letter) - 3 for letter in wanted]
+    return np.ascontiguousarray(np.moveaxis(array, axes, (-3, -2, -1)))
+
+
+def _cast(array: Array, step: Step, order: str) -> Array:
+    wanted: np.dtype[Any] = np.dtype(step["to"])
+    if wanted.kind in "iu":
+        limits = np.iinfo(wanted)
+        array = np.clip(array, limits.min, limits.max)
+    return array.astype(wanted)
+
+
+def _batched(array: Array, step: Step, order: str) -> Array:
+    return array[None]
+
+
+def _text(array: Array, step: Step, order: str) -> Array:
+    text = array.tobytes().decode("utf-8")
+    text = text.strip() if step.get("strip") else text
+    text = text.lower() if step.get("lower") else text
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+def _tokens(array: Array, step: Step, order: str) -> Array:
+    table = {word: index for index, word in enumerate(step["table"])}
+    ids = [table.get(word, step["unknown"]) for word in array.tobytes().decode("utf-8").split()][: step["length"]]
+    return np.array(ids + [step.get("pad", 0)] * (step["length"] - len(ids)), np.int64)
+
+
+STEPS: Mapping[str, Callable[[Array, Step, str], Array]] = {
+    "decode": _decoded,
+    "color": _coloured,
+    "center_crop": _cropped,
+    "pad": _padded,
+    "scale": _scaled,
+    "normalize": _normalized,
+    "layout": _laid_out,
+    "dtype": _cast,
+    "batch": _batched,
+    "text": _text,
+    "tokens": _tokens,
+}
