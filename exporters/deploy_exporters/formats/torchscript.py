@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deploy_core.device import CPU, Device
 from deploy_core.errors import UnavailableError, UsageError
+from deploy_core.predictor import Intermediate
 from deploy_core.signature import Signature, Tensors
 from deploy_exporters.formats.option import Option, Options
 
@@ -48,6 +50,10 @@ class Script:
     def predict_float64(self, inputs: Tensors) -> Tensors:
         """Answer one batch in double precision. Raises UsageError for a program that has float32 written into it."""
         return self._source.predict_float64(inputs)
+
+    def intermediates(self, inputs: Tensors) -> Sequence[Intermediate]:
+        """Give the tensors inside, computed on the CPU. Raises UsageError for what only a whole program does."""
+        return self._source.intermediates(inputs)
 
     def gradient(self, inputs: Tensors, weights: Tensors) -> Tensors:
         """Give d(Σ weights · outputs) / d(input) for every float input. Raises UsageError for what has no derivative."""

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 
 from deploy_core.errors import UsageError, first_line
+from deploy_core.predictor import Intermediate
 from deploy_core.signature import Signature, Tensors
 from deploy_exporters import deploy_handler, jit
-from deploy_exporters.deploy_handler import argument
+from deploy_exporters.deploy_handler import argument, to_tensor
 from deploy_exporters.sources import Given, Source
 from deploy_exporters.sources.torch import TorchSource, open_torch, training_id
 
@@ -57,6 +58,13 @@ class TorchScriptSource(TorchSource):
             if spec.dtype == "float32" and answer[spec.name].dtype != "float64":
                 raise UsageError(f"the program casts {spec.name!r} to {answer[spec.name].dtype}")
         return answer
+
+    def intermediates(self, inputs: Tensors) -> Sequence[Intermediate]:
+        """Give the tensors inside for one batch. Raises UsageError for what only a whole program does."""
+        from deploy_exporters.inside import torchscript
+
+        tensors = {name: to_tensor(array) for name, array in self.signature.conform(inputs).items()}
+        return torchscript.intermediates(self.script, tensors, [spec.name for spec in self.signature.outputs])
 
     def describe(self) -> dict[str, Any]:
         """Give the class, the number of parameters and the digest of the weights, also of those that were frozen."""

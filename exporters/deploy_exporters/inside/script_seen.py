@@ -1,0 +1,117 @@
+"""What was seen while a TorchScript program ran: each tensor by the name of who made it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from deploy_core.predictor import Intermediate
+from deploy_core.signature import Array
+from deploy_exporters.inside import layers, script_nodes
+from deploy_exporters.inside.kept import Kept
+from deploy_exporters.inside.torch_values import attributes, copied, holds_tensor
+
+
+@dataclass(frozen=True)
+class Call:
+    """What an operator was given, as it was before it ran."""
+
+    layer: str
+    inputs: tuple[str, ...]
+    weights: Mapping[str, Array]
+    attributes: Mapping[str, Any]
+
+
+class Seen:
+    """Names of tensors: torch gives the same tensor as the same Python object wherever a graph passes it on."""
+
+    def __init__(self, kept: Kept, *, strip: bool) -> None:
+        self._kept = kept
+        self._strip = strip
+        self._names: dict[int, str] = {}
+        self._weights: dict[int, Array] = {}
+        self._alive: list[torch.Tensor] = []  # so that no other gets its identity
+        self._silent = False
+
+    def name(self, tensor: torch.Tensor, name: str) -> None:
+        """Let a tensor go by a name."""
+        self._names[id(tensor)] = name
+        self._alive.append(tensor)
+
+    def weight(self, value: Any, name: str) -> None:
+        """Take note of a weight, or of a list of them."""
+        for own, tensor in _tensors(value, self._layer(name)):
+            if id(tensor) not in self._weights:
+                self.name(tensor, own)
+                self._weights[id(tensor)] = copied(tensor)
+
+    def call(self, node: Any, path: str, given: Sequence[Any]) -> Call:
+        """Take note of what an operator is given; a tensor that nobody made is one that is written into the program."""
+        for value, one in zip(node.inputs(), given, strict=True):
+            if isinstance(one, torch.Tensor) and id(one) not in self._names:
+                self.weight(one, value.debugName())
+        arguments = script_nodes.arguments(node, given)
+        tensors = [tensor for _, tensor in _tensors(list(given), "")]
+        names = tuple(dict.fromkeys(self._names[id(each)] for each in tensors if id(each) in self._names))
+        weights = {self._names[id(each)]: self._weights[id(each)] for each in tensors if id(each) in self._weights}
+        return Call(self._layer(path) or layers.of_weights(weights), names, weights, attributes(arguments))
+
+    def made(self, call: Call, node: Any, made: Sequence[Any]) -> None:
+        """Keep what an operator made; of weights alone it makes another weight."""
+        for value, one in zip(node.outputs(), made, strict=True):
+            for name, tensor in _tensors(one, self._named(call.layer, value.debugName())):
+                self._keep(call, node.kind(), name, tensor)
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Keep nothing for a while."""
+        before, self._silent = self._silent, True
+        try:
+            yield
+        finally:
+            self._silent = before
+
+    def told(self, outputs: Mapping[str, torch.Tensor]) -> list[Intermediate]:
+        """Give what was kept, the outputs by these names and at the end."""
+        renamed = {self._names[id(tensor)]: name for name, tensor in outputs.items() if id(tensor) in self._names}
+        found = self._kept.outputs_last(renamed)
+        return [
+            replace(
+                each,
+                name=renamed.get(each.name, each.name),
+                inputs=tuple(renamed.get(name, name) for name in each.inputs),
+            )
+            for each in found
+        ]
+
+    def _keep(self, call: Call, kind: str, name: str, tensor: torch.Tensor) -> None:
+        if call.inputs and len(call.weights) == len(call.inputs):
+            self.weight(tensor, name)
+            return
+        self.name(tensor, name)
+        if not self._silent:
+            found = Intermediate(name, copied(tensor), kind, call.inputs, call.attributes, call.weights, call.layer)
+            self._kept.add(found)
+
+    def _layer(self, path: str) -> str:
+        return layers.without_flat(path) if self._strip else path
+
+    def _named(self, layer: str, value: str) -> str:
+        name = plain = f"{layer}/{value}" if layer else value
+        number = 1
+        while name in self._kept:  # a module or a function that is called again
+            number += 1
+            name = f"{plain} ({number})"
+        return name
+
+
+def _tensors(value: Any, name: str) -> Iterator[tuple[str, torch.Tensor]]:
+    if isinstance(value, torch.Tensor):
+        yield name, value
+    elif isinstance(value, list | tuple) and holds_tensor(value):
+        for number, each in enumerate(value):
+            yield from _tensors(each, f"{name}.{number}")
