@@ -11,7 +11,7 @@ from deploy_agreement.outputs import Element, OutputAgreement, Points, Problem
 from deploy_agreement.probes import Probe
 from deploy_agreement.quantised import measured, tolerances, with_degradation
 from deploy_agreement.report import Agreement, Check, ProofError, Report, failed, unproved
-from deploy_agreement.rounding import Noise, noise, require_numbers
+from deploy_agreement.rounding import Noise, noise, require_numbers, times_more
 from deploy_agreement.shapes import Promise, Refused, Sized, again, compare_sizes, promise
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "promise",
     "require_numbers",
     "same_inputs",
+    "times_more",
     "tolerance",
     "tolerances",
     "unproved",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from deploy_agreement.figures import nan_count
 from deploy_agreement.outputs import Problem
 from deploy_agreement.rows import Rows, batches_of, take
@@ -51,12 +53,18 @@ def wanted(want: Tensors, rows: Rows, answer: Answer) -> Tensors:
     return take({name: want[name] for name in rows.outputs}, rows.outputs, answer.index)
 
 
-def form_problems(want: Tensors, rows: Rows, answers: Sequence[Answer], precision: str) -> list[Problem]:
-    """Give what is wrong with names, dtypes, shapes, sizes of batches and NaN, each kind once for an output."""
+def form_problems(
+    want: Tensors, rows: Rows, answers: Sequence[Answer], precision: str, *, nan_agrees: bool = False
+) -> list[Problem]:
+    """Give what is wrong with names, dtypes, shapes, sizes of batches and NaN, each kind once for an output.
+
+    With `nan_agrees` NaN is not wrong where it is wanted.
+    """
     found: dict[tuple[str, str], Problem] = {}
     for answer in answers:
         for problem in _one(want, rows, answer, answers, precision):
-            found.setdefault((problem.kind, problem.output), problem)
+            if problem.kind != "nan" or not nan_agrees or _spurious(want, rows, answer, problem.output):
+                found.setdefault((problem.kind, problem.output), problem)
     return list(found.values())
 
 
@@ -107,6 +115,12 @@ def _form(name: str, want: Array, got: Array, rows: Rows, answer: Answer, precis
 
 def _same_dtype(want: Array, got: Array, precision: str) -> bool:
     return dtype_name(got.dtype) in (dtype_name(want.dtype), precision)
+
+
+def _spurious(want: Tensors, rows: Rows, answer: Answer, name: str) -> bool:
+    """Whether an output is NaN where none is wanted."""
+    array, got = wanted(want, rows, answer)[name], answer.got[name]
+    return array.shape != got.shape or bool((np.isnan(got) & ~np.isnan(array)).any())
 
 
 def _names(tensors: Tensors) -> str:

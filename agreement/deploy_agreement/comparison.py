@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import replace
 
 from deploy_agreement.answers import Answer, ask, fits, form_problems, wanted
 from deploy_agreement.deciding import decide
 from deploy_agreement.diagnose import Case, diagnose
-from deploy_agreement.figures import deviation, figures, spread
+from deploy_agreement.elements import Pair, points
+from deploy_agreement.figures import spread
 from deploy_agreement.limits import Tolerance, tolerance
 from deploy_agreement.outputs import OutputAgreement, Problem
 from deploy_agreement.patterns import few_digits
@@ -46,14 +45,15 @@ def compare(
     tolerances: Mapping[str, Tolerance] | None = None,
     known: Mapping[str, Tensors] | None = None,
     labels: Sequence[str] = (),
+    nan_agrees: bool = False,
 ) -> Agreement:
     """Ask `predictor` for `inputs`, whole and in slices of the sizes `batches`, and judge its answers by `want`.
 
     `precision` is the dtype that a half-precision variant computes in; it may answer in it, too. `tolerances` take the
     place of the derived ones, for a quantised variant. `known` holds other outputs for the same inputs by the name of
     whoever gave them (an older version, say), to be recognised in wrong answers. `labels` name the classes.
-    `batches_for` gives the `batches` of a
-    signature. A predictor that raises DeployError for every batch gives the verdict `failed`.
+    With `nan_agrees` NaN is right where NaN is wanted. `batches_for` gives the `batches` of a signature. A predictor that
+    raises DeployError for every batch gives the verdict `failed`.
     """
     rows = rows_of(predictor.signature, inputs, want)
     if not want or rows.count == 0:
@@ -72,10 +72,10 @@ def compare(
     }
     asked = atol is not None or rtol is not None
     limits |= {} if asked else dict(tolerances or {})
-    outputs = tuple(_judge(name, want, rows, answers, limits[name], precision) for name in want)
+    outputs = tuple(_judge(name, want, rows, answers, limits[name], precision, nan_agrees=nan_agrees) for name in want)
     decisions = decide(want, answers[0].got, rows.outputs, _per_element(want, limits), labels)
     outputs = tuple(replace(output, decisions=decisions.get(output.name)) for output in outputs)
-    problems = form_problems(want, rows, answers, precision)
+    problems = form_problems(want, rows, answers, precision, nan_agrees=nan_agrees)
     problems += [_nothing(output) for output in outputs if output.compared == 0]
     if not asked and not tolerances:
         short = _short(want, answers[0])
@@ -84,7 +84,7 @@ def compare(
             replace(output, ok=output.ok and all(output.name != p.output for p in short)) for output in outputs
         )
     if not all(output.ok for output in outputs):
-        problems += diagnose(Case(predictor, inputs, want, rows, answers, limits, known or {}))
+        problems += diagnose(Case(predictor, inputs, want, rows, answers, limits, known or {}, nan_agrees))
     sizes = tuple(dict.fromkeys(answer.size for answer in answers))
     return Agreement(subject, outputs, tuple(problems), rows.count, sizes)
 
@@ -93,54 +93,44 @@ def _per_element(want: Tensors, limits: Mapping[str, Tolerance]) -> dict[str, Ar
     return {name: limits[name].limit(array) for name, array in want.items()}
 
 
-@dataclass(frozen=True)
-class _Worst:
-    over: float
-    size: int
-    row: int | None
-
-
 def _judge(
-    name: str, want: Tensors, rows: Rows, answers: Sequence[Answer], limit: Tolerance, precision: str
+    name: str,
+    want: Tensors,
+    rows: Rows,
+    answers: Sequence[Answer],
+    limit: Tolerance,
+    precision: str,
+    *,
+    nan_agrees: bool,
 ) -> OutputAgreement:
-    scale = spread(want[name])
-    pairs = [
-        (answer, array, answer.got[name])
+    asked = [
+        Pair(answer, array, answer.got[name], limit, nan_agrees)
         for answer in answers
         if name in answer.got and (array := wanted(want, rows, answer).get(name)) is not None
     ]
-    fitting = [pair for pair in pairs if pair[1].size and fits(pair[1], pair[2], precision)]
+    pairs = [pair for pair in asked if pair.want.size and fits(pair.want, pair.got, precision)]
     kind = dtype_name(want[name].dtype)
-    if not fitting:
+    if not pairs:
         return OutputAgreement(name, kind, limit, ok=False)
-    found = [figures(array, got, scale) for _, array, got in fitting]
-    worst = max((_worst(rows.outputs.get(name), *pair, limit) for pair in fitting), key=lambda w: w.over)
+    scale = spread(want[name])
+    found = [pair.figures(scale) for pair in pairs]
+    worst = max(pairs, key=lambda pair: pair.worst_times)
     return OutputAgreement(
         name=name,
         dtype=kind,
-        tolerance=limit,
-        ok=worst.over <= 0 and len(fitting) == len(pairs),
-        compared=sum(array.size for _, array, _ in fitting),
+        tolerance=replace(limit, origin=limit.at(worst.place)),
+        ok=all(pair.ok for pair in pairs) and len(pairs) == len(asked),
+        compared=sum(pair.want.size for pair in pairs),
         max_abs=max(f.max_abs for f in found),
         max_rel=max(f.max_rel for f in found),
         max_ulp=max(f.max_ulp for f in found),
-        needed=max(_needed(array, got, limit) for _, array, got in fitting),
-        worst_batch=worst.size,
-        worst_row=worst.row,
+        needed=max(pair.needed for pair in pairs),
+        needed_times=worst.worst_times,
+        worst_batch=worst.answer.size,
+        worst_row=worst.row(rows.outputs.get(name)),
+        worst=worst.worst(),
+        points=points(pairs),
     )
-
-
-def _worst(axis: int | None, answer: Answer, want: Array, got: Array, limit: Tolerance) -> _Worst:
-    over = deviation(want, got) - limit.limit(want)
-    place = np.unravel_index(int(over.argmax()), over.shape)
-    row = None if axis is None else int(answer.index[place[axis]])
-    return _Worst(float(over[place]), answer.size, row)
-
-
-def _needed(want: Array, got: Array, limit: Tolerance) -> float:
-    """Give the least value that would have passed beside the relative part."""
-    beyond = deviation(want, got) - (limit.limit(want) - limit.value)
-    return max(0.0, float(beyond.max()))
 
 
 def _short(want: Tensors, answer: Answer) -> list[Problem]:

@@ -33,6 +33,7 @@ class Case:
     answers: Sequence[Answer]
     limits: Mapping[str, Tolerance]
     known: Mapping[str, Tensors]
+    nan_agrees: bool = False
 
     def pair(self, answer: Answer, name: str) -> tuple[Array, Array] | None:
         """Give wanted and got values of an output, if they can be compared and there are any."""
@@ -43,7 +44,7 @@ class Case:
     def agrees(self, answer: Answer, name: str) -> bool:
         """Tell whether one output of one answer agrees."""
         pair = self.pair(answer, name)
-        return pair is not None and near(*pair, self.limits[name])
+        return pair is not None and near(*pair, self.limits[name], nan_agrees=self.nan_agrees)
 
 
 def diagnose(case: Case) -> list[Problem]:
@@ -56,9 +57,9 @@ def diagnose(case: Case) -> list[Problem]:
     return found or _mended(case)
 
 
-def near(want: Array, got: Array, limit: Tolerance) -> bool:
+def near(want: Array, got: Array, limit: Tolerance, *, nan_agrees: bool = False) -> bool:
     """Tell whether every element lies within the tolerance."""
-    return comparable(want, got) and bool((deviation(want, got) <= limit.limit(want)).all())
+    return comparable(want, got) and bool((deviation(want, got, nan_agrees=nan_agrees) <= limit.limit(want)).all())
 
 
 def _one(case: Case, name: str, wrong: Sequence[Answer]) -> list[Problem]:
@@ -114,7 +115,7 @@ def _owners(case: Case, name: str, answer: Answer, axis: int) -> Array | None:
     """Give the golden row that each row of the answer belongs to, None unless all are found and one is elsewhere."""
     every = _flat(case.want[name], axis)
     got = _flat(answer.got[name], axis)
-    limit = case.limits[name].limit(every)
+    limit = _flat(case.limits[name].limit(case.want[name]), axis)
     owners = []
     for row, asked in zip(got, answer.index, strict=True):
         close = np.asarray((deviation(every, np.broadcast_to(row, every.shape)) <= limit).all(axis=1))

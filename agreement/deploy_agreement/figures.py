@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,17 +37,28 @@ def eps(dtype: str) -> float:
     return _EPS.get(dtype, 0.0)
 
 
+def tiny(dtype: str) -> float:
+    """Give the least number that a dtype holds with all its digits: some runtimes flush to 0 what is below."""
+    return _TINY.get(dtype, 0.0)
+
+
 def spread(want: Array) -> float:
     """Give the standard deviation of the finite values; 0 for what is not a number."""
+    return float(spreads(want, range(want.ndim)).max(initial=0.0))
+
+
+def spreads(want: Array, axes: Iterable[int]) -> Array:
+    """Give the standard deviation of the finite values along these axes, which stay with a length of 1."""
+    over = tuple(axes)
     if dtype_name(want.dtype) in ("string", "bool"):
-        return 0.0
-    values = _wide(want)
-    finite = values[np.isfinite(values)]
-    if not finite.size:
-        return 0.0
-    greatest = float(np.abs(finite).max())
+        return np.zeros([1 if axis in over else size for axis, size in enumerate(want.shape)])
+    finite = np.isfinite(want) if is_float(dtype_name(want.dtype)) else np.ones(want.shape, bool)
+    values = np.where(finite, _wide(want), 0.0)
+    greatest = float(np.abs(values).max(initial=0.0))
     scale = greatest if greatest > _SQUARES_OVERFLOW else 1.0
-    return float((finite / scale).std()) * scale
+    count = np.maximum(finite.sum(axis=over, keepdims=True), 1)
+    centred = np.where(finite, values / scale - (values / scale).sum(axis=over, keepdims=True) / count, 0.0)
+    return np.asarray(np.sqrt(np.square(np.abs(centred)).sum(axis=over, keepdims=True) / count) * scale)
 
 
 def comparable(want: Array, got: Array) -> bool:
@@ -55,10 +67,10 @@ def comparable(want: Array, got: Array) -> bool:
     return want.shape == got.shape and kinds[0] == kinds[1]
 
 
-def deviation(want: Array, got: Array) -> Array:
+def deviation(want: Array, got: Array, *, nan_agrees: bool = False) -> Array:
     """Give |want − got| per element in float64.
 
-    Equal infinities lie 0 apart, NaN lies infinitely far from everything. Strings and booleans are 0 or 1 apart;
+    Equal infinities lie 0 apart, NaN lies infinitely far from everything, but with `nan_agrees` 0 from NaN. Strings and booleans are 0 or 1 apart;
     unequal integers at least 1, even where float64 cannot tell them from each other.
     """
     kind = dtype_name(want.dtype)
@@ -67,14 +79,15 @@ def deviation(want: Array, got: Array) -> Array:
     with np.errstate(invalid="ignore", over="ignore"):
         apart = np.abs(_wide(want) - _wide(got))
         equal = np.asarray(want == got)
+    if nan_agrees and is_float(kind):
+        equal |= np.isnan(want) & np.isnan(got)
     if not is_float(kind):
         apart = np.maximum(apart, 1.0)
     return np.asarray(np.where(equal, 0.0, np.where(np.isnan(apart), np.inf, apart)))
 
 
-def figures(want: Array, got: Array, scale: float) -> Figures:
-    """Give the error figures; ULPs are counted at max(|want|, `scale`), `scale` being the output's spread."""
-    apart = deviation(want, got)
+def figures(want: Array, apart: Array, scale: float) -> Figures:
+    """Give the error figures of deviations; ULPs are counted at max(|want|, `scale`), `scale` being the output's spread."""
     return Figures(
         max_abs=_greatest(apart), max_rel=_greatest(relative(want, apart)), max_ulp=_greatest(ulps(want, apart, scale))
     )

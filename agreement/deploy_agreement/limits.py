@@ -1,37 +1,55 @@
-"""How far an output may lie from the wanted one; it follows from rounding, not from taste."""
+"""How far an element of an output may lie from the wanted one; it follows from rounding, not from taste."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from deploy_agreement.figures import eps, magnitude, spread
+from deploy_agreement.figures import eps, magnitude, spreads, tiny
+from deploy_agreement.pooling import fit
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.signature import Array
 
 NOISE_FACTOR = 8.0
 SPREAD_FACTOR = 4.0
+SIZE_FACTOR = 2.0
 PUBLISHED_FACTOR = 2.0
+_PROBABLE = 1e-3  # outputs that lie between 0 and 1, and reach this, may be probabilities
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """An element agrees if it lies at most `value` + `rtol` × |want| from the wanted one; `origin` names the rule."""
+    """An element agrees if it lies at most its tolerance + `rtol` × |want| from the wanted one; `origin` names the rule.
+
+    `value` is the tolerance of all elements, or the greatest where `each` holds one for each: an array that broadcasts,
+    with an axis of 1 for the rows. Then `origin` is the rule that gave the greatest, and `at` tells that of any other.
+    """
 
     value: float
     origin: str
     rtol: float = 0.0
+    each: Array | None = field(default=None, compare=False, repr=False)
+    ruling: Array | None = field(default=None, compare=False, repr=False)  # number of the rule of `rules`, as `each`
+    rules: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def limit(self, want: Array) -> Array:
         """Give the greatest deviation that agrees, per element."""
-        size = magnitude(want)
-        return self.value + self.rtol * np.where(np.isfinite(size), size, 0.0)
+        size = magnitude(want) if self.rtol else np.zeros(())
+        base = self.value if self.each is None else self.each
+        return np.broadcast_to(base + self.rtol * np.where(np.isfinite(size), size, 0.0), want.shape)
+
+    def at(self, place: tuple[int, ...]) -> str:
+        """Name the rule that gave the tolerance of one element."""
+        if self.ruling is None:
+            return self.origin
+        here = tuple(min(i, size - 1) for i, size in zip(place, self.ruling.shape, strict=True))
+        return self.rules[int(self.ruling[here])]
 
 
-# Whatever is finite passes: only the form of an answer is judged.
-ANY = Tolerance(sys.float_info.max, "any number")
+# Whatever is finite passes: only the form of an answer is judged. A sum of such limits is finite, too.
+ANY = Tolerance(sys.float_info.max / 2**10, "any number")
 
 
 def published(error: float, derived: Tolerance, kind: str) -> Tolerance:
@@ -51,17 +69,24 @@ def published(error: float, derived: Tolerance, kind: str) -> Tolerance:
 
 def tolerance(
     want: Array,
-    noise: float,
+    noise: Array | float,
     *,
     noise_origin: str = "",
     precision: str = "",
     atol: float | None = None,
     rtol: float | None = None,
 ) -> Tolerance:
-    """Derive the tolerance of one output from its noise, its spread and the dtype that it is computed in.
+    """Derive the tolerance of each element of an output from its noise, its values and the dtype that it is computed in.
 
-    It is the greatest of 8 × noise, 4 × eps × spread (the standard deviation of the wanted output) and eps × the
-    greatest wanted magnitude, which is the last place of that value: nobody can ask for less. A `precision` such as
+    It is the greatest of these, each at the element's own scale (its values in all rows), but for the last:
+
+    - 8 × its noise: how much other orders of sums, fused and split operators, and other kernels move it;
+    - 4 × eps × its spread, and 2 × eps × its greatest magnitude: the last places of its values;
+    - eps, or eps × the output's greatest magnitude where that is below 1: runtimes compute a sigmoid, an erf or a softplus
+      to so much, however small it is. Outputs between 0 and 1 that look like probabilities get eps itself;
+    - the least normal number: some runtimes flush to 0 what is smaller.
+
+    Noise that is one number is that of all elements together, and so are the other scales then. A `precision` such as
     `float16` scales noise and eps up from the dtype's own. What is not a float must be equal, unless `atol` or `rtol`
     say otherwise for integers.
     """
@@ -70,16 +95,46 @@ def tolerance(
         return Tolerance(atol or 0.0, "as asked", rtol or 0.0)
     if not is_float(kind):
         return Tolerance(0.0, "must be equal")
-    coarse = max(eps(precision), eps(kind))
+    coarse = precision if eps(precision) > eps(kind) else kind
+    half = f" in {precision}" if coarse != kind else ""
+    moved = np.asarray(noise, np.float64)
+    moved = moved if fit(moved.shape, want.shape) else moved.max()
+    rules = {
+        f"8 × noise{half}" + (f" ({noise_origin})" if noise_origin else ""): (
+            NOISE_FACTOR * moved * eps(coarse) / eps(kind)
+        )
+    }
+    rules |= {f"{told}{half}": limit for told, limit in _floors(want, moved.shape, coarse).items()}
+    return _greatest(rules)
+
+
+def _floors(want: Array, shape: tuple[int, ...], dtype: str) -> dict[str, Array]:
+    """Give the tolerances that follow from wanted values, for elements as an array of that shape has them."""
+    axes = tuple(axis for axis in range(want.ndim) if not shape or shape[axis] == 1)
     size = magnitude(want)
-    greatest = float(size[np.isfinite(size)].max(initial=0.0))
-    half = f" in {precision}" if coarse > eps(kind) else ""
-    rules = [
-        (
-            NOISE_FACTOR * noise * coarse / eps(kind),
-            f"8 × noise{half}" + (f" ({noise_origin})" if noise_origin else ""),
-        ),
-        (SPREAD_FACTOR * coarse * spread(want), f"4 × eps × spread{half}"),
-        (coarse * greatest, f"eps × the greatest value{half}"),
-    ]
-    return Tolerance(*max(rules, key=lambda rule: rule[0]))
+    size = np.where(np.isfinite(size), size, 0.0).max(axis=axes, keepdims=True, initial=0.0)
+    return {
+        "4 × eps × spread": SPREAD_FACTOR * eps(dtype) * spreads(want, axes),
+        "2 × eps × the greatest value": SIZE_FACTOR * eps(dtype) * size,
+        "eps": eps(dtype) * _unit(want, float(size.max(initial=0.0)), axes),
+        "the least normal number": np.asarray(tiny(dtype)),
+    }
+
+
+def _unit(want: Array, greatest: float, axes: tuple[int, ...]) -> Array:
+    """Give what the absolute errors of functions such as sigmoid are to be measured by."""
+    if greatest < _PROBABLE or want.dtype.kind == "c":
+        return np.asarray(min(greatest, 1.0))
+    probable = ((want >= 0) & (want <= 1)).all(axis=axes, keepdims=True)
+    return np.where(probable, 1.0, min(greatest, 1.0))
+
+
+def _greatest(rules: dict[str, Array]) -> Tolerance:
+    limits = np.stack(np.broadcast_arrays(*rules.values()))
+    each, ruling, names = limits.max(axis=0), limits.argmax(axis=0), tuple(rules)
+    if each.size == 1:
+        return Tolerance(float(each.max()), names[int(ruling.max())])
+    if not each.size:
+        return Tolerance(0.0, names[0])
+    top = int(each.argmax())
+    return Tolerance(float(each.flat[top]), names[int(ruling.flat[top])], 0.0, each, ruling.astype(np.uint8), names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from deploy_agreement.decisions import Decisions
@@ -13,7 +13,7 @@ from deploy_core.signature import Array
 
 @dataclass(frozen=True)
 class Element:
-    """One element of an output: its `place` in an answer, the batch's axis first, what was wanted there and what came."""
+    """One element of an output: its `place` in an answer, what was wanted there and what came; of complex numbers, their size."""
 
     place: tuple[int, ...]
     want: float
@@ -52,7 +52,9 @@ class Problem:
 class OutputAgreement:
     """One output over all batches; the figures are None if nothing of it could be compared.
 
-    `needed` is the least tolerance that would have passed; `worst_batch` and `worst_row` (of the golden inputs) say
+    `tolerance` is that of all elements: its `value` is the greatest, its `origin` the rule at the worst. `needed` is the
+    least single number that would have passed, `needed_times` the least factor of the derived tolerances: below 1 where it
+    agrees. `worst_batch` and `worst_row` (of the golden inputs) say
     where the element lies that is furthest beyond, or nearest to, its tolerance, and `worst` is that element. `points` are
     for drawing, and in no document.
     """
@@ -66,16 +68,21 @@ class OutputAgreement:
     max_rel: float | None = None
     max_ulp: float | None = None
     needed: float | None = None
+    needed_times: float | None = None
     worst_batch: int | None = None
     worst_row: int | None = None
-    worst: Element | None = None
+    worst: Element | None = field(default=None, compare=False)  # it may hold NaN, which equals nothing
     decisions: Decisions | None = None
-    points: Points | None = None
+    points: Points | None = field(default=None, compare=False)
 
     @property
     def beyond(self) -> str:
-        """Say by how much the output is off."""
-        return f"output {self.name!r} is off by {self.max_abs:.2g}, tolerated is {self.tolerance.value:.2g}"
+        """Say by how much the output is off, at its worst element."""
+        limit = self.worst.limit if self.worst else 0.0
+        if not limit or self.needed_times is None:
+            return f"output {self.name!r} is off by {self.max_abs:.2g}, tolerated is {self.tolerance.value:.2g}"
+        at = f" at {list(self.worst.place)}" if self.worst and self.tolerance.each is not None else ""
+        return f"output {self.name!r} is off by {self.needed_times * limit:.2g}{at}, tolerated is {limit:.2g}"
 
     def to_json(self) -> dict[str, Any]:
         """Give plain data for a JSON document."""
@@ -91,6 +98,7 @@ class OutputAgreement:
             "tolerance_rtol": in_json(self.tolerance.rtol),
             "tolerance_origin": self.tolerance.origin,
             "needed": in_json(self.needed),
+            "needed_times": in_json(self.needed_times),
             "worst_batch": self.worst_batch,
             "worst_row": self.worst_row,
             "worst": self.worst.to_json() if self.worst else None,

@@ -10,7 +10,7 @@ from deploy_agreement.comparison import compare
 from deploy_agreement.limits import Tolerance
 from deploy_agreement.outputs import Problem
 from deploy_agreement.report import Agreement
-from deploy_agreement.rounding import Noise, noise
+from deploy_agreement.rounding import Noise, times_more
 from deploy_agreement.rows import batch_symbol
 from deploy_core.errors import DeployError, UsageError
 from deploy_core.predictor import Predictor
@@ -32,6 +32,7 @@ class Sized:
     inputs: Tensors
     outputs: Tensors
     noise: Noise
+    times: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return told(self.sizes)
@@ -66,7 +67,10 @@ class Promise:
         """Give what is needed to ask for the same sizes again, beside the golden inputs."""
         return {
             "golden": dict(self.golden),
-            "sizes": [{"sizes": dict(one.sizes), "noise": dict(one.noise.values)} for one in self.sized],
+            "sizes": [
+                {"sizes": dict(one.sizes), "noise": one.noise.greatest(), "times": dict(one.times)}
+                for one in self.sized
+            ],
             "refused": [one.to_json() for one in self.refused],
             "ranges": {symbol: list(ends) for symbol, ends in self.ranges.items()},
         }
@@ -92,8 +96,15 @@ def again(reference: Predictor, golden: Tensors, measured: Noise, promised: Mapp
     """Ask the reference for the sizes that `Promise.to_json` tells."""
     for one in promised.get("sizes", ()):
         inputs = sized_inputs(reference.signature, golden, one["sizes"])
-        values = {name: max(value, one["noise"].get(name, 0.0)) for name, value in measured.values.items()}
-        yield Sized(one["sizes"], inputs, reference.predict(inputs), Noise(values, measured.origin))
+        yield Sized(one["sizes"], inputs, reference.predict(inputs), _noise_at(one, measured))
+
+
+def _noise_at(one: Mapping[str, Any], measured: Noise) -> Noise:
+    """Give the noise as it was measured at a size; of what a former release promised, as one number for an output."""
+    if "times" in one:
+        return measured.times(one["times"], one["noise"])
+    greatest = {name: max(value, one["noise"].get(name, 0.0)) for name, value in measured.greatest().items()}
+    return Noise(greatest, measured.origin)
 
 
 def sized_inputs(signature: Signature, golden: Tensors, sizes: Sizes) -> Tensors:
@@ -227,8 +238,7 @@ class _Asking:
         inputs = sized_inputs(self.source.signature, self.golden, sizes)
         try:
             outputs = self.source.predict(inputs)
-            own = noise(self.source, inputs)
+            times, own = times_more(self.measured, self.source, inputs)
         except DeployError as error:
             return str(error).partition("\n")[0].removeprefix("predict failed: ")[:200]
-        values = {name: max(value, self.measured.values.get(name, 0.0)) for name, value in own.values.items()}
-        return Sized(sizes, inputs, outputs, Noise(values, self.measured.origin))
+        return Sized(sizes, inputs, outputs, self.measured.times(times, own), times)

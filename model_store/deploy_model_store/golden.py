@@ -27,11 +27,14 @@ _STORED_AS_THEY_ARE = {
 
 @dataclass(frozen=True, eq=False)
 class Golden:
-    """`noise` is per output in the output's own unit; `noise_origin` says how it was measured."""
+    """`noise` is per output in the output's own unit, one number or one for each element; `noise_origin` says how it was measured.
+
+    What has one for each element is an array that broadcasts over the output, its axis of rows 1 long.
+    """
 
     inputs: Tensors
     outputs: Tensors
-    noise: Mapping[str, float] = field(default_factory=dict)
+    noise: Mapping[str, Array | float] = field(default_factory=dict)
     noise_origin: str = ""
 
     @property
@@ -40,13 +43,18 @@ class Golden:
         first = next(iter(self.inputs.values()), None)
         return len(first) if first is not None and first.ndim else 0
 
+    @property
+    def greatest_noise(self) -> dict[str, float]:
+        """The noise of each output as one number, that of its noisiest element."""
+        return {name: float(np.max(value, initial=0.0)) for name, value in self.noise.items()}
+
 
 def write_golden(golden: Golden, path: Path) -> dict[str, Any]:
     """Write the arrays; give what the manifest must say of them for `read_golden`."""
     arrays = {
         **{f"input/{name}": _native(array) for name, array in golden.inputs.items()},
         **{f"output/{name}": _native(array) for name, array in golden.outputs.items()},
-        **{f"noise/{name}": np.array([value], np.float64) for name, value in golden.noise.items()},
+        **{f"noise/{name}": np.atleast_1d(np.asarray(value, np.float64)) for name, value in golden.noise.items()},
     }
     save_file({name: _storable(array) for name, array in arrays.items()}, path)
     tensors = {name: {"dtype": dtype_name(array.dtype), "shape": list(array.shape)} for name, array in arrays.items()}
@@ -68,7 +76,9 @@ def read_golden(path: Path, facts: Mapping[str, Any]) -> Golden:
     return Golden(
         inputs=_of(arrays, "input/"),
         outputs=_of(arrays, "output/"),
-        noise={name: float(array[0]) for name, array in _of(arrays, "noise/").items()},
+        noise={
+            name: float(array[0]) if array.shape == (1,) else array for name, array in _of(arrays, "noise/").items()
+        },
         noise_origin=facts["noise_origin"],
     )
 

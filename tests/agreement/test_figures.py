@@ -28,8 +28,8 @@ def test_ulps_agree_with_numpys_spacing() -> None:
 def test_small_values_are_counted_at_the_spread() -> None:
     want = np.array([1e-9, 1.0], np.float32)
     got = np.array([1e-9 + 2.0**-23, 1.0], np.float32)
-    assert figures(want, got, 0.0).max_ulp > 1e8
-    assert figures(want, got, 1.0).max_ulp == pytest.approx(1.0)
+    assert figures(want, deviation(want, got), 0.0).max_ulp > 1e8
+    assert figures(want, deviation(want, got), 1.0).max_ulp == pytest.approx(1.0)
 
 
 def test_zero_and_denormals_give_finite_figures() -> None:
@@ -65,8 +65,8 @@ def test_strings_and_booleans() -> None:
 
 def test_complex_numbers() -> None:
     want = np.array([3 + 4j], np.complex64)
-    assert figures(want, want + np.complex64(0.5j), 0.0).max_abs == 0.5
-    assert figures(want, want + np.complex64(0.5j), 0.0).max_rel == pytest.approx(0.1)
+    assert figures(want, deviation(want, want + np.complex64(0.5j)), 0.0).max_abs == 0.5
+    assert figures(want, deviation(want, want + np.complex64(0.5j)), 0.0).max_rel == pytest.approx(0.1)
 
 
 def test_spread_of_values_whose_squares_are_infinite() -> None:

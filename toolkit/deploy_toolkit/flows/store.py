@@ -111,7 +111,7 @@ def version_json(version: Version) -> dict[str, Any]:
         "source": dict(version.source),
         "signature": version.signature.to_json(),
         "artifacts": [artifact_json(artifact) for artifact in version.artifacts],
-        "noise": {"values": dict(golden.noise), "origin": golden.noise_origin},
+        "noise": {"values": golden.greatest_noise, "origin": golden.noise_origin},
     }
 
 

@@ -1,0 +1,81 @@
+"""The noise of each element of an output, from how far it moved in every row that it was measured with.
+
+The greatest of 64 rows is a good measure of an element's noise if many rows moved it: of 64 equal normal ones it is 2.4
+times their deviation, and hardly ever less than 1.5 times. It is a bad one where few rows did: a ReLU that let one row
+through, a probability that was above 1e-9 once. Such an element, whose rows together moved less than `ENOUGH` times the
+greatest of them, is given what the elements around it have, if that is more: their usual noise, and their noise in units
+of how far the wanted values reach, at its own reach. So a small column of which much is known is held to its own noise,
+and one of which nothing is known to its neighbours'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from deploy_agreement.figures import magnitude
+from deploy_core.dtypes import dtype_name, is_float
+from deploy_core.signature import Array
+
+ENOUGH = 6.0
+_HIGH = 0.9  # of the noise by reach of all elements, what one of which little is known is given
+
+
+@dataclass(frozen=True)
+class Moved:
+    """How far each element of an output moved over some rows, the greatest and in all, and between which values it lies."""
+
+    greatest: Array
+    total: Array
+    low: Array
+    high: Array
+
+    def with_rows(self, other: Moved) -> Moved:
+        """Add those of other rows."""
+        return Moved(
+            np.maximum(self.greatest, other.greatest),
+            self.total + other.total,
+            np.fmin(self.low, other.low),
+            np.fmax(self.high, other.high),
+        )
+
+
+def moved(want: Array, apart: Array, axes: Sequence[int]) -> Moved:
+    """Reduce how far an output moved to one figure for each element, whose rows lie along `axes`."""
+    over = tuple(axes)
+    values = _real(want)
+    return Moved(
+        apart.max(axis=over, keepdims=True, initial=0.0),
+        apart.sum(axis=over, keepdims=True),
+        np.fmin.reduce(values, axis=over, keepdims=True, initial=np.nan),
+        np.fmax.reduce(values, axis=over, keepdims=True, initial=np.nan),
+    )
+
+
+def pooled(found: Moved) -> Array | float:
+    """Give the noise of each element, as an array that broadcasts over rows; a number if all have the same."""
+    noise, known = found.greatest, found.greatest > 0
+    if known.any() and noise.size > 1:
+        reach = np.nan_to_num(found.high - found.low)
+        by_reach = noise[known & (reach > 0)] / reach[known & (reach > 0)]
+        around = np.median(noise[known])
+        if by_reach.size:
+            around = np.maximum(around, np.quantile(by_reach, _HIGH) * reach)
+        few = found.total < ENOUGH * noise
+        noise = np.where(few | ~known, np.maximum(noise, around), noise)
+    return float(noise.max()) if noise.size == 1 else noise
+
+
+def fit(one: tuple[int, ...], array: tuple[int, ...]) -> bool:
+    """Tell whether figures of that shape, one for each element, are figures for the elements of such an array."""
+    same = len(one) == len(array) and all(a in (1, b) for a, b in zip(one, array, strict=True))
+    return same or not one
+
+
+def _real(want: Array) -> Array:
+    if not is_float(dtype_name(want.dtype)):
+        return np.zeros(want.shape)
+    values = magnitude(want) if want.dtype.kind == "c" else want.astype(np.float64)
+    return np.where(np.isfinite(values), values, np.nan)
