@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from deploy_core.errors import DeployError, ExportError, UsageError, reason
+from deploy_core.predictor import Intermediate
 from deploy_core.signature import Array, Signature, Tensors
 from deploy_exporters.sources import Given, dimensions, examples, keras_file, keras_inputs, probing
 
@@ -37,6 +38,14 @@ class KerasSource:
             return self._run(self._double, wide)
         except Exception as error:
             raise UsageError(f"the model has no clone in float64: {reason(error)}") from error
+
+    def intermediates(self, inputs: Tensors) -> Sequence[Intermediate]:
+        """Give what each layer makes of one batch."""
+        from deploy_exporters.inside import keras as inside
+
+        tensors = _tensors(self.signature.conform(inputs))
+        names = [spec.name for spec in self.signature.outputs]
+        return inside.intermediates(self.model, tensors, lambda: dict(zip(names, self.call(tensors), strict=True)))
 
     def gradient(self, inputs: Tensors, weights: Tensors) -> Tensors:
         """Give d(Σ weights · outputs) / d(input) for every float input. Raises UsageError where Keras runs on torch."""
@@ -89,11 +98,14 @@ class KerasSource:
         return clone
 
     def _run(self, model: Any, arrays: Tensors) -> Tensors:
-        # As tensors of the backend first: Keras would turn float64 arrays into its default float.
-        tensors = {name: keras.ops.convert_to_tensor(array, dtype=array.dtype.name) for name, array in arrays.items()}
-        values = keras_inputs.answer(model, tensors).values()
+        values = keras_inputs.answer(model, _tensors(arrays)).values()
         named = zip(self.signature.outputs, values, strict=True)
         return {spec.name: np.asarray(keras.ops.convert_to_numpy(value)) for spec, value in named}
+
+
+def _tensors(arrays: Tensors) -> dict[str, Any]:
+    # As tensors of the backend first: Keras would turn float64 arrays into its default float.
+    return {name: keras.ops.convert_to_tensor(array, dtype=array.dtype.name) for name, array in arrays.items()}
 
 
 def open_keras(model: Any, given: Given) -> KerasSource:
