@@ -39,13 +39,18 @@ def times(value: float | None) -> str:
 def over(output: OutputAgreement) -> float | None:
     """Give how many times its tolerance the worst element is off; None if nothing could be compared."""
     if output.worst is not None:
-        return ratio(abs(output.worst.want - output.worst.got), output.worst.limit)
+        return ratio(apart(output.worst.want, output.worst.got), output.worst.limit)
     return None if output.max_abs is None else ratio(output.max_abs, output.tolerance.value)
 
 
 def factor(output: OutputAgreement) -> float | None:
     """Give the smallest tolerance that would have passed, in units of the tolerance that there is."""
     return None if output.needed is None else ratio(output.needed, output.tolerance.value)
+
+
+def apart(want: float, got: float) -> float:
+    """Give how far two values lie apart; NaN and infinities that are wanted and come lie at no distance."""
+    return 0.0 if want == got or (math.isnan(want) and math.isnan(got)) else abs(want - got)
 
 
 def ratio(off: float, limit: float) -> float:

@@ -131,17 +131,8 @@ def _located(found: Located) -> Iterator[RenderableType]:
         last = (figures.times(match.over), "first" if match is found.first else "")
         table.add_row(*map(Text, (*cells, *last)), style=style)
     yield table
-    yield from (Text(line) for line in _attributes(found))
-
-
-def _attributes(found: Located) -> Iterator[str]:
-    """The attributes in which the two operators differ, if they have names in common."""
-    if found.first is None:
-        return
-    one, other = found.first.one.attributes, found.first.other.attributes
-    for name in one.keys() & other.keys():
-        if one[name] != other[name]:
-            yield f"  {name}: {one[name]} in {found.against}, {other[name]} in {found.subject}"
+    for name, one, other in words.differing(found):
+        yield Text(f"  {name}: {one} in {found.against}, {other} in {found.subject}")
 
 
 def _skew(found: Skew | None) -> Iterator[RenderableType]:

@@ -100,6 +100,14 @@ def located(found: Located) -> str:
     return f"{found.subject} parts from {found.against} at {where}{said} ({off})"
 
 
+def differing(found: Located) -> list[tuple[str, object, object]]:
+    """Give the attributes in which the two operators differ: the name, wanted, got."""
+    if found.first is None:
+        return []
+    one, other = found.first.one.attributes, found.first.other.attributes
+    return [(name, one[name], other[name]) for name in one if name in other and one[name] != other[name]]
+
+
 def next_steps(report: Report, command: str = "") -> list[str]:
     """Say what to do about what was found; `command` is the one that was given."""
     return list(dict.fromkeys(_next_steps(report, command)))
