@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy_agreement import Agreement, Check, Located, Report, Skew, Worst, unproved
-from deploy_agreement.report import AGREE, DISAGREE
+from deploy_agreement.report import AGREE, DISAGREE, TOLD
 from deploy_core import state
 from deploy_core.errors import UsageError
 from deploy_exporters.worker import Workers
@@ -97,7 +97,8 @@ def _worst(subject: Subject, right: Wanted, request: Request, on_event: OnEvent)
 def _with_worst(row: Agreement, worst: Worst) -> Agreement:
     """An input that was searched for counts as one that was drawn."""
     said = f"off by {worst.over:.3g} tolerances at the worst of {worst.tried} inputs"
-    check = Check("search", AGREE if worst.ok else DISAGREE, said, worst.tried)
+    verdict = DISAGREE if not worst.ok else AGREE if worst.over <= 1 else TOLD
+    check = Check("search", verdict, said, worst.tried)
     return replace(row, checks=(*row.checks, check))
 
 

@@ -1,0 +1,205 @@
+"""The search: many candidates, the worst of them changed, and so on until the time is up."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from deploy_agreement.found import Worst
+from deploy_agreement.worst.ascent import Ascent
+from deploy_agreement.worst.asking import Asked, Frame, Numbers
+from deploy_agreement.worst.changes import CHANGES, Sweep, fresh
+from deploy_agreement.worst.flock import Flock
+from deploy_agreement.worst.judging import Judge, Place, Scores, of_row
+from deploy_agreement.worst.terms import Terms
+from deploy_core.errors import UsageError
+from deploy_core.predictor import Predictor
+from deploy_core.signature import Tensors
+
+PATIENCE = 40  # generations without anything worse, after which it begins anew
+_WEIGHED = 2  # candidates of a generation whose own noise is measured
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a search has come."""
+
+    tried: int
+    seconds: float
+    over: float
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def search(
+    one: Predictor,
+    other: Predictor,
+    start: Tensors,
+    terms: Terms,
+    *,
+    seconds: float,
+    seed: int = 0,
+    most: int | None = None,
+    on_progress: OnProgress = lambda progress: None,
+) -> Worst:
+    """Look for the input on which `other` is furthest from what `one` answers, in the range of the inputs `start`.
+
+    It ends after so many `seconds`, or when `most` inputs were tried; the same seed and number of inputs tried find the
+    same input. What lies beyond its tolerance counts only if it also lies beyond the noise of `one` at that very input.
+    Raises UsageError if there is nothing to compare.
+    """
+    looking = _Search(Judge(one, other, Frame(one.signature, start, terms.rows), terms), seed)
+    began = time.monotonic()
+
+    def over() -> bool:
+        spent = time.monotonic() - began
+        on_progress(Progress(looking.tried, spent, looking.best.place.over))
+        full = most is not None and looking.tried >= most
+        return spent >= seconds or full or np.isinf(looking.best.place.over)
+
+    looking.begin(over)
+    while looking.can_vary and not over():
+        looking.generation()
+    return looking.found(seed, time.monotonic() - began)
+
+
+@dataclass(frozen=True)
+class _Best:
+    """The worst so far: the candidate, those that were asked with it, and its place among them."""
+
+    place: Place
+    row: int = 0
+    together: Sequence[Numbers] = ()
+
+
+class _Search:
+    def __init__(self, judge: Judge, seed: int) -> None:
+        self.judge = judge
+        self.frame = judge.frame
+        self.rng = np.random.default_rng(seed)
+        self.ascent = Ascent(judge)
+        self.method = "gradient" if self.ascent.able else "evolution"
+        self.flock = Flock()
+        self.best = _Best(Place(-np.inf))
+        self.began = 0.0
+        self.tried = 0
+        self.idle = 0
+        self.luck: Counter[int] = Counter()
+        self.sweeps = {n: Sweep(space, self.rng) for n, space in self.frame.spaces.items() if Sweep.fits(space)}
+        self.can_vary = bool(self.frame.free)
+
+    def begin(self, over: Callable[[], bool]) -> None:
+        """Ask for the golden inputs."""
+        samples = self.frame.samples()
+        for first in range(0, len(samples), self.frame.rows):
+            if first and over():
+                return
+            self.take(samples[first : first + self.frame.rows])
+        self.began = max(0.0, self.best.place.over)
+
+    def generation(self) -> None:
+        """Ask for candidates that are new, changed, or a step along a gradient."""
+        count = self.frame.rows
+        steps = self.ascent.children(self._climbers(), max(1, count // 4), self.rng) if self.ascent.able else []
+        news = [self._fresh() for _ in range(max(1, count // 5))]
+        rest = max(1, count - len(steps) - len(news))
+        changed = [self._changed() for _ in range(rest)]
+        before = self.best.place.over
+        scores = self.take([*steps, *news, *(child for child, _, _ in changed)])
+        offset = len(steps) + len(news)
+        self.luck.update(
+            way for i, (_, way, parent) in enumerate(changed) if scores.over[offset + i] > parent > -np.inf
+        )
+        self.idle = 0 if self.best.place.over > before else self.idle + 1
+        if self.idle >= PATIENCE:
+            self.idle, self.flock = 0, Flock()
+            self.luck.clear()
+
+    def take(self, candidates: Sequence[Numbers]) -> Scores:
+        """Ask for candidates, and keep the worst; what seems beyond its tolerance is weighed first."""
+        inputs = self.frame.inputs(candidates)
+        want, got = self.judge.both(inputs)
+        self.tried += len(candidates)
+        if want.lost.all() and not want.outputs:
+            return Scores(*(np.full(len(candidates), -np.inf) for _ in range(4)))
+        scores = self.judge.scores(want, got)
+        beyond = [int(i) for i in np.argsort(-scores.over, kind="stable") if scores.over[i] > 1]
+        for index in beyond[:_WEIGHED]:
+            self._weigh(candidates, index, want, got, scores)
+        scores.over[beyond[_WEIGHED:]] = 1.0
+        worst = int(scores.over.argmax())
+        if scores.over[worst] > self.best.place.over and worst not in beyond:
+            self.best = _Best(self.judge.place(want, got, worst), worst, candidates)
+        self.flock.offer(candidates, scores)
+        return scores
+
+    def _weigh(self, candidates: Sequence[Numbers], index: int, want: Asked, got: Asked, scores: Scores) -> None:
+        noise = self.judge.noise(candidates[index], want, index, np.random.default_rng(self.tried + index))
+        place = self.judge.place(want, got, index, noise)
+        scores.over[index] = place.over
+        if place.over > self.best.place.over:
+            self.best = _Best(place, index, candidates)
+
+    def _climbers(self) -> list[Numbers]:
+        parents = [self.flock.parent(self.rng) for _ in range(self.ascent.parents)]
+        return [parent[1] for parent in parents if parent is not None]
+
+    def _fresh(self) -> Numbers:
+        made = {
+            n: space.fitted(fresh(space, self.rng)) if space.free else space.sample[0]
+            for n, space in self.frame.spaces.items()
+        }
+        for name, sweep in self.sweeps.items():
+            if self.rng.random() < 0.5:
+                made[name] = sweep.next(made[name])
+        return made
+
+    def _changed(self) -> tuple[Numbers, int, float]:
+        """Change one to all inputs of a candidate; tell by what, and the score of the parent."""
+        parent, mate = self.flock.parent(self.rng), self.flock.parent(self.rng)
+        if parent is None or mate is None:
+            return self._fresh(), 0, -np.inf
+        names = self.frame.free
+        chosen = [name for name in names if self.rng.random() < 0.5] or [names[self.rng.integers(len(names))]]
+        chances = np.array([1.0 + self.luck[i] for i in range(len(CHANGES))])
+        way = int(self.rng.choice(len(CHANGES), p=chances / chances.sum()))
+        child = dict(parent[1])
+        for name in chosen:
+            space = self.frame.spaces[name]
+            child[name] = space.fitted(CHANGES[way](child[name], mate[1][name], space, self.rng))
+        return child, way, parent[0]
+
+    def found(self, seed: int, seconds: float) -> Worst:
+        """Ask for the worst alone, and give it; in the batch that it was asked in, if it takes the others to show it."""
+        if not self.judge.shapes:
+            raise UsageError("nothing could be compared", hint="the model answers none of these inputs")
+        place, inputs = self._alone()
+        if place.over <= 1 < self.best.place.over:
+            place, inputs = self._together()
+        return Worst(
+            subject="", against="", output=place.output, over=place.over, place=place.at, want=place.want, got=place.got,
+            limit=place.limit, inputs=inputs, tried=self.tried, seconds=seconds, seed=seed, method=self.method,
+            began=self.began,
+        )  # fmt: skip
+
+    def _alone(self) -> tuple[Place, Tensors]:
+        candidate = self.best.together[self.best.row]
+        inputs = self.frame.inputs([candidate])
+        want, got = self.judge.both(inputs)
+        place = self.judge.place(want, got, 0)
+        if place.over > 1:
+            place = self.judge.place(want, got, 0, self.judge.noise(candidate, want, 0, np.random.default_rng(0)))
+        return self._of_batch(place, 0), self.frame.question(inputs)
+
+    def _together(self) -> tuple[Place, Tensors]:
+        return self._of_batch(self.best.place, self.best.row), self.frame.question(
+            self.frame.inputs(self.best.together)
+        )
+
+    def _of_batch(self, place: Place, row: int) -> Place:
+        return of_row(place, row, self.frame.output_axes.get(place.output))

@@ -1,0 +1,22 @@
+"""What is tolerated, and within which bounds is looked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deploy_agreement.limits import Tolerance
+
+ROWS = 64
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The tolerance of every output, and the dtype that a half-precision variant computes in.
+
+    `rows` are the least and the greatest batch that may be asked for.
+    """
+
+    limits: Mapping[str, Tolerance]
+    precision: str = ""
+    rows: tuple[int, int] = (1, ROWS)

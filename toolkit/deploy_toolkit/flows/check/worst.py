@@ -1,0 +1,147 @@
+"""The input on which a subject is furthest from the reference: looked for, and saved to be asked again."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import zipfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from deploy_agreement import Tolerance, Worst, tolerance
+from deploy_agreement.worst import Progress, Terms, search
+from deploy_core.dtypes import dtype_name
+from deploy_core.errors import UsageError
+from deploy_core.predictor import Predictor
+from deploy_core.signature import Array, Tensors
+from deploy_toolkit.flows import degradation
+from deploy_toolkit.flows.check.request import Request
+from deploy_toolkit.flows.check.wanted import Wanted
+from deploy_toolkit.flows.subjects import Subject
+from deploy_toolkit.output import OnEvent
+
+_OFTEN = 1.0  # seconds between two events
+
+
+def worst(subject: Subject, predictor: Predictor, wanted: Wanted, request: Request, on_event: OnEvent) -> Worst | None:
+    """Search for as long as `request` says, and save what is found; None for the reference itself.
+
+    Raises UsageError if nobody can answer for other inputs than the golden ones.
+    """
+    if wanted.reference is None:
+        raise UsageError(
+            f"{wanted.version or wanted.by} keeps no reference that answers for other inputs",
+            hint="check it without --search",
+        )
+    if wanted.version and wanted.version.reference and subject.artifact == wanted.version.reference:
+        return None
+    reference = wanted.reference()
+    try:
+        found = search(
+            reference,
+            predictor,
+            wanted.inputs,
+            _terms(subject, wanted, request),
+            seconds=request.search,
+            seed=request.seed,
+            on_progress=_Telling(subject.name, on_event),
+        )
+    finally:
+        reference.close()
+    found = replace(found, subject=subject.name, against=_by(wanted), counts=_counts(subject, request))
+    return _saved(found, request.found, on_event)
+
+
+def saved(inputs: Tensors, path: Path) -> Path:
+    """Write inputs as `deploy predict --input` and `deploy check --inputs` read them; give the file.
+
+    It is `.npz`, or `.json` where numpy has no form for a dtype.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if any(dtype_name(array.dtype) == "bfloat16" for array in inputs.values()):
+        path = path.with_suffix(".json")
+        path.write_text(json.dumps({name: _listed(array) for name, array in inputs.items()}))
+        return path
+    with zipfile.ZipFile(path, "w") as archive:  # not numpy.savez, to which an input cannot be called `file`
+        for name, array in inputs.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, _plain(array), allow_pickle=False)
+    return path
+
+
+def _terms(subject: Subject, wanted: Wanted, request: Request) -> Terms:
+    rule = degradation.Rule()
+    if subject.version is not None and subject.artifact is not None:
+        rule = degradation.stored_rule(subject.version, subject.artifact, wanted.outputs, wanted.noise)
+    limits: dict[str, Tolerance] = {
+        name: tolerance(
+            array,
+            wanted.noise.values.get(name, 0.0),
+            noise_origin=wanted.noise.origin,
+            precision=rule.precision,
+            atol=request.atol,
+            rtol=request.rtol,
+        )
+        for name, array in wanted.outputs.items()
+    }
+    limits |= {} if _asked(request) else dict(rule.tolerances or {})
+    rows = max((len(array) for array in wanted.inputs.values() if array.ndim), default=1)
+    return Terms(limits, rule.precision, (min(wanted.batches, default=1), rows))
+
+
+def _asked(request: Request) -> bool:
+    return request.atol is not None or request.rtol is not None
+
+
+def _counts(subject: Subject, request: Request) -> bool:
+    """Whether more than what is tolerated is a fault: of an int8 variant it is not, but where the user said how much."""
+    return _asked(request) or subject.artifact is None or not subject.artifact.variant.endswith("int8")
+
+
+def _by(wanted: Wanted) -> str:
+    return f"{wanted.version}/reference" if wanted.version else wanted.by
+
+
+def _saved(found: Worst, folder: Path, on_event: OnEvent) -> Worst:
+    if found.over <= 0:
+        return found  # nothing differs anywhere
+    path = saved(found.inputs, folder / f"{_slug(found.subject)}-{_slug(found.output)}.npz")
+    on_event(f"saved the worst input for {found.subject} in {path}")
+    return replace(found, file=str(path))
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "input"
+
+
+def _plain(array: Array) -> Array:
+    return np.array(array.tolist(), dtype="S").reshape(array.shape) if array.dtype.kind == "O" else array
+
+
+def _listed(array: Array) -> object:
+    if array.dtype.kind == "O":
+        return np.vectorize(lambda value: value.decode(), otypes=[object])(array).tolist()
+    return array.astype(np.float64).tolist() if dtype_name(array.dtype) == "bfloat16" else array.tolist()
+
+
+@dataclass
+class _Telling:
+    """Tells of the search now and then: when it began, and when it has found something much worse."""
+
+    subject: str
+    on_event: OnEvent
+    told: dict[str, float] = field(default_factory=dict)
+
+    def __call__(self, progress: Progress) -> None:
+        """Hear how far it has come."""
+        now = time.monotonic()
+        if self.told and (now - self.told["at"] < _OFTEN or progress.over <= 2 * self.told["over"]):
+            return
+        self.told = {"at": now, "over": max(progress.over, 0.01)}
+        self.on_event(
+            f"searching the worst input for {self.subject}: {progress.over:.2g} × what is tolerated"
+            f" among {progress.tried:,}"
+        )
