@@ -12,7 +12,7 @@ from deploy_agreement.probes import Probe
 from deploy_agreement.quantised import measured, tolerances, with_degradation
 from deploy_agreement.report import Agreement, Check, ProofError, Report, failed, unproved
 from deploy_agreement.rounding import Noise, noise, require_numbers, times_more
-from deploy_agreement.shapes import Promise, Refused, Sized, again, compare_sizes, promise
+from deploy_agreement.shapes import Promise, Refused, again, compare_sizes, promise
 
 __all__ = [
     "ANY",
@@ -38,7 +38,6 @@ __all__ = [
     "ProofError",
     "Refused",
     "Report",
-    "Sized",
     "Skew",
     "StepSkew",
     "Tolerance",

@@ -12,6 +12,7 @@ from deploy_core.errors import InputError
 from deploy_core.signature import Array, Signature, Tensors
 
 ROWS = 64
+BLOCK = 64  # rows that are drawn at a time
 
 
 def golden_inputs(signature: Signature, example: Tensors, *, rows: int = ROWS, seed: int = 0) -> dict[str, Array]:
@@ -48,6 +49,23 @@ def batches_like(signature: Signature, inputs: Tensors, *, rows: int = ROWS, see
         topped = _topped_up(name, np.moveaxis(inputs[name], axis, 0), times * have.count, rng)
         drawn[name] = np.moveaxis(topped, 0, axis)
     return [take(drawn, have.inputs, start * have.count + np.arange(have.count)) for start in range(times)]
+
+
+def drawn_inputs(signature: Signature, golden: Tensors, rows: int, *, seed: int = 0) -> dict[str, Array]:
+    """Give so many further rows like the golden ones: the same ones for a seed, and a longer draw begins with a shorter one's.
+
+    Raises InputError for golden inputs without rows.
+    """
+    axes = rows_of(signature, golden, {}).inputs
+    drawn = dict(golden)
+    for number, (name, axis) in enumerate(axes.items()):
+        array = np.moveaxis(golden[name], axis, 0)
+        few = [
+            _topped_up(name, array, len(array) + BLOCK, np.random.default_rng((seed, number, block)))[len(array) :]
+            for block in range(-(-rows // BLOCK))
+        ]
+        drawn[name] = np.ascontiguousarray(np.moveaxis(np.concatenate(few)[:rows], 0, axis))
+    return drawn
 
 
 def enough_rows(signature: Signature, inputs: Tensors, *, rows: int = ROWS) -> Tensors:

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
 
+import numpy as np
+
+from deploy_agreement.figures import deviation, spread
 from deploy_agreement.rounding import Noise
-from deploy_core.signature import Tensors
+from deploy_core.dtypes import dtype_name, is_float
+from deploy_core.errors import DeployError
+from deploy_core.predictor import HasFloat64, Predictor
+from deploy_core.signature import Array, Tensors
+
+_AWAY = 2.0**-19  # of an input's own size, 16 units in the last place of float32
+_TURNS = 2
+_JUMP = 1e-2  # of an output's spread: no smooth output moves so far with its inputs moved so little
 
 
 @dataclass(frozen=True)
 class Probe:
     """Named inputs, the reference's own answers, and how much these move by rounding alone.
 
-    `sizes` are those of symbols that differ from the golden inputs. With `counts` false a difference is told, and no
-    disagreement.
+    `sizes` are those of symbols that differ from the golden inputs, `times` how many times as much as for these each output
+    moves there. With `counts` false a difference is told, and no
+    disagreement. `label` says which inputs of that name these are. `unsure` marks by output the elements at which the
+    reference itself is not sure; if it refuses the inputs, `refused` says why, and there are no outputs. `refusable` inputs
+    may be refused by others, too, but not answered otherwise.
     """
 
     name: str  # golden, drawn, edges, given, or sizes: `height = 13`
@@ -22,4 +37,175 @@ class Probe:
     outputs: Tensors
     noise: Noise
     sizes: Mapping[str, int] = field(default_factory=dict)
+    times: Mapping[str, float] = field(default_factory=dict)
     counts: bool = True
+    label: str = ""
+    unsure: Mapping[str, Array] = field(default_factory=dict)
+    refused: str = ""
+    refusable: bool = False
+
+    @property
+    def sure(self) -> bool:
+        """Whether there is an element to hold anybody to."""
+        return any(array.size and not self._doubtful(name).all() for name, array in self.outputs.items())
+
+    def _doubtful(self, name: str) -> Array:
+        return np.broadcast_to(self.unsure.get(name, np.False_), self.outputs[name].shape)
+
+    def settled(self, got: Tensors) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Give wanted and got outputs with zeros in both where the reference is unsure, or both are NaN."""
+        want, seen = dict(self.outputs), dict(got)
+        for name, array in self.outputs.items():
+            other = got.get(name)
+            if other is None or other.shape != array.shape:
+                continue
+            aside = self._doubtful(name) | (_nan(array) & _nan(other))
+            if aside.any():
+                want[name], seen[name] = _without(array, aside), _without(other, aside)
+        return want, seen
+
+
+def answered(
+    reference: Predictor,
+    name: str,
+    inputs: Tensors,
+    measured: Noise,
+    *,
+    label: str = "",
+    counts: bool = True,
+    refusable: bool = False,
+) -> Probe:
+    """Ask the reference, and how sure it is. `measured` is its noise on the golden inputs, the least that holds here.
+
+    It is not sure of an element that its answer in float64, or to inputs moved by some units in the last place, has
+    otherwise: with another finiteness, as another integer, or by a jump. Raises what the reference does.
+    """
+    outputs = reference.predict(inputs)
+    exact = _exact(reference, inputs)
+    moved = [reference.predict(_moved(inputs, turn)) for turn in range(_TURNS)]
+    others = [*moved, *([exact] if exact else [])]
+    unsure = {key: _unsure(array, [other[key] for other in others]) for key, array in outputs.items()}
+    noise = _noise(measured, outputs, exact or moved[0], unsure)
+    marked = {key: mask for key, mask in unsure.items() if mask.any()}
+    return Probe(name, inputs, outputs, noise, counts=counts, label=label, unsure=marked, refusable=refusable)
+
+
+def refused(name: str, inputs: Tensors, why: str, *, label: str = "") -> Probe:
+    """Give inputs that the reference does not take."""
+    return Probe(name, inputs, {}, Noise({}, "none"), counts=False, label=label, refused=why)
+
+
+def joined(probes: Sequence[Probe], axes: tuple[Mapping[str, int], Mapping[str, int]]) -> Probe:
+    """Give several probes of one kind as one, by the axes of the rows of inputs and outputs."""
+    first = probes[0]
+    if len(probes) == 1:
+        return first
+    values: dict[str, Any] = {}
+    for name in first.outputs:
+        values[name] = reduce(np.maximum, (probe.noise.values.get(name, 0.0) for probe in probes))
+    unsure = [
+        {name: np.broadcast_to(p.unsure.get(name, np.False_), array.shape) for name, array in p.outputs.items()}
+        for p in probes
+    ]
+    marked = {name: mask for name, mask in _concatenated(unsure, axes[1]).items() if mask.any()}
+    return Probe(
+        first.name,
+        _concatenated([probe.inputs for probe in probes], axes[0]),
+        _concatenated([probe.outputs for probe in probes], axes[1]),
+        Noise(values, first.noise.origin),
+        counts=first.counts,
+        label=first.label,
+        unsure=marked,
+    )
+
+
+def _concatenated(tensors: Sequence[Tensors], axes: Mapping[str, int]) -> dict[str, Array]:
+    return {
+        name: np.concatenate([each[name] for each in tensors], axis=axes[name]) if name in axes else array
+        for name, array in tensors[0].items()
+    }
+
+
+def _exact(reference: Predictor, inputs: Tensors) -> Tensors | None:
+    if not isinstance(reference, HasFloat64):
+        return None
+    try:
+        return reference.predict_float64(inputs)
+    except DeployError:  # a model with float32 written into it has no float64; its answers to moved inputs remain
+        return None
+
+
+def _moved(inputs: Tensors, turn: int) -> dict[str, Array]:
+    random = np.random.default_rng(turn)
+    return {name: _away(array, random) for name, array in inputs.items()}
+
+
+def _away(array: Array, random: np.random.Generator) -> Array:
+    if array.dtype.kind != "f":
+        return array
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(array * (1 + _AWAY * random.choice([-1.0, 1.0], array.shape))).astype(array.dtype)
+
+
+def _unsure(want: Array, others: Sequence[Array]) -> Array:
+    doubt = np.zeros(want.shape, np.bool_)
+    jump = _JUMP * spread(want)
+    for other in others:
+        if not is_float(dtype_name(want.dtype)):
+            doubt |= np.asarray(want != other)
+            continue
+        size = np.maximum(_size(want), jump / _JUMP)
+        same = _finite(want) & _finite(other)
+        apart = np.where(same, deviation(want, np.where(same, other, want)), 0.0)
+        doubt |= ~same & ~_same_infinity(want, other) | (same & (apart > _JUMP * size))
+    return doubt
+
+
+def _same_infinity(left: Array, right: Array) -> Array:
+    return np.asarray((_nan(left) & _nan(right)) | (left == right))
+
+
+def _noise(measured: Noise, outputs: Tensors, other: Tensors, unsure: Mapping[str, Array]) -> Noise:
+    values: dict[str, Any] = {}
+    for name, array in outputs.items():
+        known = np.asarray(measured.values.get(name, 0.0), np.float64)
+        values[name] = np.maximum(known, _pooled(_apart(array, other[name], unsure[name]), known.shape))
+    return Noise(values, measured.origin)
+
+
+def _pooled(own: Array, shape: tuple[int, ...]) -> Array:
+    """Give the greatest of each place that noise of that shape knows; of all, if the shapes have nothing in common."""
+    if len(shape) != own.ndim or any(size not in (1, there) for size, there in zip(shape, own.shape, strict=True)):
+        return np.asarray(own.max(initial=0.0))
+    axes = tuple(axis for axis, size in enumerate(shape) if size == 1)
+    return np.asarray(own.max(axis=axes, keepdims=True, initial=0.0))
+
+
+def _apart(want: Array, other: Array, unsure: Array) -> Array:
+    if not is_float(dtype_name(want.dtype)):
+        return np.zeros(want.shape)
+    sure = ~unsure & _finite(want) & _finite(other)
+    return np.where(sure, deviation(want, np.where(sure, other, want)), 0.0)
+
+
+def _finite(array: Array) -> Array:
+    return np.isfinite(_wide(array)) if is_float(dtype_name(array.dtype)) else np.ones(array.shape, np.bool_)
+
+
+def _nan(array: Array) -> Array:
+    return np.isnan(_wide(array)) if is_float(dtype_name(array.dtype)) else np.zeros(array.shape, np.bool_)
+
+
+def _size(array: Array) -> Array:
+    size = np.abs(_wide(array))
+    return np.where(np.isfinite(size), size, 0.0)
+
+
+def _wide(array: Array) -> Array:
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+
+
+def _without(array: Array, aside: Array) -> Array:
+    kept = array.copy()
+    kept[aside] = b"" if dtype_name(array.dtype) == "string" else 0
+    return kept

@@ -9,6 +9,7 @@ from typing import Any
 from deploy_agreement.comparison import compare
 from deploy_agreement.limits import Tolerance
 from deploy_agreement.outputs import Problem
+from deploy_agreement.probes import Probe
 from deploy_agreement.report import Agreement
 from deploy_agreement.rounding import Noise, times_more
 from deploy_agreement.rows import batch_symbol
@@ -22,20 +23,6 @@ ROWS = 3
 _ENOUGH = 2
 _MULTIPLES = (2, 3, 4)
 Sizes = Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class Sized:
-    """Inputs in which some symbols have other sizes than in the golden ones, with the source model's own answers."""
-
-    sizes: Sizes
-    inputs: Tensors
-    outputs: Tensors
-    noise: Noise
-    times: Mapping[str, float] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return told(self.sizes)
 
 
 @dataclass(frozen=True)
@@ -58,7 +45,7 @@ class Promise:
     `golden` are the sizes of the golden inputs, `ranges` what the user asked for.
     """
 
-    sized: tuple[Sized, ...] = ()
+    sized: tuple[Probe, ...] = ()
     refused: tuple[Refused, ...] = ()
     ranges: Ranges = field(default_factory=dict)
     golden: Sizes = field(default_factory=dict)
@@ -92,11 +79,12 @@ def promise(source: Predictor, golden: Tensors, measured: Noise, *, ranges: Rang
     return Promise(tuple(asking.sized), tuple(asking.refused), asking.ranges, asking.own)
 
 
-def again(reference: Predictor, golden: Tensors, measured: Noise, promised: Mapping[str, Any]) -> Iterator[Sized]:
+def again(reference: Predictor, golden: Tensors, measured: Noise, promised: Mapping[str, Any]) -> Iterator[Probe]:
     """Ask the reference for the sizes that `Promise.to_json` tells."""
     for one in promised.get("sizes", ()):
         inputs = sized_inputs(reference.signature, golden, one["sizes"])
-        yield Sized(one["sizes"], inputs, reference.predict(inputs), _noise_at(one, measured))
+        sizes = one["sizes"]
+        yield Probe(told(sizes), inputs, reference.predict(inputs), _noise_at(one, measured), sizes)
 
 
 def _noise_at(one: Mapping[str, Any], measured: Noise) -> Noise:
@@ -116,7 +104,7 @@ def sized_inputs(signature: Signature, golden: Tensors, sizes: Sizes) -> Tensors
 def compare_sizes(
     row: Agreement,
     predictor: Predictor,
-    sized: Iterable[Sized],
+    sized: Iterable[Probe],
     *,
     precision: str = "",
     tolerances: Mapping[str, Tolerance] | None = None,
@@ -142,10 +130,10 @@ def told(sizes: Sizes) -> str:
 
 
 def _problems(
-    predictor: Predictor, one: Sized, precision: str, tolerances: Mapping[str, Tolerance] | None
+    predictor: Predictor, one: Probe, precision: str, tolerances: Mapping[str, Tolerance] | None
 ) -> Iterator[Problem]:
     row = compare(
-        str(one),
+        one.name,
         one.outputs,
         predictor,
         one.inputs,
@@ -155,14 +143,14 @@ def _problems(
         tolerances=tolerances,
     )
     if row.error:
-        yield Problem("frozen-dimension", f"frozen dimension: it does not answer {one}: {row.error}")
+        yield Problem("frozen-dimension", f"frozen dimension: it does not answer {one.name}: {row.error}")
     for name, output in ((output.name, output) for output in row.outputs if not output.ok and output.compared):
-        yield Problem("size", f"at {one}, {output.beyond}", name)
+        yield Problem("size", f"at {one.name}, {output.beyond}", name)
     for problem in row.problems:
         if problem.kind in ("shape", "frozen-batch"):
-            yield Problem("frozen-dimension", f"frozen dimension: at {one}, {problem.message}", problem.output)
+            yield Problem("frozen-dimension", f"frozen dimension: at {one.name}, {problem.message}", problem.output)
         elif problem.kind not in ("empty", "batch-size"):
-            yield Problem(problem.kind, f"at {one}, {problem.message}", problem.output)
+            yield Problem(problem.kind, f"at {one.name}, {problem.message}", problem.output)
 
 
 def _first_of_each(problems: Sequence[Problem]) -> list[Problem]:
@@ -181,7 +169,7 @@ class _Asking:
     golden: Tensors
     measured: Noise
     ranges: Ranges
-    sized: list[Sized] = field(default_factory=list)
+    sized: list[Probe] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     taken: dict[str, list[int]] = field(default_factory=dict)
 
@@ -210,7 +198,7 @@ class _Asking:
         apart = {symbol: few[-1 - number % len(few)] for number, (symbol, few) in enumerate(sizes.items())}
         for together in (apart, {symbol: few[-1] for symbol, few in sizes.items()}):
             answered = self._ask(together)
-            if isinstance(answered, Sized):
+            if isinstance(answered, Probe):
                 self.sized.append(answered)
                 return
 
@@ -222,7 +210,7 @@ class _Asking:
 
     def _takes(self, symbol: str, size: int) -> bool:
         answered = self._ask({symbol: size})
-        if isinstance(answered, Sized):
+        if isinstance(answered, Probe):
             self.sized.append(answered)
             return True
         if size in self.ranges.get(symbol, ()):
@@ -233,7 +221,7 @@ class _Asking:
         self.refused.append(Refused(symbol, size, answered))
         return False
 
-    def _ask(self, sizes: Sizes) -> Sized | str:
+    def _ask(self, sizes: Sizes) -> Probe | str:
         """Give the answers, or why there are none that a file could be held to."""
         inputs = sized_inputs(self.source.signature, self.golden, sizes)
         try:
@@ -241,4 +229,4 @@ class _Asking:
             times, own = times_more(self.measured, self.source, inputs)
         except DeployError as error:
             return str(error).partition("\n")[0].removeprefix("predict failed: ")[:200]
-        return Sized(sizes, inputs, outputs, self.measured.times(times, own), times)
+        return Probe(told(sizes), inputs, outputs, self.measured.times(times, own), sizes, times)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deploy_agreement import Sized, again, batches_for
+from deploy_agreement import Probe, again, batches_for
 from deploy_core.signature import BATCH
 from deploy_exporters.formats import hosted
 from deploy_exporters.worker import Workers
@@ -18,7 +18,7 @@ def batches(version: Version) -> tuple[int, ...]:
     return batches_for(version.signature, (within[0], within[1]) if within else None)
 
 
-def sized(version: Version, workers: Workers) -> tuple[Sized, ...]:
+def sized(version: Version, workers: Workers) -> tuple[Probe, ...]:
     """Ask the reference at every size that was proved. Raises TamperedError if it is not what was published."""
     if not _promised(version).get("sizes") or version.reference is None:
         return ()

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from deploy_agreement import (
     Agreement,
     Noise,
+    Probe,
     Promise,
     ProofError,
     Report,
-    Sized,
     batches_for,
     compare_sizes,
     failed,
@@ -66,7 +66,7 @@ class _Wanted:
     golden: Golden
     noise: Noise
     batches: Sequence[int]
-    sized: Sequence[Sized]
+    sized: Sequence[Probe]
 
 
 def _row(workers: Workers, subject: str, artifact: Artifact, wanted: _Wanted) -> Agreement:

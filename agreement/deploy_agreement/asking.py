@@ -1,0 +1,134 @@
+"""What a subject answers to a probe, as a check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from deploy_agreement.drawing import asked
+from deploy_agreement.given import Given
+from deploy_agreement.outputs import Problem
+from deploy_agreement.probes import Probe
+from deploy_agreement.report import AGREE, DISAGREE, SKIPPED, TOLD, Agreement, Check
+from deploy_agreement.rounding import Noise
+from deploy_agreement.rows import rows_of
+from deploy_core.errors import DeployError, EndpointError, first_line
+from deploy_core.predictor import Predictor
+from deploy_core.signature import Array, Tensors
+
+_SHOWN = 3
+
+
+class Judge(Protocol):
+    """Says how answers are judged: `compare` without batches, with what holds for one subject."""
+
+    def __call__(self, want: Tensors, predictor: Predictor, inputs: Tensors, *, noise: Noise) -> Agreement:
+        """Judge the answers of a predictor to inputs by the wanted ones."""
+
+
+def skipped(name: str, why: str) -> Check:
+    """Give the check that could not be made."""
+    return Check(name, SKIPPED, why)
+
+
+def checked(predictor: Predictor, probe: Probe, judge: Judge, *, size: int, seconds: float) -> Check:
+    """Ask for a probe in batches of `size` rows for so many seconds, and judge all answers together."""
+    parts: list[tuple[Probe, Tensors]] = []
+    try:
+        parts.extend(asked(predictor, probe, size, seconds))
+    except DeployError as error:
+        return _refusing(probe, error)
+    pairs = [part.settled(got) for part, got in parts]
+    inputs, want, got = _together(predictor, [part.inputs for part, _ in parts], pairs)
+    rows = rows_of(predictor.signature, inputs, want).count
+    if not any(part.sure for part, _ in parts):
+        return skipped(probe.name, f"the reference itself is sure of none of {rows} answers")
+    row = judge(want, Given(predictor.signature, got), inputs, noise=probe.noise)
+    return _check(probe, row, rows)
+
+
+def edged(predictor: Predictor, probes: Sequence[Probe], judge: Judge) -> Check:
+    """Ask for every edge by itself: one that counts must agree, any other is told of."""
+    if not probes:
+        return skipped("edges", "no input has a dtype with edges")
+    found = [(probe, _edge(predictor, probe, judge)) for probe in probes]
+    asked_for = [probe for probe, check in found if check.verdict != SKIPPED]
+    wrong = [(probe, check) for probe, check in found if check.verdict == DISAGREE]
+    told = [(probe, check) for probe, check in found if check.verdict == TOLD]
+    if not any(probe.counts for probe in asked_for):
+        return skipped("edges", "the reference itself is sure at no edge that counts")
+    problems = tuple(
+        replace(problem, message=f"at {probe.label}, {problem.message}")
+        for probe, check in wrong
+        for problem in check.problems
+    )
+    said = _listed([f"at {probe.label}: {check.said}" for probe, check in wrong or told])
+    verdict = DISAGREE if wrong else TOLD if told else AGREE
+    outputs = wrong[0][1].outputs if wrong else ()
+    return Check("edges", verdict, said or f"{len(asked_for)} edges", len(asked_for), outputs, problems)
+
+
+def _edge(predictor: Predictor, probe: Probe, judge: Judge) -> Check:
+    if not probe.refused:
+        return checked(predictor, probe, judge, size=rows_of(predictor.signature, probe.inputs, {}).count, seconds=0)
+    try:
+        predictor.predict(probe.inputs)
+    except DeployError:
+        return Check(probe.name, AGREE, "refused, as the reference does")
+    return Check(probe.name, TOLD, f"answered, which the reference refuses: {probe.refused}")
+
+
+def _refusing(probe: Probe, error: DeployError) -> Check:
+    said = f"refused, which the reference answers: {first_line(error)}"
+    # What came is no answer at all: that is nobody's way to treat a value.
+    garbled = isinstance(error, EndpointError) and error.status is None
+    if (probe.refusable or not probe.counts) and not garbled:
+        return Check(probe.name, TOLD, said)
+    problem = Problem("error", f"{probe.label or probe.name}: {first_line(error)}")
+    return Check(probe.name, DISAGREE, said, problems=(problem,))
+
+
+def _check(probe: Probe, row: Agreement, rows: int) -> Check:
+    if row.ok:
+        return Check(probe.name, AGREE, f"{rows:,} rows", rows, row.outputs)
+    why = row.why
+    if not probe.counts:
+        return Check(probe.name, TOLD, why, rows, row.outputs)
+    return Check(probe.name, DISAGREE, f"{why} (in {rows:,} rows)", rows, row.outputs, row.problems)
+
+
+def _together(
+    predictor: Predictor, inputs: Sequence[Tensors], pairs: Sequence[tuple[Tensors, Tensors]]
+) -> tuple[Tensors, Tensors, Tensors]:
+    """Give all parts as one; but a part whose answer has another form than wanted by itself, to be told of."""
+    for asked_for, (want, got) in zip(inputs, pairs, strict=True):
+        if len(pairs) > 1 and _form(want) != _form(got):
+            return asked_for, want, got
+    if len(pairs) == 1:
+        return inputs[0], *pairs[0]
+    axes = rows_of(predictor.signature, inputs[0], pairs[0][0])
+    return (
+        _concatenated(inputs, axes.inputs),
+        _concatenated([want for want, _ in pairs], axes.outputs),
+        _concatenated([got for _, got in pairs], axes.outputs),
+    )
+
+
+def _concatenated(tensors: Sequence[Tensors], axes: Mapping[str, int]) -> dict[str, Array]:
+    return {
+        name: np.concatenate([each[name] for each in tensors], axis=axes[name]) if name in axes else array
+        for name, array in tensors[0].items()
+    }
+
+
+def _form(tensors: Tensors) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in tensors.items()}
+
+
+def _listed(said: Iterable[str]) -> str:
+    texts = list(said)
+    more = f"; and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return "; ".join(texts[:_SHOWN]) + more

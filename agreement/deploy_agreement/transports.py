@@ -1,0 +1,142 @@
+"""Two ways to the same server: what comes back must be the same bit for bit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from deploy_agreement.outputs import Problem
+from deploy_agreement.probes import Probe
+from deploy_agreement.properties import apart, same_bits
+from deploy_agreement.report import AGREE, DISAGREE, TOLD, Check
+from deploy_agreement.rows import batch_symbol, rows_of, take
+from deploy_core.errors import DeployError, EndpointError, first_line
+from deploy_core.predictor import Predictor
+from deploy_core.signature import Signature, Tensors
+
+NAME = "transports"
+LARGE = 5 * 2**20  # bytes of inputs, above the 4 MiB that gRPC takes unless told otherwise
+SECONDS = 2.0
+_ROWS = 2**18
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to a server, and what to call it."""
+
+    name: str
+    predictor: Predictor
+
+
+@dataclass(frozen=True)
+class _Part:
+    label: str
+    verdict: str
+    said: str = ""
+
+
+Message = tuple[str, Tensors]
+
+
+def messages(
+    signature: Signature, golden: Tensors, probes: Iterable[Probe] = (), *, large: bool = False
+) -> Iterator[Message]:
+    """Give what two ways are asked: golden inputs, what the reference answers at the edges, no rows, and one large message."""
+    rows = rows_of(signature, golden, {})
+    yield "golden inputs", golden
+    yield from ((probe.label, probe.inputs) for probe in probes if not probe.refused)
+    if batch_symbol(signature.inputs) is None or not rows.inputs:
+        return
+    yield "no rows", take(golden, rows.inputs, np.arange(0))
+    most = _large(golden, rows.count) if large else 0
+    if most:
+        yield f"a message of {most:,} rows", take(golden, rows.inputs, np.arange(most) % rows.count)
+
+
+def same_ways(
+    first: Way, others: Sequence[Way], asked: Sequence[Message], *, surely_one: bool = True, seconds: float = SECONDS
+) -> Check:
+    """Ask all ways the same messages, for so many seconds but the first of them at any rate.
+
+    Where bits differ, the first way is asked again: what it does not even tell itself is tolerated. Without `surely_one`
+    the ways may lead to two servers, whose rounding may differ: that is told. A value that one way refuses is told, too;
+    an answer that is none is a disagreement.
+    """
+    parts: list[_Part] = []
+    end = time.monotonic() + seconds
+    for number, (label, inputs) in enumerate(asked):
+        if number and time.monotonic() > end:
+            parts.append(_Part(label, TOLD, f"not asked for {label}: {seconds:g} s are over"))
+            continue
+        parts += [_compared(first, other, label, inputs, surely_one) for other in others]
+    return _check(parts, " and ".join(other.name for other in others), first.name)
+
+
+def _check(parts: Sequence[_Part], others: str, first: str) -> Check:
+    same = sum(part.verdict == AGREE for part in parts)
+    wrong = [part.said for part in parts if part.verdict == DISAGREE]
+    told = [part.said for part in parts if part.verdict == TOLD]
+    if wrong:
+        problems = tuple(Problem(NAME, said) for said in wrong[:_SHOWN])
+        return Check(NAME, DISAGREE, _listed(wrong), len(parts), problems=problems)
+    said = f"{others} bit for bit as {first} in {same} of {len(parts)} messages"
+    return Check(NAME, TOLD if told else AGREE, "; ".join([said, *([_listed(told)] if told else [])]), len(parts))
+
+
+def _large(golden: Tensors, count: int) -> int:
+    """Give how many rows make a large message; 0 where that would be too many, or is what golden inputs are already."""
+    size = sum(array.nbytes for array in golden.values())
+    rows = -(-LARGE * count // max(1, size))
+    return rows if count < rows <= _ROWS else 0
+
+
+def _compared(first: Way, other: Way, label: str, inputs: Tensors, surely_one: bool) -> _Part:
+    want, got = _answer(first.predictor, inputs), _answer(other.predictor, inputs)
+    if isinstance(want, DeployError) or isinstance(got, DeployError):
+        return _refused(first, other, label, want, got)
+    if _are_same(want, got):
+        return _Part(label, AGREE)
+    said = f"{other.name} differs from {first.name} for {label}: {_difference(want, got)}"
+    again = _answer(first.predictor, inputs)
+    restless = not isinstance(again, DeployError) and not _are_same(want, again)
+    return _Part(label, TOLD if restless or not surely_one else DISAGREE, said + (_RESTLESS if restless else ""))
+
+
+_RESTLESS = "; so does the first from itself when it is asked again"
+
+
+def _refused(first: Way, other: Way, label: str, want: Tensors | DeployError, got: Tensors | DeployError) -> _Part:
+    for way, answer in ((first, want), (other, got)):
+        if isinstance(answer, EndpointError) and answer.status is None:
+            return _Part(label, DISAGREE, f"{way.name} gives no answer for {label}: {first_line(answer)}")
+    if isinstance(want, DeployError) and isinstance(got, DeployError):
+        return _Part(label, AGREE)
+    way, error = (first, want) if isinstance(want, DeployError) else (other, got)
+    assert isinstance(error, DeployError)
+    return _Part(label, TOLD, f"{way.name} refuses {label}, which the other way takes: {first_line(error)}")
+
+
+def _answer(predictor: Predictor, inputs: Tensors) -> Tensors | DeployError:
+    try:
+        return predictor.predict(inputs)
+    except DeployError as error:
+        return error
+
+
+def _are_same(want: Tensors, got: Tensors) -> bool:
+    return want.keys() == got.keys() and all(same_bits(array, got[name]) for name, array in want.items())
+
+
+def _difference(want: Tensors, got: Tensors) -> str:
+    if want.keys() != got.keys():
+        return f"it has outputs {', '.join(sorted(got))} instead of {', '.join(sorted(want))}"
+    return apart(want, got) or "signs of zero"
+
+
+def _listed(said: Sequence[str]) -> str:
+    more = f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
+    return "; ".join(said[:_SHOWN]) + more
