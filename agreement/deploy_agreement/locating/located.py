@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from deploy_agreement.found import Inside, Located, Match
@@ -14,6 +14,7 @@ from deploy_agreement.locating.seen import Seen
 from deploy_core.predictor import Intermediate
 from deploy_core.signature import Array
 
+_MOST = 16  # operators; more are no minimal reproduction
 NOWHERE = "all tensors that could be matched agree"
 
 
@@ -23,9 +24,12 @@ class Operands:
 
     one: Intermediate
     other: Intermediate
+    operators: tuple[
+        str, ...
+    ]  # the tensors of the subject that are computed: more than one, where the reference has one
     inputs: Mapping[str, Array]  # by the subject's names
     expected: Array
-    got: Array
+    limit: float
 
 
 @dataclass(frozen=True)
@@ -42,14 +46,20 @@ def locate(one: Seen, other: Seen, *, precision: str = "", limits: Mapping[str, 
     `limits` are what is tolerated of each output; `precision` is the dtype that `other` computes in, if less than float32.
     """
     found = parted(one, other, precision=precision, limits=limits)
-    matches = tuple(_match(found.matching, pair) for pair in found.pairs())
-    located = Located(other.name, one.name, matches, said=NOWHERE)
+    pairs = found.pairs()
     if found.region is None:
-        return Found(located)
+        return Found(Located(other.name, one.name, _matches(found.matching, pairs), said=NOWHERE))
     why = reason(found.matching, found.region)
     first = _first(found, found.region, why)
-    located = replace(located, first=_match(found.matching, first), said=f"{_place(found.matching, why)}: {why.told}")
+    at = pairs.index(found.region.first) if found.region.first in pairs else len(pairs)
+    matches = _matches(found.matching, [*pairs[:at], first, *pairs[at + 1 :]])
+    said = f"{_place(found.matching, why)}: {why.told}"
+    located = Located(other.name, one.name, matches, matches[at], said)
     return Found(located, _operands(found.matching, found.region))
+
+
+def _matches(matching: Matching, pairs: Iterable[Pair]) -> tuple[Match, ...]:
+    return tuple(_match(matching, pair) for pair in pairs)
 
 
 def _place(matching: Matching, why: Reason) -> str:
@@ -75,16 +85,17 @@ def inside(one: Intermediate) -> Inside:
 
 
 def _operands(matching: Matching, region: Region) -> Operands | None:
-    """Take the operator of the subject by itself: all that it takes has to be equal to a tensor of the reference."""
-    other, name = matching.other, region.first.other
-    node, layout = other.nodes[name], region.first.layout
+    """Take what the subject computes there by itself: all that goes in has to be equal to a tensor of the reference."""
+    other, layout = matching.other, region.first.layout
+    far = {parent for name in region.other for parent in other.parents[name]} - set(region.other)
+    pairs = [matching.pairs.get(matching.taken.get(name, "")) for name in other.ordered(far)]
+    if layout is None or not pairs or len(region.other) > _MOST:
+        return None
     inputs = {}
-    for parent in other.parents[name]:
-        pair = matching.pairs.get(matching.taken.get(parent, ""))
+    for pair in pairs:
         if pair is None or not pair.ok or pair.layout is None:
             return None
-        inputs[parent] = pair.layout.of(matching.one.value(pair.one)).astype(other.value(parent).dtype)
-    if not inputs or layout is None:
-        return None
-    mine = matching.one.nodes[region.first.one]
-    return Operands(mine, node, inputs, layout.of(mine.value), node.value)
+        array = pair.layout.of(matching.one.value(pair.one))
+        inputs[pair.other] = array.astype(other.value(pair.other).dtype)
+    mine, node = matching.one.nodes[region.first.one], other.nodes[region.first.other]
+    return Operands(mine, node, region.other, inputs, layout.of(mine.value), region.first.limit)

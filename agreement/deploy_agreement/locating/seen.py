@@ -11,7 +11,7 @@ import numpy as np
 from deploy_agreement.figures import deviation, eps, magnitude, spread
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.predictor import Intermediate
-from deploy_core.signature import Array, Tensors
+from deploy_core.signature import Array, Signature, Tensors
 
 _NUDGES = 2
 _NOISE_FACTOR = (
@@ -22,7 +22,11 @@ _COARSE = {"float16": eps("float16"), "bfloat16": eps("bfloat16"), "int8": 2.0**
 
 
 class Inspectable(Protocol):
-    """What `look` asks."""
+    """What `look` asks: a Predictor that has intermediates."""
+
+    @property
+    def signature(self) -> Signature:
+        """The named inputs and outputs."""
 
     def predict(self, inputs: Tensors) -> Tensors:
         """Answer one batch."""

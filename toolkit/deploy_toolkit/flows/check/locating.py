@@ -1,0 +1,221 @@
+"""`deploy check --localise`: where a subject that disagrees parts from the reference first, and that one operator alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from deploy_agreement import Agreement, Located, compare
+from deploy_agreement.locating import Found, Inspectable, Seen, locate, look
+from deploy_agreement.rows import rows_of, take
+from deploy_core.errors import DeployError
+from deploy_core.predictor import HasIntermediates, Predictor
+from deploy_core.signature import Signature, Tensors
+from deploy_exporters.formats import hosted
+from deploy_exporters.worker import Workers
+from deploy_toolkit.flows.check import reproducing
+from deploy_toolkit.flows.check.request import Request
+from deploy_toolkit.flows.check.wanted import GOLDEN, Wanted
+from deploy_toolkit.flows.degradation import Rule, stored_rule
+from deploy_toolkit.flows.subjects import Subject
+from deploy_toolkit.output import OnEvent
+
+_ROWS = 4  # of the golden inputs are looked at, those that are worst among them: every tensor inside is sent for each
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What there is to ask with, and about what."""
+
+    row: Agreement
+    wanted: Wanted
+    request: Request
+    workers: Workers
+
+
+def located(
+    subject: Subject, row: Agreement, wanted: Wanted, request: Request, workers: Workers, on_event: OnEvent
+) -> Located | None:
+    """Find where a subject parts from whoever gave the right answers, and write a reproduction of the one operator.
+
+    The reference is looked into, or an artifact of its version that agrees; for an endpoint, the artifact that it serves.
+    """
+    on_event(f"looking for where {subject.name} parts from the right answers")
+    asked = _Asked(row, wanted, request, workers)
+    try:
+        with _opened(subject) as predictor:
+            if isinstance(predictor, HasIntermediates):
+                return _located(asked, subject, predictor)
+            return _outside(asked, subject, predictor)
+    except DeployError as error:
+        told = f"{error} ({error.hint})" if error.hint else str(error)
+        return Located(subject.name, _against(wanted), said=f"nothing inside could be seen: {told}")
+
+
+def _located(asked: _Asked, subject: Subject, predictor: Inspectable) -> Located:
+    inputs = _few(asked, predictor.signature)
+    told, reference = _reference(asked, inputs)
+    if reference is None:
+        return Located(subject.name, _against(asked.wanted), said=told)
+    seen = look(subject.name, predictor, inputs)
+    found = locate(reference, seen, precision=_precision(subject), limits=_limits(asked.row))
+    place = found.located
+    if place.first is None:
+        place = replace(place, said=_nowhere(asked, reference, seen, place))
+    else:
+        place = replace(place, reproduction=_reproduction(asked, subject, reference, found))
+    return replace(place, said=f"{place.said}; {told}") if told else place
+
+
+def _nowhere(asked: _Asked, reference: Seen, seen: Seen, found: Located) -> str:
+    count = len(next(iter(seen.inputs.values()), ()))
+    told = f"{len(found.matches)} tensors inside were matched, and all agree on {count} rows"
+    apart = [name for name, array in seen.outputs.items() if not _near(array, reference.outputs.get(name), asked.row)]
+    if apart:
+        return f"{told} when each operator runs by itself: what the runtime makes of them together differs ({apart[0]})"
+    return f"{told}: it disagrees on other inputs or at other sizes only"
+
+
+def _near(got: np.ndarray, want: np.ndarray | None, row: Agreement) -> bool:
+    if want is None or want.shape != got.shape:
+        return False
+    limit = max((output.tolerance.value for output in row.outputs), default=0.0)
+    return got.dtype.kind not in "fiu" or bool((np.abs(got.astype(np.float64) - want) <= limit).all())
+
+
+def _outside(asked: _Asked, subject: Subject, predictor: Predictor) -> Located:
+    """Say whether the file that an endpoint serves disagrees as well, and if it does, where."""
+    version = asked.wanted.version
+    if version is None or not hasattr(predictor, "endpoint"):
+        kind = type(predictor).__name__ if subject.artifact is None else subject.artifact.name
+        return Located(subject.name, _against(asked.wanted), said=f"nothing inside of {kind} can be seen")
+    inputs = _few(asked, predictor.signature)
+    answers = predictor.predict(inputs)
+    nearest, _, ok = min(_artifacts_beside(asked, inputs, answers), key=lambda one: one[1], default=("", 0.0, True))
+    if not nearest:
+        return Located(subject.name, _against(asked.wanted), said="no artifact of its version can be asked")
+    chosen = next(artifact for artifact in version.artifacts if artifact.name == nearest)
+    file = Subject(f"{version}/{nearest}", partial(hosted, asked.workers, chosen), version=version, artifact=chosen)
+    if ok:
+        return Located(
+            subject.name, file.name, said=f"the file {file.name} agrees, the server does not: look at what is sent"
+        )
+    with _opened(file) as behind:
+        if not isinstance(behind, HasIntermediates):
+            return Located(
+                subject.name, _against(asked.wanted), said=f"it answers as {file.name}, which disagrees as well"
+            )
+        found = _located(asked, file, behind)
+    return replace(found, subject=subject.name, said=f"it answers as {file.name} does: {found.said}")
+
+
+def _artifacts_beside(asked: _Asked, inputs: Tensors, answers: Tensors) -> Iterator[tuple[str, float, bool]]:
+    """Give each artifact of the version: how far its answers lie from those, and whether it agrees with what is wanted."""
+    version = asked.wanted.version
+    for artifact in version.artifacts if version else ():
+        # What cannot run here has a row of its own that says why.
+        opener = partial(hosted, asked.workers, artifact)
+        with suppress(DeployError), _opened(Subject(artifact.name, opener)) as predictor:
+            off = _off(predictor.predict(inputs), answers)
+            rule = stored_rule(version, artifact, asked.wanted.outputs, asked.wanted.noise) if version else Rule()
+            yield artifact.name, off, _agrees(asked, predictor, rule)
+
+
+def _reference(asked: _Asked, inputs: Tensors) -> tuple[str, Seen | None]:
+    """Look into whoever gave the right answers, else into an artifact that agrees; the words say which, if it is that."""
+    opener = asked.wanted.reference
+    why = "it is not kept" if opener is None else "its format does not let itself be looked into"
+    try:
+        with _opened(Subject(_against(asked.wanted), opener)) if opener else nullcontext() as predictor:
+            if isinstance(predictor, HasIntermediates):
+                return "", look(_against(asked.wanted), predictor, inputs, nudged=True)
+    except DeployError as error:
+        why = str(error)
+    seen = next(_artifacts_inside(asked, inputs), None)
+    if seen is None:
+        return f"nothing can be looked into to compare with: {why}", None
+    return f"compared with {seen.name}, which agrees, since the reference was not looked into: {why}", seen
+
+
+def _artifacts_inside(asked: _Asked, inputs: Tensors) -> Iterator[Seen]:
+    """Look into each artifact of the version that agrees."""
+    version = asked.wanted.version
+    for artifact in (each for each in (version.artifacts if version else ()) if not each.variant):
+        name = f"{version}/{artifact.name}"
+        with suppress(DeployError), _opened(Subject(name, partial(hosted, asked.workers, artifact))) as predictor:
+            if isinstance(predictor, HasIntermediates) and _agrees(asked, predictor, Rule()):
+                yield look(name, predictor, inputs, nudged=True)
+
+
+def _agrees(asked: _Asked, predictor: Predictor, rule: Rule) -> bool:
+    wanted = asked.wanted
+    row = compare(
+        "", wanted.outputs, predictor, wanted.inputs,
+        noise=wanted.noise, batches=(), precision=rule.precision, tolerances=rule.tolerances,
+    )  # fmt: skip
+    return row.ok
+
+
+def _few(asked: _Asked, signature: Signature) -> dict[str, np.ndarray]:
+    """Take a few rows of the inputs, those among them at which the subject is worst."""
+    wanted = asked.wanted
+    rows = rows_of(signature, wanted.inputs, wanted.outputs)
+    if not rows.inputs:
+        return dict(wanted.inputs)
+    worst = [output.worst_row for output in asked.row.outputs if not output.ok and output.worst_row is not None]
+    chosen = list(dict.fromkeys([*worst, *range(min(_ROWS, rows.count))]))[:_ROWS]
+    return take(wanted.inputs, rows.inputs, np.array(chosen, np.int64))
+
+
+def _limits(row: Agreement) -> Mapping[str, float]:
+    """What is tolerated of each output; of one that disagrees, so little that it does so among a few rows, too."""
+    found = {}
+    for output in row.outputs:
+        off = output.max_abs if output.max_abs is not None and np.isfinite(output.max_abs) else output.tolerance.value
+        found[output.name] = output.tolerance.value if output.ok else min(output.tolerance.value, off / 8)
+    return found
+
+
+def _precision(subject: Subject) -> str:
+    variant = subject.artifact.variant if subject.artifact else Path(subject.name).name
+    return next((kind for kind in ("float16", "bfloat16", "int8") if kind in variant), "")
+
+
+def _off(one: Tensors, other: Tensors) -> float:
+    found = 0.0
+    for name, array in one.items():
+        if name not in other or other[name].shape != array.shape or array.dtype.kind not in "fiub":
+            return float("inf")
+        found = max(found, float(np.abs(array.astype(np.float64) - other[name]).max(initial=0.0)))
+    return found
+
+
+def _against(wanted: Wanted) -> str:
+    return f"{wanted.version}/reference" if wanted.by == GOLDEN else wanted.by
+
+
+def _reproduction(asked: _Asked, subject: Subject, reference: Seen, found: Found) -> str:
+    if found.operands is None:
+        return ""
+    path = subject.artifact.path if subject.artifact else Path(subject.name)
+    folder = asked.request.found / f"{_slug(subject.name)}-{_slug(found.operands.other.name)}"
+    return reproducing.written(folder, path, found.operands, found.located.said, reference.name, asked.workers)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^0-9A-Za-z]+", "-", name).strip("-").lower()[-60:].strip("-")
+
+
+@contextmanager
+def _opened(subject: Subject) -> Generator[Predictor]:
+    predictor = subject.open()
+    try:
+        yield predictor
+    finally:
+        predictor.close()
