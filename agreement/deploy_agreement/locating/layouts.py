@@ -58,7 +58,7 @@ def nearest(one: Array, other: Array, limit: float) -> tuple[Layout, float] | No
     """Give the layout in which `one` lies nearest to `other`, and the greatest deviation; the first that keeps to `limit`."""
     best: tuple[Layout, float] | None = None
     for layout in layouts(one.shape, other.shape):
-        off = _off(layout.of(one), other, limit)
+        off = _off(one, other, layout, limit)
         if best is None or off < best[1]:
             best = (layout, off)
         if off <= limit:
@@ -79,14 +79,15 @@ def same_values(one: Array, other: Array, limit: float) -> bool:
     return bool((deviation(np.sort(one, axis=None), np.sort(other, axis=None)) <= limit).all())
 
 
-def _off(one: Array, other: Array, limit: float) -> float:
+def _off(one: Array, other: Array, layout: Layout, limit: float) -> float:
     """Give the greatest deviation; of a sample, if that is beyond the limit already by far."""
-    step = one.size // _SAMPLE
-    if step > 1:
-        least = _greatest(one.reshape(-1)[::step], other.reshape(-1)[::step])
+    if one.size > 2 * _SAMPLE:
+        places = np.linspace(0, one.size - 1, _SAMPLE).astype(np.int64)
+        turned = one.transpose(layout.axes)  # a view: nothing is copied for a layout that does not fit
+        least = _greatest(turned[np.unravel_index(places, turned.shape)], other.reshape(-1)[places])
         if least > 64 * limit:
             return least
-    return _greatest(one, other)
+    return _greatest(layout.of(one), other)
 
 
 def _greatest(one: Array, other: Array) -> float:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from deploy_agreement.found import Inside, Located, Match
+from deploy_agreement.locating.case import Reason
 from deploy_agreement.locating.matching import Matching, Pair
 from deploy_agreement.locating.names import place
 from deploy_agreement.locating.parting import Parted, Region, parted
-from deploy_agreement.locating.reasons import Reason, reason
+from deploy_agreement.locating.reasons import reason
 from deploy_agreement.locating.seen import Seen
 from deploy_core.predictor import Intermediate
 from deploy_core.signature import Array

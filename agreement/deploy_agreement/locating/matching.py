@@ -50,12 +50,14 @@ class Matching:
     tight: float = 1.0
     pairs: dict[str, Pair] = field(default_factory=dict)  # by the tensor of `one`
     taken: dict[str, str] = field(default_factory=dict)  # tensor of `other` -> tensor of `one`
+    _limits: dict[str, float] = field(default_factory=dict)
 
     def limit(self, name: str) -> float:
         """Give how far another's tensor may lie from this one of `one`."""
-        return limit(
-            self.one.value(name), self.one.seen.noise.get(name, 0.0), precision=self.precision, tight=self.tight
-        )
+        if name not in self._limits:
+            noise = self.one.seen.noise.get(name, 0.0)
+            self._limits[name] = limit(self.one.value(name), noise, precision=self.precision, tight=self.tight)
+        return self._limits[name]
 
     def add(self, pair: Pair) -> None:
         """Keep a pair."""

@@ -59,7 +59,7 @@ _FAMILIES = {
     "split": "split splitv chunk splitwithsizes unbind unpack",
     "slice": "slice stridedslice select narrow",
     "lookup": "gather gatherv2 embedding resourcegather gathernd index indexselect embeddingbag",
-    "choice": "where select selectv2",
+    "choice": "where select selectv2 maskedfill",
     "padding": "pad padv2 mirrorpad constantpadnd zeropadding1d zeropadding2d reflectionpad2d",
     "resize": "resize upsample upsampling2d resizebilinear resizenearestneighbor upsamplebilinear2d upsamplenearest2d",
     "expansion": "expand tile broadcastto repeat",
@@ -112,6 +112,7 @@ PARTS = {
     "gru": {"sigmoid", "tanh"},
     "rnn": {"tanh"},
     "lookup": {"dense"},
+    "choice": {"add", "multiply", "subtract", "attention"},
 }
 _PREFIX = re.compile(r"^(aten|prim|quantized|onnx|tf|keras|torch|nn|ops|ai\.onnx|com\.microsoft)(::|\.|/)")
 _VERSION = re.compile(r"v\d+$")
@@ -128,4 +129,4 @@ def family(operator: str) -> str:
 
 def named(fam: str) -> str:
     """Give a family as a sentence has it."""
-    return {"dense": "dense layer"}.get(fam, fam)
+    return {"dense": "dense layer", "choice": "a choice by a mask"}.get(fam, fam)

@@ -128,16 +128,28 @@ def _pair_differing(matching: Matching, mine: list[str], theirs: list[str]) -> N
     for name in list(left):
         named = [each for each in free if _named(matching, name, each)]
         if len(named) == 1:
-            matching.add(apart(matching, name, named[0], "name"))
+            matching.add(apart(matching, name, _with_bias(matching, name, named[0]), "name"))
             left.remove(name)
-            free.remove(named[0])
+            free = [each for each in free if each not in matching.taken]
     start = 0
     for name in left:
         best = max(enumerate(free[start:], start), key=lambda one: _likeness(matching, name, one[1]), default=None)
         if best and _likeness(matching, name, best[1]) >= 1 and _in_order(matching, name, best[1]):
-            matching.add(apart(matching, name, best[1], "order"))
+            matching.add(apart(matching, name, _with_bias(matching, name, best[1]), "order"))
             start = best[0] + 1
     _drop_folded(matching)
+
+
+def _with_bias(matching: Matching, one: str, other: str) -> str:
+    """Give the tensor to which a bias has been added, where the one's operator adds it itself."""
+    node, graph = matching.one.nodes[one], matching.other
+    after = graph.children[other]
+    if matching.one.family[one] not in HEADS or graph.family[other] not in HEADS or len(after) != 1:
+        return other
+    own = any(array.ndim == 1 for array in node.weights.values())
+    theirs = any(array.ndim == 1 for array in graph.nodes[other].weights.values())
+    adds = graph.family[after[0]] == "add" and len(graph.parents[after[0]]) == 1 and after[0] not in matching.taken
+    return after[0] if own and not theirs and adds else other
 
 
 def _named(matching: Matching, one: str, other: str) -> bool:

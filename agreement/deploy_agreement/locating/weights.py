@@ -42,7 +42,7 @@ def how(want: Array, got: Array, others: Mapping[str, Array]) -> str:
     """Say how weights differ from those that are wanted; `others` are all weights, by their place."""
     owner = next((where for where, array in others.items() if _same(array, got)), "")
     if owner:
-        return f"is {owner}"
+        return f"is that of {owner}"
     found = nearest(want, got, 0.0)
     mine = found[0].of(want) if found else want.reshape(got.shape)
     for axis in range(mine.ndim):
@@ -101,7 +101,7 @@ def everywhere(graph: Graph) -> dict[str, Array]:
     for node in graph.nodes.values():
         for key, array in node.weights.items():
             if _is(array) and array.size > 1:
-                found[f"{_called(key)} of {place(node)}"] = array
+                found[repr(key if place(node) in key else f"{place(node)}.{key}")] = array
     return found
 
 

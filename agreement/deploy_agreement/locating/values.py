@@ -1,0 +1,98 @@
+"""Values that differ: made by other weights, another function, or from the right ones by something that left a pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from deploy_agreement.locating import batch_norms, folding, replay, weights
+from deploy_agreement.locating.case import Case, Reason
+from deploy_agreement.locating.layouts import same_values
+from deploy_agreement.locating.operators import ACTIVATIONS
+from deploy_agreement.locating.parting import chain
+from deploy_agreement.locating.windows import channels_first
+from deploy_agreement.patterns import patterns
+from deploy_core.signature import Array
+
+
+def of_batch_norms(case: Case) -> Iterator[Reason]:
+    """A batch norm, which may be folded into what comes before it."""
+    one = case.matching.one
+    if case.got is None:
+        return
+    for name in (each for each in case.region.one if one.family[each] == "batch norm"):
+        after = [one.family[each] for each in chain(one, name)[1:]]
+        if name != case.region.first.one and not _only_relu(case, name, after):
+            continue
+        x = one.value(one.parents[name][0])
+        axis = 1 if channels_first(one.nodes[name]) else x.ndim - 1
+        if x.shape != case.got.shape:
+            continue
+        told = batch_norms.told_of(one.nodes[name], x, case.got, axis, positive=name != case.region.first.one)
+        if told:
+            yield Reason(name, told)
+
+
+def _only_relu(case: Case, name: str, after: list[str]) -> bool:
+    follows = chain(case.matching.one, name)
+    return len(after) > 0 and after[0] == "relu" and follows[1] == case.region.first.one
+
+
+def of_activations(case: Case) -> Iterator[Reason]:
+    """Another function of the same input."""
+    one = case.matching.one
+    name = case.region.first.one
+    if case.got is None or one.family[name] not in ACTIVATIONS or not one.parents[name]:
+        return
+    x = one.value(one.parents[name][0])
+    if not case.matching.agrees(one.parents[name][0]) or x.dtype.kind != "f":
+        return
+    for words in replay.ways(x, case.got, case.bound):
+        gives = f"gives {words}" if words.startswith("its input") else f"is {words}"
+        yield Reason(name, f"{gives}, wanted is {one.nodes[name].operator}")
+
+
+def of_matrices(case: Case) -> Iterator[Reason]:
+    """A matrix that lies the other way round."""
+    one = case.matching.one
+    for name in (each for each in case.region.one if one.family[each] == "dense"):
+        matrix = next((w for w in one.nodes[name].weights.values() if w.ndim == 2 and w.shape[0] == w.shape[1]), None)
+        if matrix is None or case.got is None or name != case.region.first.one or not one.parents[name]:
+            continue
+        x = one.value(one.parents[name][0]).astype(np.float64)
+        ways = [x @ matrix, x @ matrix.T]
+        right = int(_apart(case.want, ways[1]) < _apart(case.want, ways[0]))
+        if _apart(case.got, ways[1 - right]) <= case.bound:
+            yield Reason(name, "the weight is transposed")
+
+
+def _apart(values: Array, product: Array) -> float:
+    """How far values are from a product and a bias of whatever size."""
+    if product.shape != values.shape:
+        return float("inf")
+    return float(np.ptp((values - product).reshape(-1, product.shape[-1]), axis=0).max())
+
+
+def of_weights(case: Case) -> Iterator[Reason]:
+    """Weights that differ; a batch norm that the other side has folded is folded first."""
+    one, other = case.matching.one, case.matching.other
+    theirs = {f"{name}:{key}": array for name in case.region.other for key, array in other.nodes[name].weights.items()}
+    wanted = folding.folded(one, case.region.one, set(case.families()[1].values()))
+    for name, told in weights.differences(wanted, theirs, weights.everywhere(one)):
+        yield Reason(name, told)
+
+
+def of_patterns(case: Case) -> Iterator[Reason]:
+    """What may have been done to the right values."""
+    name = case.region.first.one
+    if case.got is None:
+        yield Reason(
+            name, f"gives shape {case.matching.other.value(case.region.first.other).shape}, wanted is {case.want.shape}"
+        )
+        return
+    if case.want.dtype.kind == "f" and np.isfinite(case.got).all() and np.isfinite(case.want).all():
+        for _, words in patterns(case.want, case.got, case.bound):
+            yield Reason(name, words)
+    if same_values(case.want, case.got, case.region.first.limit):
+        yield Reason(name, "gives the same values in another order")
