@@ -4,68 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from html.parser import HTMLParser
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import bench_reports as reports
 import pytest
-from matplotlib.image import imread
+from browser import Seen, links, look
 
 from deploy_core.errors import UnavailableError, UsageError
 from deploy_latency.report import Report
 from deploy_toolkit.reports.bench import html
-
-CHROMIUM = shutil.which("chromium")
-_OPTIONS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-breakpad",
-    "--disable-crash-reporter", "--enable-logging=stderr", "--window-size=1200,6500", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-)  # fmt: skip
-
-
-_NOBODY = "not an origin"
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a browser made of a page: its elements, its picture, what it complained of and where it went."""
-
-    dom: str
-    picture: Any
-    said: str
-    requests: list[str]
-
-
-def look(page: Path, folder: Path, *options: str) -> Seen:
-    if CHROMIUM is None:
-        if os.environ.get("DEPLOY_CI"):
-            pytest.fail("no chromium is installed, and CI has to look at the page")
-        pytest.skip("no chromium is installed")
-    log, picture = folder / "net.json", folder / "picture.png"
-    common = (CHROMIUM, *_OPTIONS, f"--user-data-dir={folder / 'profile'}", *options)
-    shot = _run(*common, f"--log-net-log={log}", f"--screenshot={picture}", page.as_uri())
-    dom = _run(*common, "--dump-dom", page.as_uri())
-    return Seen(dom.stdout, imread(picture), shot.stderr + dom.stderr, list(_requests(log)))
-
-
-def _run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-
-
-def _requests(log: Path) -> Iterator[str]:
-    """Give what the page asked for; what the browser wants for itself begins at no page."""
-    for event in json.loads(log.read_text())["events"]:
-        asked = event.get("params", {})
-        if asked.get("initiator", _NOBODY) != _NOBODY and not asked["url"].startswith(("file:", "data:")):
-            yield asked["url"]
 
 
 @pytest.fixture(scope="module")
@@ -124,26 +75,6 @@ def test_names_are_text_and_never_elements(seen: Seen) -> None:
     assert "<script" not in seen.dom
     assert "<fast>" not in seen.dom
     assert seen.dom.count("alert(1)") > 3
-
-
-class _Links(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self.ids: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        for name, value in attrs:
-            if name in {"href", "src", "xlink:href", "action", "data", "poster", "srcset"} and value:
-                self.found.append(value)
-            if name == "id" and value:
-                self.ids.append(value)
-
-
-def links(text: str) -> _Links:
-    parser = _Links()
-    parser.feed(text)
-    return parser
 
 
 def test_all_links_lead_into_the_page(page: Path) -> None:

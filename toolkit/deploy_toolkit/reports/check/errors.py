@@ -62,7 +62,7 @@ def counted(found: Errors) -> list[Bar]:
     with np.errstate(divide="ignore"):
         powers = np.clip(np.log10(found.times), _LEAST, _MOST)
     greatest = max(1, math.floor(float(powers.max(initial=0.0))) + 1)
-    edges = np.arange(_LEAST * _EACH, min(greatest, _MOST + 1) * _EACH + 1) / _EACH
+    edges = np.arange(_LEAST * _EACH, min(greatest, _MOST) * _EACH + 1) / _EACH
     # What is at its tolerance exactly is within it.
     counts = np.bincount(np.clip(np.ceil(powers * _EACH).astype(int) - _LEAST * _EACH - 1, 0, edges.size - 2))
     padded = np.pad(counts, (0, edges.size - 1 - counts.size))
@@ -75,4 +75,4 @@ def _real(values: Any) -> Any:
 
 
 def _told(power: float) -> str:
-    return figures.times(0.0 if power <= _LEAST else math.inf if power > _MOST else 10.0**power)
+    return figures.times(0.0 if power <= _LEAST else math.inf if power >= _MOST else 10.0**power)

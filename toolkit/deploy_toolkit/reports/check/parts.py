@@ -16,7 +16,7 @@ from deploy_toolkit.reports.png import png
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from deploy_agreement import Agreement, Located, Match, OutputAgreement, Worst
+    from deploy_agreement import Agreement, Located, Match, OutputAgreement, Points, Worst
 
 _FEW = 12  # values that are shown as such
 _MANY = 400  # values of a line
@@ -58,12 +58,17 @@ class Bars:
 def drawings(row: Agreement, output: OutputAgreement) -> Iterator[Drawing]:
     """Give the plots of an output, where there are elements to draw."""
     points = output.points
-    if points is None or not np.asarray(points.want).size or np.asarray(points.want).dtype.kind in "OSUb":
+    if points is None or not drawable(points):
         return
     title = f"{row.subject}, {output.name}"
     yield Drawing("Deviations", pages.markup(plots.histogram(points, title)))
     if drawn := plots.scatter(points, title):
         yield Drawing("Expected and got", pages.markup(drawn))
+
+
+def drawable(points: Points) -> bool:
+    """Tell whether these are numbers, and any at all."""
+    return bool(points.want.size) and points.want.dtype.kind not in "OSUb"
 
 
 def inputs(found: Worst) -> Iterator[Tensor]:

@@ -30,7 +30,7 @@ class Noticed:
     def said(self) -> str:
         """Say it, without whose decisions these are."""
         inputs = "" if self.check == GOLDEN else f" (asked for {self.check})"
-        also = f"; so it does for {', '.join(self.also)}" if self.also else ""
+        also = f"; likewise for {', '.join(self.also)}" if self.also else ""
         return f"{self.output}{inputs}: {self.decisions.said}{also}"
 
     def __str__(self) -> str:
