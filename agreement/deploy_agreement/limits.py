@@ -13,9 +13,11 @@ from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.signature import Array
 
 NOISE_FACTOR = 8.0
+IMAGE_FACTOR = 48.0
 SPREAD_FACTOR = 4.0
 SIZE_FACTOR = 2.0
 PUBLISHED_FACTOR = 2.0
+_IMAGE = 4  # axes
 _PROBABLE = 1e-3  # outputs that lie between 0 and 1, and reach this, may be probabilities
 
 
@@ -80,10 +82,12 @@ def tolerance(
 
     It is the greatest of these, each at the element's own scale (its values in all rows), but for the last:
 
-    - 8 × its noise: how much other orders of sums, fused and split operators, and other kernels move it;
+    - 8 × its noise: how much other orders of sums, fused and split operators, and other kernels move it. 48 × for outputs
+      of four or more axes, which a convolution may have made by Winograd's transform, and that rounds far more;
     - 4 × eps × its spread, and 2 × eps × its greatest magnitude: the last places of its values;
-    - eps, or eps × the output's greatest magnitude where that is below 1: runtimes compute a sigmoid, an erf or a softplus
-      to so much, however small it is. Outputs between 0 and 1 that look like probabilities get eps itself;
+    - eps, or eps × the output's greatest magnitude where that is below 1, for elements that are never on both sides of 0:
+      runtimes compute a sigmoid, a softplus or an erf to so much, however small it is. Where they look like probabilities,
+      which lie between 0 and 1, it is eps itself;
     - the least normal number: some runtimes flush to 0 what is smaller.
 
     Noise that is one number is that of all elements together, and so are the other scales then. A `precision` such as
@@ -99,11 +103,9 @@ def tolerance(
     half = f" in {precision}" if coarse != kind else ""
     moved = np.asarray(noise, np.float64)
     moved = moved if fit(moved.shape, want.shape) else moved.max()
-    rules = {
-        f"8 × noise{half}" + (f" ({noise_origin})" if noise_origin else ""): (
-            NOISE_FACTOR * moved * eps(coarse) / eps(kind)
-        )
-    }
+    factor = NOISE_FACTOR if want.ndim < _IMAGE else IMAGE_FACTOR
+    told = f"{factor:g} × noise{half}" + (f" ({noise_origin})" if noise_origin else "")
+    rules = {told: factor * moved * eps(coarse) / eps(kind)}
     rules |= {f"{told}{half}": limit for told, limit in _floors(want, moved.shape, coarse).items()}
     return _greatest(rules)
 
@@ -116,17 +118,20 @@ def _floors(want: Array, shape: tuple[int, ...], dtype: str) -> dict[str, Array]
     return {
         "4 × eps × spread": SPREAD_FACTOR * eps(dtype) * spreads(want, axes),
         "2 × eps × the greatest value": SIZE_FACTOR * eps(dtype) * size,
-        "eps": eps(dtype) * _unit(want, float(size.max(initial=0.0)), axes),
+        "eps, as for a sigmoid": eps(dtype) * _unit(want, float(size.max(initial=0.0)), axes),
         "the least normal number": np.asarray(tiny(dtype)),
     }
 
 
 def _unit(want: Array, greatest: float, axes: tuple[int, ...]) -> Array:
-    """Give what the absolute errors of functions such as sigmoid are to be measured by."""
-    if greatest < _PROBABLE or want.dtype.kind == "c":
-        return np.asarray(min(greatest, 1.0))
-    probable = ((want >= 0) & (want <= 1)).all(axis=axes, keepdims=True)
-    return np.where(probable, 1.0, min(greatest, 1.0))
+    """Give what the absolute errors of functions such as sigmoid are to be measured by; 0 for what is no such function."""
+    if want.dtype.kind == "c":
+        return np.zeros(())
+    one_side = (want >= 0).all(axis=axes, keepdims=True) | (want <= 0).all(axis=axes, keepdims=True)
+    unit = np.where(one_side, min(greatest, 1.0), 0.0)
+    if greatest < _PROBABLE:
+        return unit
+    return np.where(((want >= 0) & (want <= 1)).all(axis=axes, keepdims=True), 1.0, unit)
 
 
 def _greatest(rules: dict[str, Array]) -> Tolerance:

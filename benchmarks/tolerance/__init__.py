@@ -1,0 +1,1 @@
+"""Whether derived tolerances accuse honest arithmetic, and whether they find small faults."""
