@@ -73,8 +73,10 @@ class Frame:
         count = _count(inputs)
         if count == 0:
             return Asked({}, np.zeros(0, bool))
-        if not self.axes and count > 1:
-            return _joined([self.ask(predict, _cut(inputs, i, i + 1), strict=strict) for i in range(count)])
+        most = self.rows if self.axes else 1
+        if count > most:
+            parts = [_cut(inputs, first, first + most) for first in range(0, count, most)]
+            return _joined([self.ask(predict, part, strict=strict) for part in parts])
         try:
             return Asked(self._answers(predict, inputs, count), np.zeros(count, bool))
         except DeployError as error:

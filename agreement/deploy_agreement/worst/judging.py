@@ -162,8 +162,8 @@ def _nearness(flat: Array, off: Array) -> Array:
     if flat.shape[1] < 2:
         return np.full(len(flat), -np.inf)
     best = np.partition(np.nan_to_num(flat, nan=-np.inf, posinf=np.inf, neginf=-np.inf), -2, axis=1)[:, -2:]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(off.max(axis=1) / np.maximum(best[:, 1] - best[:, 0], np.finfo(np.float64).tiny))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return np.asarray(off.max(axis=1) / (best[:, 1] - best[:, 0]))
 
 
 def _rows(array: Array) -> Array:

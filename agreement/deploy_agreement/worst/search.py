@@ -21,6 +21,7 @@ from deploy_core.predictor import Predictor
 from deploy_core.signature import Tensors
 
 PATIENCE = 40  # generations without anything worse, after which it begins anew
+_CLIMB = 2  # every which generation steps along gradients, which cost as much as many answers
 _WEIGHED = 2  # candidates of a generation whose own noise is measured
 
 
@@ -89,6 +90,7 @@ class _Search:
         self.began = 0.0
         self.tried = 0
         self.idle = 0
+        self.turn = 0
         self.luck: Counter[int] = Counter()
         self.sweeps = {n: Sweep(space, self.rng) for n, space in self.frame.spaces.items() if Sweep.fits(space)}
         self.can_vary = bool(self.frame.free)
@@ -105,7 +107,9 @@ class _Search:
     def generation(self) -> None:
         """Ask for candidates that are new, changed, or a step along a gradient."""
         count = self.frame.rows
-        steps = self.ascent.children(self._climbers(), max(1, count // 4), self.rng) if self.ascent.able else []
+        self.turn += 1
+        climbs = self.ascent.able and self.turn % _CLIMB == 0
+        steps = self.ascent.children(self._climbers(), max(1, count // 2), self.rng) if climbs else []
         news = [self._fresh() for _ in range(max(1, count // 5))]
         rest = max(1, count - len(steps) - len(news))
         changed = [self._changed() for _ in range(rest)]
@@ -155,7 +159,7 @@ class _Search:
             for n, space in self.frame.spaces.items()
         }
         for name, sweep in self.sweeps.items():
-            if self.rng.random() < 0.5:
+            if self.rng.random() < 0.8:
                 made[name] = sweep.next(made[name])
         return made
 
@@ -178,28 +182,25 @@ class _Search:
         """Ask for the worst alone, and give it; in the batch that it was asked in, if it takes the others to show it."""
         if not self.judge.shapes:
             raise UsageError("nothing could be compared", hint="the model answers none of these inputs")
-        place, inputs = self._alone()
-        if place.over <= 1 < self.best.place.over:
-            place, inputs = self._together()
+        place, inputs = self._shown()
         return Worst(
             subject="", against="", output=place.output, over=place.over, place=place.at, want=place.want, got=place.got,
             limit=place.limit, inputs=inputs, tried=self.tried, seconds=seconds, seed=seed, method=self.method,
             began=self.began,
         )  # fmt: skip
 
-    def _alone(self) -> tuple[Place, Tensors]:
-        candidate = self.best.together[self.best.row]
-        inputs = self.frame.inputs([candidate])
-        want, got = self.judge.both(inputs)
-        place = self.judge.place(want, got, 0)
+    def _shown(self) -> tuple[Place, Tensors]:
+        """Give the worst row as it is answered alone, or with its batch if it takes that to be beyond its tolerance."""
+        best = self.best
+        alone = self.frame.inputs([best.together[best.row]])
+        if best.place.over <= 1:
+            return self._of_batch(best.place, 0), self.frame.question(alone)
+        want, got = self.judge.both(alone)
+        noise = self.judge.noise(best.together[best.row], want, 0, np.random.default_rng(0))
+        place = self.judge.place(want, got, 0, noise)
         if place.over > 1:
-            place = self.judge.place(want, got, 0, self.judge.noise(candidate, want, 0, np.random.default_rng(0)))
-        return self._of_batch(place, 0), self.frame.question(inputs)
-
-    def _together(self) -> tuple[Place, Tensors]:
-        return self._of_batch(self.best.place, self.best.row), self.frame.question(
-            self.frame.inputs(self.best.together)
-        )
+            return self._of_batch(place, 0), self.frame.question(alone)
+        return self._of_batch(best.place, best.row), self.frame.question(self.frame.inputs(best.together))
 
     def _of_batch(self, place: Place, row: int) -> Place:
         return of_row(place, row, self.frame.output_axes.get(place.output))
