@@ -86,3 +86,22 @@ def test_a_cut_file_is_named(keep: int, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(TamperedError, match=r"golden\.safetensors cannot be read"):
         read_golden(path, facts)
+
+
+def test_noise_of_each_element_comes_back_and_so_does_one_number(tmp_path: Path) -> None:
+    each = np.array([[1e-7, 0.0, 3e-300]])
+    golden = Golden({"x": ARRAYS["float32"]}, {}, {"each": each, "one": 2e-7, "single": np.array([[5.0]])}, "float64")
+    got = _round_trip(golden, tmp_path).noise
+    np.testing.assert_array_equal(got["each"], each)
+    assert isinstance(got["one"], float)
+    assert got["one"] == 2e-7
+    assert np.shape(got["single"]) == (1, 1)
+    assert golden.greatest_noise == {"each": 1e-7, "one": 2e-7, "single": 5.0}
+
+
+def test_noise_of_a_store_written_before_is_one_number(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({"noise/y": np.array([3e-7])}, tmp_path / "golden.safetensors")
+    facts = {"tensors": {"noise/y": {"dtype": "float64", "shape": [1]}}, "noise_origin": "|float32 − float64|"}
+    assert read_golden(tmp_path / "golden.safetensors", facts).noise == {"y": 3e-7}
