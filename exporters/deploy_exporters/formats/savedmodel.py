@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from deploy_core.errors import UsageError
+from deploy_core.predictor import Intermediate
 from deploy_core.signature import BATCH, Signature, Tensors, TensorSpec
 from deploy_exporters.formats.option import Options
 
@@ -35,6 +36,13 @@ class Loaded:
         tensors = {spec.name: tf.constant(arrays[spec.name], tf.as_dtype(spec.dtype)) for spec in self.signature.inputs}
         outputs = self._function(**tensors)
         return {spec.name: np.asarray(outputs[spec.name]) for spec in self.signature.outputs}
+
+    def intermediates(self, inputs: Tensors) -> Sequence[Intermediate]:
+        """Give the tensors inside. Raises UsageError for a signature whose variables cannot be made constants."""
+        from deploy_exporters.inside import savedmodel
+
+        names = [spec.name for spec in self.signature.outputs]
+        return savedmodel.intermediates(self._function, self.signature.conform(inputs), names)
 
     def gradient(self, inputs: Tensors, weights: Tensors) -> Tensors:
         """Give d(Σ weights · outputs) / d(input) for every float input. Raises UsageError for what has no derivative."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from deploy_core.dtypes import dtype_name
 from deploy_core.errors import UsageError
+from deploy_core.predictor import Intermediate
 from deploy_core.signature import BATCH, Dim, Signature, Tensors, TensorSpec
 from deploy_exporters.formats.option import Option, Options
 
@@ -28,8 +29,9 @@ OPTIONS: Options = {
 class Interpreted:
     """A signature of a TensorFlow Lite file; one call at a time."""
 
-    def __init__(self, runner: Any, signature: Signature) -> None:
+    def __init__(self, runner: Any, signature: Signature, path: Path) -> None:
         self.signature = signature
+        self._path = path
         self._runner = runner
         self._lock = threading.Lock()
 
@@ -39,6 +41,12 @@ class Interpreted:
         with self._lock:
             outputs = self._runner(**arrays)
         return {spec.name: outputs[spec.name] for spec in self.signature.outputs}
+
+    def intermediates(self, inputs: Tensors) -> Sequence[Intermediate]:
+        """Give the tensors inside, computed by LiteRT's own kernels without a delegate, quantised ones as real numbers."""
+        from deploy_exporters.inside import tflite
+
+        return tflite.intermediates(self._path, self.signature.conform(inputs))
 
     def close(self) -> None:
         """Let go of the interpreter."""
@@ -50,13 +58,18 @@ def load(path: Path, signature: Signature | None = None, *, threads: int | None 
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=path.read_bytes(), num_threads=threads)
+    runner = interpreter.get_signature_runner(signature_key(interpreter, path))
+    return Interpreted(runner, signature or _signature(runner), path)
+
+
+def signature_key(interpreter: Any, path: Path) -> str:
+    """Give the name of the signature that is run. Raises UsageError for a file without one."""
     names = list(interpreter.get_signature_list())
     if not names:
         raise UsageError(
             f"{path} has no signature, so its tensors have no names", hint="convert it with a newer TensorFlow"
         )
-    runner = interpreter.get_signature_runner("serving_default" if "serving_default" in names else names[0])
-    return Interpreted(runner, signature or _signature(runner))
+    return "serving_default" if "serving_default" in names else str(names[0])
 
 
 def _signature(runner: Any) -> Signature:

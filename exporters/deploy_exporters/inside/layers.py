@@ -2,20 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import ast
+import re
+from collections.abc import Iterable
+from typing import Any
 
+SCOPES = "pkg.torch.onnx.name_scopes"  # the modules around a node of ONNX, outermost first, and its own name
+_CALL = re.compile(r"(Stateful)?PartitionedCall(_\d+)?$")
+_AGAIN = re.compile(r"_\d+$")
+_NODE = "node_"  # how torch's exporter begins the name of a node
+# Functions of TensorFlow that name what they are made of.
+_IDIOMS = (
+    "batchnorm",
+    "moments",
+    "zeros",
+    "einsum",
+    "strided_slice",
+    "Cast",
+    "TensorArrayUnstack",
+    "TensorArrayV2Stack",
+)
 _FLAT = "model"  # what `torch_flat.Flat`, which converters get, calls the model in it
 
 
-def of_scopes(scopes: Sequence[str]) -> str:
-    """Give the innermost of module paths, outermost first, without the operator's own name at the end."""
-    inner = [scope for scope in scopes[:-1] if scope]
-    return without_flat(inner[-1]) if inner else ""
+def of_node(node: Any) -> str:
+    """Give the layer of a node of ONNX, by what the exporter wrote beside it or into its name."""
+    told = next((each.value for each in node.metadata_props if each.key == SCOPES), "")
+    if told:
+        inner = [scope for scope in ast.literal_eval(told)[:-1] if scope]
+        return without_flat(inner[-1]) if inner else ""
+    if node.name.startswith("/"):  # torch's older exporter: /features/features.1/Conv
+        return without_flat(node.name.split("/")[-2])
+    return of_tensorflow(node.name)
 
 
-def of_path(name: str) -> str:
-    """Give the layer in a node's name as torch's older exporter writes it: `/features/features.1/Conv` is `features.1`."""
-    return without_flat(name.split("/")[-2]) if name.startswith("/") and name.count("/") > 1 else ""
+def of_tensorflow(name: str) -> str:
+    """Give the layer in the name of an operator of TensorFlow: `net_1/block_1/conv_1/Relu` is of `block/conv`.
+
+    The model's own name comes first, or the name of the ONNX node that became the operator. A model that is called once
+    more has `_1` behind its name and behind that of each of its layers.
+    """
+    root, *inner = [part for part in name.partition(":")[0].split("/") if not _CALL.match(part)] or [""]
+    again = _AGAIN.search(root)
+    layers = [part for part in inner[:-1] if _AGAIN.sub("", part) not in _IDIOMS]
+    if again and not root.startswith(_NODE):
+        layers = [part.removesuffix(again[0]) for part in layers]
+    return "/".join(layers)
+
+
+def is_call(name: str) -> bool:
+    """Tell whether a name of TensorFlow is only that of the call of a function."""
+    return all(_CALL.match(part) for part in name.partition(":")[0].split("/"))
 
 
 def of_weights(names: Iterable[str]) -> str:

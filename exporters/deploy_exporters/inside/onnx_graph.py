@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,6 @@ from onnx import numpy_helper
 
 from deploy_core.signature import Array
 from deploy_exporters.inside import layers
-from deploy_exporters.steps.onnx_file import SCOPES
 
 _RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli")
 
@@ -34,10 +32,8 @@ class Nodes:
 
     def layer(self, node: Any) -> str:
         """Give the layer that a node is of, by what the exporter wrote, by its own name, or by its weights' names."""
-        told = {each.key: each.value for each in node.metadata_props}
-        scopes = layers.of_scopes(ast.literal_eval(told[SCOPES])) if SCOPES in told else ""
         weights = [name for name in node.input if name in self.weights]
-        return scopes or layers.of_path(node.name) or layers.of_weights(weights)
+        return layers.of_node(node) or layers.of_weights(weights)
 
     def _defaults(self, node: Any) -> dict[str, Any]:
         try:

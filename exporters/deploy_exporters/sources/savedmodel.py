@@ -14,6 +14,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from deploy_core.artifact import digest_of
 from deploy_core.errors import UsageError, reason
+from deploy_core.predictor import Intermediate
 from deploy_core.signature import Signature, Tensors, TensorSpec
 from deploy_exporters.formats.savedmodel import SIGNATURE, spec_of
 from deploy_exporters.sources import Given, Source, probing
@@ -70,6 +71,13 @@ class SavedModelSource:
     def predict_float64(self, inputs: Tensors) -> Tensors:
         """Refuse. Raises UsageError."""
         raise UsageError("a SavedModel cannot be computed in float64")
+
+    def intermediates(self, inputs: Tensors) -> Sequence[Intermediate]:
+        """Give the tensors inside. Raises UsageError for a signature whose variables cannot be made constants."""
+        from deploy_exporters.inside import savedmodel
+
+        function = self.function.model.signatures[self.function.name]
+        return savedmodel.intermediates(function, self.signature.conform(inputs), list(self.own_outputs.values()))
 
     def close(self) -> None:
         """Nothing is held but memory."""

@@ -11,11 +11,11 @@ import onnx
 from deploy_core.errors import ExportError, UsageError
 from deploy_core.signature import Signature, TensorSpec
 from deploy_exporters import onnx_weights
+from deploy_exporters.inside.layers import SCOPES
 
 # A protobuf message ends at 2 GiB; the graph beside the weights needs some of it.
 INLINE_BYTES = 1_900_000_000
 DATA_SUFFIX = ".data"
-SCOPES = "pkg.torch.onnx.name_scopes"  # the modules around a node, outermost first, and its own name
 SHORT = 128  # bytes: shapes and axes have to lie in the graph, where they are read before the weights
 
 

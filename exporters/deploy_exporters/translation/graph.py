@@ -12,12 +12,14 @@ import numpy as np
 import onnx
 import tensorflow as tf
 
+from deploy_exporters.inside import layers
 from deploy_exporters.translation.layout import channels_first, moved_to_last
 from deploy_exporters.translation.model import arrays_of, attributes_of, dtype_of_tensor_type
 from deploy_exporters.translation.table import LIVE, OPERATORS, POINTWISE
 from deploy_exporters.translation.values import Node, Value, as_array
 
 Operator = Callable[..., Value]
+_UNNAMEABLE = r"[^A-Za-z0-9_.\-]"
 
 
 @cache
@@ -79,7 +81,7 @@ def _node(proto: onnx.NodeProto, opset: int, scope: Mapping[str, Value]) -> Node
         name: Subgraph(value, opset, scope) if isinstance(value, onnx.GraphProto) else value
         for name, value in attributes_of(proto).items()
     }
-    return Node(proto.op_type, opset, attributes, proto.name, tuple(proto.output))
+    return Node(proto.op_type, opset, attributes, proto.name, tuple(proto.output), layers.of_node(proto))
 
 
 class Subgraph:
@@ -108,9 +110,10 @@ class Subgraph:
 
 
 def _scope_name(node: Node) -> str:
-    """Name TensorFlow's operators after the ONNX node, so that messages of later steps lead back to it."""
-    cleaned = re.sub(r"[^A-Za-z0-9_.\-]", "_", node.name or node.outputs[0] or node.op)
-    return cleaned if cleaned[:1].isalnum() else f"n{cleaned}"
+    """Name TensorFlow's operators after the ONNX node and its layer, so that messages of later steps lead back to them."""
+    name = re.sub(_UNNAMEABLE, "_", node.name or node.outputs[0] or node.op)
+    layer = "".join(f"/{re.sub(_UNNAMEABLE, '_', part)}" for part in node.layer.split("/") if part)
+    return (name if name[:1].isalnum() else f"n{name}") + layer
 
 
 def _last_uses(graph: onnx.GraphProto) -> dict[int, list[str]]:

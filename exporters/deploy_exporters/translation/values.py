@@ -28,6 +28,7 @@ class Node:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
     outputs: tuple[str, ...] = ("",)
+    layer: str = ""
 
     def get(self, name: str, default: Any = None) -> Any:
         """Give an attribute, or the default if the node does not carry it."""
