@@ -131,8 +131,10 @@ def encoded(array: Array) -> Array:
 
 
 def in_json(value: float | None) -> float | str | None:
-    """Give a figure as JSON has it, which knows no infinity."""
-    return value if value is None or math.isfinite(value) else "Infinity"
+    """Give a figure as JSON has it, which knows neither infinities nor NaN."""
+    if value is None or math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def _wide(array: Array) -> Array:

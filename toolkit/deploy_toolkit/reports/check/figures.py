@@ -44,7 +44,9 @@ def over(output: OutputAgreement) -> float | None:
 
 
 def factor(output: OutputAgreement) -> float | None:
-    """Give the smallest tolerance that would have passed, in units of the tolerance that there is."""
+    """Give the smallest factor of the tolerance that would have passed; None if nothing could be compared."""
+    if output.needed_times is not None:
+        return output.needed_times
     return None if output.needed is None else ratio(output.needed, output.tolerance.value)
 
 
