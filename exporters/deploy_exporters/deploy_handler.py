@@ -5,6 +5,7 @@ A request carries one batch, as one of these; requests that TorchServe brings to
     JSON         {"inputs": {NAME: nested list}}   → {"outputs": {NAME: nested list}}
     safetensors  the inputs by name, as bytes      → the outputs, as bytes (over gRPC under the key `body`)
     JSON         {"describe": true}                → {"signature": …, "version": …}
+    raw bytes    an image or so, for an archive that knows how to prepare it → {LABEL: score}, or {"outputs": …}
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import keyword
 import re
+import runpy
 import struct
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -22,13 +24,11 @@ from typing import Any
 import numpy as np
 
 CODES = {
-    "bool": "BOOL", "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64", "uint8": "U8", "uint16": "U16",
-    "uint32": "U32", "uint64": "U64", "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64",
-    "complex64": "C64",
+    "bool": "BOOL", "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64", "uint8": "U8", "uint16": "U16", "uint32": "U32",
+    "uint64": "U64", "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64", "complex64": "C64",
 }  # fmt: skip
 DTYPES = (*CODES, "complex128")
-# dtype and array; numpy alone has no bfloat16, whose bits are kept as uint16
-Tensor = tuple[str, np.ndarray[Any, Any]]
+Tensor = tuple[str, np.ndarray[Any, Any]]  # dtype and array; of bfloat16, which numpy lacks, the bits as uint16
 Run = Callable[[Mapping[str, Tensor]], Sequence[Tensor]]
 
 
@@ -46,6 +46,8 @@ class DeployHandler:
         self.names = [spec["name"] for spec in self.signature["outputs"]]
         self.run: Run = start(path, context.system_properties.get("gpu_id"), self.names)
         shapes = [spec["shape"] for kind in ("inputs", "outputs") for spec in self.signature[kind]]
+        beside = folder / "deploy_running.py"  # the steps that make inputs of raw bytes
+        self.raw = runpy.run_path(str(beside))["Beside"](folder) if beside.exists() else None
         self.joins = all(shape[:1] == ["batch"] and "batch" not in shape[1:] for shape in shapes)
 
     def handle(self, data: list[Mapping[str, Any]], context: Any) -> list[Any]:
@@ -67,17 +69,17 @@ class DeployHandler:
             if type(error).__name__ == "OutOfMemoryError":
                 raise  # torch's; TorchServe has a status for it
             context.set_response_status(code=400, phrase="Bad Request", idx=index)
-            return {
-                "error": (str(error).strip().splitlines() or [type(error).__name__])[-1]
-            }  # of TorchScript: the cause
+            told = str(error).strip().splitlines() or [type(error).__name__]
+            return {"error": told[-1]}  # of TorchScript: the cause
 
     def _asked(self, request: Mapping[str, Any]) -> Any:
-        """Give the inputs of a request, and whether they came as bytes; or what it asked for instead."""
+        """Give the inputs of a request, and in which form they came; or what it asked for instead."""
         body = request.get("body", request.get("data"))
         document = _document(body)
         if document is not None and document.get("describe") is True:
             return {"signature": self.signature, "version": self.version}
-        values = read_safetensors(bytes(body)) if document is None else document.get("inputs")
+        raw = self.raw.inputs(body) if self.raw and document is None else None  # None of safetensors, too
+        values = document.get("inputs") if document is not None else raw or read_safetensors(bytes(body))
         if not isinstance(values, dict):
             raise ValueError('the body has no "inputs": send {"inputs": {NAME: nested list}} or safetensors bytes')
         specs, sizes = {spec["name"]: spec for spec in self.signature["inputs"]}, dict[str, int]()
@@ -86,15 +88,18 @@ class DeployHandler:
         inputs = {name: values[name] if document is None else _tensor(specs[name], values[name]) for name in specs}
         for name, (dtype, array) in inputs.items():
             _check(specs[name], dtype, array, sizes)
-        return inputs, document is None
+        return inputs, "json" if document is not None else "raw" if raw else "bytes"
 
-    def _answer(self, given: tuple[dict[str, Tensor], bool, dict[str, Tensor] | None]) -> Any:
-        inputs, binary, outputs = given
+    def _answer(self, given: tuple[dict[str, Tensor], str, dict[str, Tensor] | None]) -> Any:
+        inputs, form, outputs = given
         outputs = outputs or dict(zip(self.names, self.run(inputs), strict=True))
-        return write_safetensors(outputs) if binary else {"outputs": {name: _listed(outputs[name]) for name in outputs}}
+        if form == "bytes":
+            return write_safetensors(outputs)
+        answer = {"outputs": {name: _listed(outputs[name]) for name in outputs}}
+        return self.raw.answer(answer) if form == "raw" and self.raw else answer
 
     def _joined(self, many: Sequence[dict[str, Tensor]]) -> list[dict[str, Tensor] | None]:
-        """Answer all at once if they differ in the number of rows only; else None for each, which runs alone then."""
+        # All at once if they differ in the number of rows only; else None for each, which runs alone then.
         kinds = {tuple((name, dtype, a.shape[1:]) for name, (dtype, a) in sorted(each.items())) for each in many}
         # Whose fault an error is shows when each runs alone; the others must not pay for it.
         with suppress(ValueError, RuntimeError):
@@ -200,11 +205,9 @@ def write_safetensors(tensors: Mapping[str, Tensor]) -> bytes:
     """Write tensors as a safetensors file."""
     header: dict[str, Any] = {}
     data = b"".join(array.tobytes() for _, array in tensors.values())
-    start = 0
-    for name, (dtype, array) in tensors.items():
-        end = start + array.nbytes
-        header[name] = {"dtype": CODES[dtype], "shape": list(array.shape), "data_offsets": [start, end]}
-        start = end
+    ends = np.cumsum([0, *(array.nbytes for _, array in tensors.values())]).tolist()
+    for index, (name, (dtype, array)) in enumerate(tensors.items()):
+        header[name] = {"dtype": CODES[dtype], "shape": list(array.shape), "data_offsets": ends[index : index + 2]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text + data
@@ -254,15 +257,12 @@ def _tensor(spec: Mapping[str, Any], value: Any) -> Tensor:
 
 def _listed(tensor: Tensor) -> Any:
     dtype, array = tensor
-    if dtype == "bfloat16":
-        array = (array.astype(np.uint32) << 16).view(np.float32)
-    return array.tolist()
+    return ((array.astype(np.uint32) << 16).view(np.float32) if dtype == "bfloat16" else array).tolist()
 
 
 def _bits(floats: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Give float32 as the bits of the nearest bfloat16, ties to even."""
     wide = np.ascontiguousarray(floats).view(np.uint32).astype(np.uint64)
-    rounded = (wide + 0x7FFF + ((wide >> 16) & 1)) >> 16
+    rounded = (wide + 0x7FFF + ((wide >> 16) & 1)) >> 16  # to the nearest bfloat16, ties to even
     return np.asarray(np.where(np.isnan(floats), 0x7FC0, rounded).astype(np.uint16))
 
 

@@ -70,6 +70,7 @@ class Order:
     are by format, `ranges` the least and the greatest size of a symbol. `proofs` are inputs with the source's own
     answers, at other sizes than the example's: what tells one way of writing a file from another beside 2 and 3 rows of
     the example. What is `known` of the same model is read instead of being written again, and so is its `reference`.
+    `raw` says how raw bytes are prepared and outputs labelled, for files that do so themselves.
     """
 
     formats: Sequence[str]
@@ -81,6 +82,7 @@ class Order:
     proofs: Sequence[Proof] = ()
     reference: Artifact | None = None
     known: Sequence[Artifact] = ()
+    raw: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,7 @@ def _run_step(run: _Run, name: str) -> None:
         source=run.opened.source,
         ranges=order.ranges,
         kind=run.opened.kind,
+        raw=order.raw,
     )
     number = None if step.reads else run.opened.number
     written, tools = _worker(run, step.worker).call(

@@ -25,7 +25,8 @@ class Record:
     """One training result: where it came from, what was exported from it and how that was proved.
 
     `training_id` stays the same when formats are added and a further version is published. `source` and
-    `agreement` are plain JSON data of whoever wrote them. The last three fields are reserved.
+    `agreement` are plain JSON data of whoever wrote them, and so are `preprocessing` (how raw bytes become the input) and
+    `labels` (what the last axis of an output means). `license` is reserved.
     """
 
     training_id: str

@@ -104,16 +104,18 @@ class Store:
         *,
         golden: Golden | None = None,
         agreement: Mapping[str, Any] | None = None,
+        replaced: Mapping[str, Any] | None = None,
     ) -> Version:
         """Publish the next version of the same training result: the old files by hard link, plus what is new.
 
-        A new artifact takes the place of an old one of its name; golden data and agreement stay unless given.
+        A new artifact takes the place of an old one of its name; golden data and agreement stay unless given. `replaced`
+        are further fields of the record, in the place of the old.
         Raises TamperedError if an old file that is carried over is damaged.
         """
         new = {artifact.name for artifact in artifacts}
-        replaced = [_relative(version, a) for a in version.artifacts if a.name in new]
+        without = [_relative(version, a) for a in version.artifacts if a.name in new]
         with writing(self.root):
-            _carry(version, staged, without=replaced)
+            _carry(version, staged, without=without)
         carried = [_moved(version, a, staged) for a in version.artifacts if a.name not in new]
         reference = _moved(version, version.reference, staged) if version.reference else None
         record = replace(
@@ -122,6 +124,7 @@ class Store:
             reference=reference,
             agreement=version.agreement if agreement is None else agreement,
             created=now(),
+            **(replaced or {}),
         )
         return self.publish(staged, version.name, record, golden or version.golden)
 

@@ -123,6 +123,11 @@ class Version:
         for damage in self._damages(artifact.path.relative_to(self.path).as_posix()):
             raise self._tampered(damage)
 
+    def require_files(self, folder: str) -> None:
+        """Raise TamperedError, naming the file, unless all below a folder of the version is what was published."""
+        for damage in self._damages(folder):
+            raise self._tampered(damage)
+
     def _damages(self, *below: str) -> list[Damage]:
         """Compare the files at or below the relative paths (all, if none is given) with the manifest."""
         want = {name: fact.sha256 for name, fact in self.files.items() if not below or is_below(name, below)}

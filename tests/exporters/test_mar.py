@@ -252,6 +252,7 @@ def test_the_handler_stands_alone() -> None:
     }
     assert imports <= {
         "__future__",
+        "runpy",
         "collections",
         "contextlib",
         "json",

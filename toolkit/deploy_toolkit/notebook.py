@@ -40,6 +40,9 @@ def export(
     trust: bool = False,
     step_seconds: float = 600,
     step_memory: float | None = None,
+    preprocess: str | Sequence[Any] = (),
+    labels: Path | str = "",
+    raw: Sequence[Path | str] = (),
     store: Path | str | None = None,
 ) -> Exported:
     """Write a model (in memory, a path, or SOURCE as on the command line) in the formats `to` (one, or several), prove and store each file.
@@ -47,13 +50,15 @@ def export(
     `name` in the store: without it the model's class in lower case, or the name of the file. `example`: an array, or
     arrays by input name; the first axis is the batch. `inputs`: one or several `NAME:DTYPE[DIM,…]` that name further
     dynamic dimensions, e.g. `ids:int64[batch,seq]`. `calibration`: rows of real inputs by name, or an iterable of
-    such batches. The other options are those of `deploy export`.
+    such batches. `preprocess`: a list of steps, a file of them, or the `FILE.py:FUNCTION` that training used (or several
+    of these). The other options are those of `deploy export`.
     Raises ExportError if a file cannot be written, ProofError, whose `report` says where, if one disagrees; nothing is
     stored then.
     """
     from deploy_core.signature import TensorSpec
     from deploy_exporters.sources.handover import hand_over
     from deploy_toolkit.flows import export as flow
+    from deploy_toolkit.flows.raw import Given
 
     model = str(model) if isinstance(model, Path) else model
     if isinstance(model, str) and not isinstance(example, Mapping | None):
@@ -78,6 +83,7 @@ def export(
             trust=trust,
             step_seconds=step_seconds,
             step_memory=step_memory,
+            raw=Given.of(preprocess, labels, raw),
         )
         return flow.export(request, store=_store(store))
 

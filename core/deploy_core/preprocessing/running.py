@@ -6,7 +6,10 @@ It lies as it is in the archives that servers run, with `resizing`, so that the 
 from __future__ import annotations
 
 import io
+import json
+import runpy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 Step = Mapping[str, Any]
 Resize = Callable[[Array, Sequence[int], Any], Array]
-MOST_PIXELS = 1 << 27  # of an image: beyond, somebody wants to fill the memory
+MOST_PIXELS = 1 << 26  # of an image: beyond, somebody wants to fill the memory
 NPY = b"\x93NUMPY"
 
 
@@ -58,11 +61,41 @@ def order_before(steps: Sequence[Step], index: int) -> str:
     return order
 
 
-def labelled(scores: Array, labels: Sequence[str], most: int = 5) -> dict[str, float]:
+def labelled(scores: Any, labels: Sequence[str], most: int = 5) -> dict[str, float]:
     """Give the likeliest labels of the first row with their scores, the likeliest first."""
     row = np.asarray(scores[0], dtype=np.float64)
     best = np.argsort(-row, kind="stable")[:most]
     return {labels[index]: float(row[index]) for index in best}
+
+
+def is_safetensors(data: bytes) -> bool:
+    """Tell them from raw bytes: they begin with the length of their header as uint64, and then have JSON."""
+    return int.from_bytes(data[:8], "little") <= len(data) - 8 and data[8:9] == b"{"
+
+
+class Beside:
+    """How an archive prepares raw bytes, and labels its answers, if it does; for the handler, which stands alone, too."""
+
+    def __init__(self, folder: Path) -> None:
+        told = json.loads((folder / "deploy_raw.json").read_text(encoding="utf-8"))
+        self._resize: Resize = runpy.run_path(str(folder / "deploy_resizing.py"))["resize"]
+        self._steps, self._input, self._labels, self._output = (
+            told[key] for key in ("steps", "input", "labels", "output")
+        )
+        if any(step["step"] == "decode" or step.get("as") == "pillow" for step in self._steps):
+            import PIL  # noqa: F401  what is missing is better told when the model is loaded
+
+    def inputs(self, body: str | bytes) -> dict[str, tuple[str, Array]] | None:
+        """Give dtype and array of the input by its name; None if the body is safetensors. Raises ValueError."""
+        data = body.encode() if isinstance(body, str) else bytes(body)
+        if is_safetensors(data):
+            return None
+        array = np.ascontiguousarray(prepared(self._steps, data, self._resize))
+        return {self._input: (array.dtype.name, array)}
+
+    def answer(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """Give the likeliest labels with their scores instead of `{"outputs": …}`, where there are labels."""
+        return labelled(answer["outputs"][self._output], self._labels) if self._labels else answer
 
 
 def _decoded(array: Array, step: Step, order: str) -> Array:
@@ -71,14 +104,20 @@ def _decoded(array: Array, step: Step, order: str) -> Array:
         found = np.load(io.BytesIO(data), allow_pickle=False)
         return np.asarray(found[..., None] if found.ndim == 2 else found)
     try:
-        from PIL import Image, ImageOps
-    except ImportError as error:
+        return _picture(data, turn=bool(step.get("exif")))
+    except ModuleNotFoundError as error:
         raise RuntimeError("decoding images needs Pillow, which is not installed: pip install pillow") from error
+    except Exception as error:  # what Pillow raises of a broken file has no base of its own
+        raise ValueError(f"{error}") from error
+
+
+def _picture(data: bytes, *, turn: bool) -> Array:
+    from PIL import Image, ImageOps
 
     with Image.open(io.BytesIO(data)) as image:
         if image.width * image.height > MOST_PIXELS:
             raise ValueError(f"the image has {image.width} × {image.height} pixels, which is too many")
-        turned = ImageOps.exif_transpose(image) if step.get("exif") else image
+        turned = ImageOps.exif_transpose(image) if turn else image
         return np.asarray(turned.convert("RGB"))
 
 

@@ -8,10 +8,12 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from deploy_core.preprocessing import MODULES
 from deploy_exporters.safety import archive, pickles, torchscript
 from deploy_exporters.safety.danger import Danger, some
 
 HANDLER = Path(__file__).parents[1] / "deploy_handler.py"
+_OURS = MODULES  # what runs beside the handler, by its name in the archive
 _CODE = (".py", ".pyc", ".pyd", ".so")  # what a handler can import of what lies beside it
 _HOW = "serve it with TorchServe and check the URL"
 
@@ -27,9 +29,9 @@ def dangers(path: Path) -> Iterator[Danger]:
 
 
 def foreign_code(opened: zipfile.ZipFile, handler: str) -> list[str]:
-    """Name the code in an archive that is not our own handler, to the byte; a handler of another name is not ours."""
+    """Name the code in an archive that is not our own, to the byte; a handler of another name is not ours."""
     code = [name for name in opened.namelist() if name.endswith(_CODE)]
-    foreign = [name for name in code if opened.read(name) != HANDLER.read_bytes()]
+    foreign = [name for name in code if opened.read(name) != _OURS.get(name, HANDLER).read_bytes()]
     return foreign if handler in (HANDLER.name, *foreign) else [*foreign, handler]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,8 @@ class Job:
 
     `proofs` are of several sizes of every symbol, the first of the example's own. `calibration` holds rows of real
     inputs, for steps that quantise. `kind` is the kind of source, `source` where the model came from, for steps that
-    need its code. `ranges` are the least and the greatest size of a symbol, where the user gave them.
+    need its code. `ranges` are the least and the greatest size of a symbol, where the user gave them. `raw` is
+    `Raw.to_json`, for a file that takes raw bytes.
     """
 
     reads: Path | None
@@ -47,6 +49,7 @@ class Job:
     source: Source | None = None
     kind: str = ""
     ranges: Ranges = field(default_factory=dict)
+    raw: Mapping[str, Any] | None = None
 
     @property
     def read(self) -> Path:

@@ -7,6 +7,7 @@ import json
 import zipfile
 from collections.abc import Mapping
 
+from deploy_core import preprocessing
 from deploy_core.errors import ExportError
 from deploy_exporters.formats.mar import SIGNATURE
 from deploy_exporters.plain_zip import entry
@@ -43,7 +44,7 @@ def manifest(name: str, model: str, handler: str, *, requirements: bool, version
 
 
 def _write(job: Job, model: Mapping[str, bytes], serialized: str, *remarks: str) -> Written:
-    ours = {HANDLER.name: HANDLER.read_bytes(), **model, SIGNATURE: _json(job.signature.to_json())}
+    ours = {HANDLER.name: HANDLER.read_bytes(), **model, SIGNATURE: _json(job.signature.to_json()), **_raw(job)}
     added = mar_files.added(job.options, ours)
     own = mar_files.own_handler(job.options)
     requirements, version = mar_files.REQUIREMENTS in added, _version({**ours, **added})
@@ -54,6 +55,13 @@ def _write(job: Job, model: Mapping[str, bytes], serialized: str, *remarks: str)
     if own:
         remarks += (f"its handler {own} is the user's: it is proved only as far as it answers safetensors bodies",)
     return Written(remarks=remarks)
+
+
+def _raw(job: Job) -> dict[str, bytes]:
+    if job.raw is None:
+        return {}
+    steps = {name: path.read_bytes() for name, path in preprocessing.MODULES.items()}
+    return {**steps, preprocessing.DOCUMENT: _json(job.raw)}
 
 
 def _require_no_text(job: Job) -> None:

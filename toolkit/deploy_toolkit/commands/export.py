@@ -41,6 +41,21 @@ from deploy_toolkit.output import Output, common
 @click.option("--signature", default="", metavar="NAME", help="The signature of a SavedModel; else serving_default.")
 @click.option("--trust", is_flag=True, help="Open files that may run code of their own.")
 @click.option(
+    "--preprocess",
+    "preprocess",
+    multiple=True,
+    metavar="FILE.toml|FILE.py:ATTR",
+    help="How raw bytes become the input: declared steps; the function that training used.",
+)
+@click.option("--labels", default="", metavar="[OUTPUT=]FILE", help="One label a line, for the last axis of an output.")
+@click.option(
+    "--raw",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Raw bytes to keep with what training makes of them.",
+)
+@click.option(
     "--step-seconds", type=click.FloatRange(min=1), default=600, metavar="S", help="CPU seconds that a step may use."
 )
 @click.option(
@@ -66,6 +81,9 @@ def command(
     static: bool,
     signature: str,
     trust: bool,
+    preprocess: tuple[str, ...],
+    labels: str,
+    raw: tuple[Path, ...],
     step_seconds: float,
     step_memory: float | None,
 ) -> int:
@@ -81,6 +99,7 @@ def command(
     """
     from deploy_core.signature import TensorSpec
     from deploy_toolkit.flows import export as flow
+    from deploy_toolkit.flows.raw import Given
     from deploy_toolkit.reports import terminal
 
     request = flow.Request(
@@ -100,6 +119,7 @@ def command(
         signature=signature,
         step_seconds=step_seconds,
         step_memory=step_memory,
+        raw=Given(preprocess, labels, raw),
     )
     with output.progress() as on_event:
         exported = flow.export(request, store=output.store, on_event=on_event)

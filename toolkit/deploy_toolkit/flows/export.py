@@ -19,7 +19,7 @@ from deploy_exporters.export import export as write
 from deploy_exporters.routes import quantized
 from deploy_exporters.worker import Workers
 from deploy_model_store import Golden, Record, Store, Version
-from deploy_toolkit.flows import degradation, subjects
+from deploy_toolkit.flows import degradation, raw, subjects
 from deploy_toolkit.flows import golden as golden_data
 from deploy_toolkit.flows.beforehand import require_sound
 from deploy_toolkit.flows.proof import prove
@@ -36,7 +36,7 @@ class Request:
     `quantize` names modes, for which `calibration` holds rows of real inputs; a variant that is further off than
     `max_degradation` (a share of the output's spread, and of top-1 answers) is not stored. `ranges` gives the least and
     the greatest size of a symbol. `static` lets every dimension be fixed, `trust` lets files run code of their own.
-    A step may use `step_seconds` of processor time and `step_memory` GB, without which it is most of the machine's.
+    `raw` says how raw bytes become inputs, and what outputs mean. A step may use `step_seconds` of processor time and `step_memory` GB, without which it is most of the machine's.
     """
 
     source: str | sources.Source
@@ -55,6 +55,7 @@ class Request:
     signature: str = ""
     step_seconds: float = 600
     step_memory: float | None = None
+    raw: raw.Given = field(default_factory=raw.Given)
 
     def workers(self) -> Workers:
         """Give the workers of this export, which hold every step to its limits."""
@@ -125,11 +126,13 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
     on_event(f"opening {source.location}")
     with shelf.staging(name) as staged, request.workers() as workers:
         opened = open_source(workers, source, example=request.example, inputs=request.inputs, outputs=request.outputs)
+        kept = raw.kept(request.raw, opened.signature, workers)
+        kept.write(staged)
         on_event("asking the source model")
         golden = golden_data.asked(opened, request.ranges.get(BATCH))
-        order = request.order(staged, name)
+        order = replace(request.order(staged, name), raw=kept.document)
         written, report = make(workers, opened, order, golden, on_event, limit=request.max_degradation)
-        version = shelf.publish(staged, name, _record(opened, written, report), golden)
+        version = shelf.publish(staged, name, _record(opened, written, report, kept), golden)
     on_event(f"stored {version}")
     return Exported(version, report, request.targets)
 
@@ -155,7 +158,7 @@ def _check_signature(request: Request, location: str, path: Path | None) -> None
         )
 
 
-def _record(opened: OpenedSource, written: Export, report: Report) -> Record:
+def _record(opened: OpenedSource, written: Export, report: Report, kept: raw.Kept) -> Record:
     return Record(
         training_id=opened.description["training_id"],
         signature=opened.signature,
@@ -163,6 +166,8 @@ def _record(opened: OpenedSource, written: Export, report: Report) -> Record:
         reference=written.reference,
         artifacts=written.artifacts,
         agreement=report.to_json(),
+        preprocessing=kept.preprocessing,
+        labels=kept.labels,
     )
 
 

@@ -15,7 +15,7 @@ from deploy_exporters.export import OpenedSource, open_source
 from deploy_exporters.worker import Workers
 from deploy_model_store import Store, Version
 from deploy_toolkit.flows import export as flow
-from deploy_toolkit.flows import promised
+from deploy_toolkit.flows import promised, raw
 from deploy_toolkit.flows.beforehand import require_fitting
 from deploy_toolkit.flows.golden import noise_of
 
@@ -30,15 +30,19 @@ def extend(request: flow.Request, version: Version, shelf: Store, on_event: OnEv
     """
     _require_plain(request, version)
     require_fitting(request, version.signature.inputs)
-    reference = _reference(version)
+    reference = reference_of(version)
     on_event(f"opening the reference of {version}")
     with shelf.staging(version.name) as staged, request.workers() as workers:
         opened = opened_reference(workers, version, reference, trust=request.trust)
-        _require_same(opened, version)
-        order = replace(request.order(staged, version.name), reference=reference, known=version.artifacts)
+        require_same(opened, version)
+        kept = _kept(request, version, workers)
+        kept.write(staged)
+        order = replace(
+            request.order(staged, version.name), reference=reference, known=version.artifacts, raw=kept.document
+        )
         written, report = flow.make(workers, opened, order, version.golden, on_event, limit=request.max_degradation)
         agreement = _joined(version.agreement, report, (artifact.name for artifact in written.artifacts))
-        grown = shelf.extend(staged, version, written.artifacts, agreement=agreement)
+        grown = shelf.extend(staged, version, written.artifacts, agreement=agreement, replaced=_fields(kept))
     on_event(f"stored {grown} with {', '.join(request.targets)} added to {version}")
     return flow.Exported(grown, report, request.targets)
 
@@ -54,6 +58,29 @@ def _require_plain(request: flow.Request, version: Version) -> None:
     }
     if wrong := [option for option, value in given.items() if value]:
         raise UsageError(f"{version} has its own inputs, outputs and name", hint=f"leave out {', '.join(wrong)}")
+
+
+def _kept(request: flow.Request, version: Version, workers: Workers) -> raw.Kept:
+    """Give what is stored of preprocessing from now on: what is given, else what the version has."""
+    record = version.record
+    if not request.raw:
+        return raw.Kept(record.preprocessing, record.labels)
+    if record.preprocessing and request.raw.preprocess:
+        raise UsageError(f"{version} has its preprocessing", hint="export the model itself again to change it")
+    if record.labels and request.raw.labels:
+        raise UsageError(f"{version} has its labels", hint="export the model itself again to change them")
+    given = raw.kept(request.raw, version.signature, workers)
+    kept = replace(
+        given, preprocessing=given.preprocessing or record.preprocessing, labels=given.labels or record.labels
+    )
+    archived = any(artifact.format == "mar" for artifact in version.artifacts)
+    if kept.document and archived and "mar" not in request.targets:
+        raise UsageError(f"the .mar of {version} does not know of it", hint="name mar in --to, too")
+    return kept
+
+
+def _fields(kept: raw.Kept) -> dict[str, Any]:
+    return {"preprocessing": kept.preprocessing, "labels": kept.labels}
 
 
 def _reference(version: Version) -> Artifact:
@@ -80,7 +107,8 @@ def opened_reference(workers: Workers, version: Version, reference: Artifact, *,
     return open_source(workers, source, example=example, inputs=version.signature.inputs, outputs=names)
 
 
-def _require_same(opened: OpenedSource, version: Version) -> None:
+def require_same(opened: OpenedSource, version: Version) -> None:
+    """Raise ExportError unless the reference still answers as it did when the version was published."""
     if opened.signature != version.signature:
         raise ExportError(
             f"the reference of {version} has another signature: {_specs(opened)}",
