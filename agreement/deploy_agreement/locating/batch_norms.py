@@ -61,21 +61,24 @@ def told_of(node: Intermediate, x: Array, got: Array, axis: int, *, positive: bo
     """Say in what a batch norm that made `got` of `x` differs from `node`; empty if it was none, or does not differ."""
     own = parameters(node)
     fit = affine(x, got, axis, positive=positive)
-    if own is None or fit is None or len(own.mean) != len(fit[0]):
+    if own is None or len(own.mean) != len(fit[0]):
         return ""
     slopes, offsets, residuals = fit
-    if residuals.max() > _ENOUGH * float(np.std(got)):
+    if not np.isfinite(slopes).any() or np.nanmax(residuals) > _ENOUGH * float(np.std(got)):
         return ""
-    wrong = ~np.isclose(slopes, own.slope, rtol=2e-5, atol=1e-7)
+    known = np.isfinite(slopes)
+    wrong = known & ~np.isclose(slopes, own.slope, rtol=2e-5, atol=1e-7)
     if not wrong.any():
         return _shifted(own, offsets, float(np.std(got)))
-    if np.allclose(offsets, own.shift, rtol=1e-4) and not np.allclose(own.mean, 0, atol=1e-3):
-        return ""  # a batch norm that multiplies by something else adds something else: it is what comes before
+    if not np.allclose(
+        (offsets + own.mean * slopes)[known], own.offset[known], rtol=1e-3, atol=1e-4 * float(np.std(got))
+    ):
+        return ""  # a batch norm that multiplies by something else adds something else, too: it is what comes before
     with np.errstate(divide="ignore", invalid="ignore"):
         others = (own.scale / slopes) ** 2 - own.variance
     # Where the variance is great an epsilon is not seen: channels of little variance tell it best.
-    epsilon = float(_rounded(np.average(others, weights=1 / np.maximum(own.variance, 1e-12))))
-    if epsilon >= 0 and np.allclose(own.scale / np.sqrt(own.variance + epsilon), slopes, rtol=1e-4, atol=1e-7):
+    epsilon = _rounded(float(np.average(others[known], weights=1 / np.maximum(own.variance[known], 1e-12))))
+    if epsilon >= 0 and np.allclose((own.scale / np.sqrt(own.variance + epsilon))[known], slopes[known], rtol=1e-4):
         return f"batch norm has epsilon {told(epsilon)}, wanted is {told(own.epsilon)}"
     places = np.flatnonzero(wrong)
     first = places[0]

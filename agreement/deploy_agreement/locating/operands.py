@@ -13,6 +13,8 @@ from deploy_agreement.locating.names import place
 from deploy_agreement.locating.operators import ACTIVATIONS, named
 from deploy_core.signature import Array
 
+_ARITHMETIC = {"add", "subtract", "multiply", "divide", "clip", "power"}
+
 
 def of_tensors(case: Case) -> Iterator[Reason]:
     """Another tensor as the input."""
@@ -59,6 +61,21 @@ def of_unused(case: Case) -> Iterator[Reason]:
     for name in one.inputs:
         if any(_only(one, each, name) for each in wanted) and not any(_only(one, each, name) for each in taken):
             yield Reason(case.region.first.one, f"takes no account of input {name!r}")
+
+
+def of_preparation(case: Case) -> Iterator[Reason]:
+    """Tell what is done to an input of the model before its first operator."""
+    one, other = case.matching.one, case.matching.other
+    mine, theirs = case.families()
+    if not mine or not {pair.one for pair in case.region.edge} <= set(one.inputs):
+        return
+    head = next((name for name, family in theirs.items() if family == next(iter(mine.values()))), None)
+    if head is None:
+        return
+    before = [name for name in theirs if name in other.above([head], case.matching.agreed)[0] - {head}]
+    done = [f"{other.nodes[name].operator} {name!r}" for name in before if other.family[name] in _ARITHMETIC]
+    if done:
+        yield Reason(next(iter(mine)), f"its input is prepared otherwise: {', '.join(done)} is done to it before")
 
 
 def of_lookups(case: Case) -> Iterator[Reason]:

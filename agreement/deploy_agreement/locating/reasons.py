@@ -12,6 +12,7 @@ from deploy_agreement.locating.parting import Region
 # The first that finds something: what is surest comes first.
 _FINDERS: tuple[Callable[[Case], Iterator[Reason]], ...] = (
     kinds.of_attributes,
+    operands.of_preparation,
     values.of_batch_norms,
     values.of_activations,
     values.of_matrices,

@@ -9,6 +9,7 @@ import numpy as np
 
 from deploy_core.signature import Array
 
+_ENOUGH = 3  # values of a channel: through two there is always a line
 _SQRT_2 = math.sqrt(2.0)
 _erf = np.frompyfunc(math.erf, 1, 1)
 
@@ -71,18 +72,14 @@ def ways(x: Array, got: Array, bound: float) -> Iterator[str]:
                 yield f"a softmax over axis {axis}"
 
 
-def affine(x: Array, got: Array, axis: int, *, positive: bool) -> tuple[Array, Array, Array] | None:
+def affine(x: Array, got: Array, axis: int, *, positive: bool) -> tuple[Array, Array, Array]:
     """Fit `got = slope · x + offset` for each channel of `axis`; give slopes, offsets and the greatest residual of each.
 
-    With `positive`, values that a relu has cut off are left out. None if a channel has too few.
+    With `positive`, values that a relu has cut off are left out; a channel with too few left is NaN.
     """
     mine = np.moveaxis(x.astype(np.float64), axis, 0).reshape(x.shape[axis], -1)
     theirs = np.moveaxis(got.astype(np.float64), axis, 0).reshape(x.shape[axis], -1)
-    fitted = [
-        _line(a[keep], b[keep]) for a, b in zip(mine, theirs, strict=True) if (keep := _kept(b, positive)).sum() > 2
-    ]
-    if len(fitted) < len(mine):
-        return None
+    fitted = [_line(a[keep], b[keep]) for a, b in zip(mine, theirs, strict=True) for keep in [_kept(b, positive)]]
     slopes, offsets, residuals = (np.array(each) for each in zip(*fitted, strict=True))
     return slopes, offsets, residuals
 
@@ -92,6 +89,8 @@ def _kept(values: Array, positive: bool) -> Array:
 
 
 def _line(x: Array, y: Array) -> tuple[float, float, float]:
+    if len(x) < _ENOUGH:
+        return math.nan, math.nan, math.nan
     centred = x - x.mean()
     square = float((centred * centred).sum())
     slope = float((centred * (y - y.mean())).sum() / square) if square else 0.0

@@ -43,7 +43,7 @@ def how(want: Array, got: Array, others: Mapping[str, Array]) -> str:
     owner = next((where for where, array in others.items() if _same(array, got)), "")
     if owner:
         return f"is that of {owner}"
-    found = nearest(want, got, 0.0)
+    found = nearest(want, got, 0.0) if want.shape != got.shape else None
     mine = found[0].of(want) if found else want.reshape(got.shape)
     for axis in range(mine.ndim):
         if moved := _permuted(mine, got, axis):
