@@ -138,6 +138,7 @@ def test_the_schema_knows_every_field() -> None:
     for one in _objects(schema["$defs"]):
         assert set(one.get("required", ())) == set(one["properties"]), one
         one["additionalProperties"] = False
+    schema["additionalProperties"] = False
     jsonschema.Draft202012Validator(schema).validate(reports.full().to_json())
     extra = reports.full().to_json() | {"more": 1}
     assert not jsonschema.Draft202012Validator(schema).is_valid(extra)
