@@ -18,7 +18,7 @@ from command_line import run_deploy
 from deploy_clients import Tls
 from deploy_core.errors import DeployError, UsageError
 from deploy_toolkit.cli import deploy
-from deploy_toolkit.commands.reaching import reaching
+from deploy_toolkit.commands.reaching import line, reaching
 from deploy_toolkit.flows.access import Access
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl, to make certificates")
@@ -218,3 +218,12 @@ def test_a_token_that_others_could_read_on_its_way_is_warned_of(
     assert said.count("as plain text") == warned
     assert (url in said) == warned
     assert "s3cret" not in said
+
+
+def test_a_command_line_that_is_told_holds_no_secret() -> None:
+    given = ["check", "net a", "--header", f"X-Key: {TOKEN}", f"--header=authorization: Bearer {TOKEN}"]
+    told = line([*given, "--header", "@headers.txt", "--token-file", "token", "--atol=1e-3"])
+    assert told == (
+        "deploy check 'net a' --header 'X-Key: …' '--header=authorization: …' --header @headers.txt --token-file token "
+        "--atol=1e-3"
+    )

@@ -89,10 +89,15 @@ def test_one_row_tells_enough_of_rounding(deploy: Deploy, models: Path, tmp_path
     assert "64 rows" in done.stdout
 
 
-def test_two_trainings_disagree(deploy: Deploy, models: Path) -> None:
-    done = deploy("check", "simplenet", "simplenet-keras", "--store", models)
+def test_two_trainings_disagree_in_every_report(deploy: Deploy, models: Path, tmp_path: Path) -> None:
+    files = ("--html", tmp_path / "check.html", "--junit", tmp_path / "check.xml", "--tensorboard", tmp_path / "runs")
+    done = deploy("check", "simplenet", "simplenet-keras", "--store", models, *files)
     assert done.returncode == 4
     assert "DISAGREES" in done.stdout
+    assert "disagree: simplenet-keras@1/" in (tmp_path / "check.html").read_text()
+    assert "<failure" in (tmp_path / "check.xml").read_text()
+    assert "simplenet-keras@1_onnx" in {run.name for run in (tmp_path / "runs").iterdir()}
+    assert "next: deploy check simplenet simplenet-keras --store" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 
 from deploy_core.errors import UsageError
 from deploy_toolkit.commands import options, tensor_files, writing
-from deploy_toolkit.commands.reaching import reaching
+from deploy_toolkit.commands.reaching import line, reaching
 from deploy_toolkit.output import Output, common
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ def command(output: Output, subjects: tuple[str, ...], access: Access, **given: 
         gate=given["gate"],
         claim=given["claim"],
         baseline=given["baseline"],
-        command=shlex.join(["deploy", *sys.argv[1:]]),
+        command=line(sys.argv[1:]),
     )
     writers = writing.writers("deploy_toolkit.reports.bench", ("html", "csv", "junit", "tensorboard"), given)
     with live.live(output) as on_progress:

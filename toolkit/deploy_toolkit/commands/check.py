@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deploy_toolkit.commands import tensor_files, writing
-from deploy_toolkit.commands.reaching import reaching
+from deploy_toolkit.commands.reaching import line, reaching
 from deploy_toolkit.output import Output, common
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def command(output: Output, subjects: tuple[str, ...], access: Access, **given: 
     from deploy_toolkit.flows import check as flow
     from deploy_toolkit.reports.check import terminal
 
-    line = shlex.join(["deploy", *sys.argv[1:]])
+    command_line = line(sys.argv[1:])
     request = flow.Request(
         subjects=(*subjects, *given["endpoints"]),
         servers=given["servers"],
@@ -74,10 +73,12 @@ def command(output: Output, subjects: tuple[str, ...], access: Access, **given: 
         seed=given["seed"],
         found=given["found"],
     )
-    writers = writing.writers("deploy_toolkit.reports.check", ("html", "junit", "tensorboard"), given, command=line)
+    writers = writing.writers(
+        "deploy_toolkit.reports.check", ("html", "junit", "tensorboard"), given, command=command_line
+    )
     with output.progress() as on_event:
         report = flow.check(request, store=output.store, on_event=on_event)
     for write in writers:
         write(report)
-    output.show(report.to_json(), terminal.check(report, line))
+    output.show(report.to_json(), terminal.check(report, command_line))
     return report.exit_code

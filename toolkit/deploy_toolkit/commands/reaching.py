@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from ipaddress import ip_address
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from deploy_clients import Tls
     from deploy_toolkit.flows.access import Access
 
+_HEADER = "--header"
 _FILE = click.Path(path_type=Path)
 _OPTIONS = (
     click.option(
@@ -30,7 +32,7 @@ _OPTIONS = (
         help="For one request to an endpoint, as a whole.",
     ),
     click.option(
-        "--header",
+        _HEADER,
         "headers",
         multiple=True,
         metavar="'NAME: VALUE'|@FILE",
@@ -85,6 +87,23 @@ def _access(timeout: float, headers: dict[str, str], tls: Tls | None) -> Access:
     from deploy_toolkit.flows.access import Access
 
     return Access(timeout, headers, tls)
+
+
+def line(arguments: Iterable[str]) -> str:
+    """Give a command line as reports may tell it: without the values of headers, which may be secret."""
+    told, before = ["deploy"], ""
+    for word in arguments:
+        option, equals, value = word.partition("=")
+        if before == _HEADER:
+            told.append(_hidden(word))
+        else:
+            told.append(f"{option}={_hidden(value)}" if equals and option == _HEADER else word)
+        before = word
+    return shlex.join(told)
+
+
+def _hidden(header: str) -> str:
+    return header if header.startswith("@") else header.partition(":")[0] + ": …"
 
 
 def _tls(**files: Path | None) -> Tls | None:
