@@ -23,11 +23,12 @@ _FEWEST = 8
 
 @dataclass(frozen=True)
 class Budget:
-    """How many rows are drawn by which seed, and for how many seconds a predictor is asked for them."""
+    """How many rows are drawn by which seed, in batches of what size, and for how many seconds a predictor is asked for them."""
 
     rows: int = MOST
     seconds: float = 1.0
     seed: int = 0
+    size: int = ROWS
 
 
 def drawn(reference: Predictor, golden: Tensors, outputs: Tensors, measured: Noise, budget: Budget) -> Probe:
@@ -38,7 +39,7 @@ def drawn(reference: Predictor, golden: Tensors, outputs: Tensors, measured: Noi
     axes = rows_of(reference.signature, golden, outputs)
     most = _most(axes, golden, outputs, budget) if _is_free(reference, axes, outputs) else axes.count
     inputs = drawn_inputs(reference.signature, golden, most, seed=budget.seed)
-    size = min(axes.count, ROWS) or 1
+    size = budget.size if most > axes.count else axes.count
     probes = []
     for index in _while_there_is_time(_batches(most, size), budget.seconds):
         batch = take(inputs, axes.inputs, index)
@@ -78,7 +79,7 @@ def _is_free(reference: Predictor, axes: Rows, outputs: Tensors) -> bool:
 
 def _most(axes: Rows, golden: Tensors, outputs: Tensors, budget: Budget) -> int:
     each = sum(array.size for array in (*golden.values(), *outputs.values())) // max(1, axes.count)
-    return max(min(budget.rows, _ELEMENTS // max(1, each)), min(ROWS, axes.count), _FEWEST)
+    return max(min(budget.rows, _ELEMENTS // max(1, each)), _FEWEST)
 
 
 def _batches(count: int, size: int) -> list[Array]:

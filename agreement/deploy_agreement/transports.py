@@ -11,7 +11,7 @@ import numpy as np
 from deploy_agreement.outputs import Problem
 from deploy_agreement.probes import Probe
 from deploy_agreement.properties import apart, same_bits
-from deploy_agreement.report import AGREE, DISAGREE, TOLD, Check
+from deploy_agreement.report import AGREE, DISAGREE, SKIPPED, TOLD, Check
 from deploy_agreement.rows import batch_symbol, rows_of, take
 from deploy_core.errors import DeployError, EndpointError, first_line
 from deploy_core.predictor import Predictor
@@ -83,7 +83,11 @@ def _check(parts: Sequence[_Part], others: str, first: str) -> Check:
     if wrong:
         problems = tuple(Problem(NAME, said) for said in wrong[:_SHOWN])
         return Check(NAME, DISAGREE, _listed(wrong), len(parts), problems=problems)
-    said = f"{others} bit for bit as {first} in {same} of {len(parts)} messages"
+    if not same and not told:
+        return Check(NAME, SKIPPED, "both ways refuse whatever they are asked")
+    refused = sum(part.verdict == SKIPPED for part in parts)
+    said = f"{others} bit for bit as {first} in {same} of {len(parts) - refused} messages"
+    said += f", both refuse {refused}" if refused else ""
     return Check(NAME, TOLD if told else AGREE, "; ".join([said, *([_listed(told)] if told else [])]), len(parts))
 
 
@@ -114,7 +118,7 @@ def _refused(first: Way, other: Way, label: str, want: Tensors | DeployError, go
         if isinstance(answer, EndpointError) and answer.status is None:
             return _Part(label, DISAGREE, f"{way.name} gives no answer for {label}: {first_line(answer)}")
     if isinstance(want, DeployError) and isinstance(got, DeployError):
-        return _Part(label, AGREE)
+        return _Part(label, SKIPPED)
     way, error = (first, want) if isinstance(want, DeployError) else (other, got)
     assert isinstance(error, DeployError)
     return _Part(label, TOLD, f"{way.name} refuses {label}, which the other way takes: {first_line(error)}")

@@ -46,12 +46,12 @@ class Access:
             tls.context(self.tls)
             tls.checked(next((endpoint for endpoint in named if endpoint.tls), named[0]), self.tls)
 
-    def client(self, endpoint: Endpoint) -> Client:
-        """Connect; the client's libraries are imported here."""
+    def client(self, endpoint: Endpoint, *, binary: bool = False) -> Client:
+        """Connect; the client's libraries are imported here. `binary` is as for `connect`."""
         from deploy_clients import connect
 
         tls = self.tls if endpoint.tls else None
-        return connect(endpoint, timeout=self.timeout, headers=self.headers, tls=tls)
+        return connect(endpoint, timeout=self.timeout, binary=binary, headers=self.headers, tls=tls)
 
 
 USUAL = Access()

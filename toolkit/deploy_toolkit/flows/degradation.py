@@ -44,14 +44,14 @@ class Rule:
 
 def form_rule(artifact: Artifact, outputs: Tensors) -> Rule:
     """Give the rule where nothing was measured, as at other sizes than the example's: an int8 variant's form alone."""
-    if _is_int8(artifact):
+    if is_int8(artifact):
         return Rule(tolerances=dict.fromkeys(outputs, ANY))
     return Rule(precision=artifact.variant if artifact.variant == _HALF else "")
 
 
 def stored_rule(version: Version, artifact: Artifact, outputs: Tensors, noise: Noise) -> Rule:
     """Give the rule of a stored artifact: an int8 variant is held to the errors measured when it was published."""
-    if not _is_int8(artifact):
+    if not is_int8(artifact):
         return form_rule(artifact, outputs)
     return Rule(tolerances=tolerances(outputs, _errors(version.agreement, artifact.name), noise=noise))
 
@@ -60,7 +60,7 @@ def compared(
     artifact: Artifact, subject: str, predictor: Predictor, golden: Golden, noise: Noise, batches: Sequence[int]
 ) -> Agreement:
     """Judge what was just written by the golden outputs: a float file by its tolerance, a variant by its rule."""
-    if _is_int8(artifact):
+    if is_int8(artifact):
         return measured(subject, golden.outputs, predictor, golden.inputs, noise=noise, batches=batches)
     precision = form_rule(artifact, golden.outputs).precision
     return compare(subject, golden.outputs, predictor, golden.inputs, noise=noise, batches=batches, precision=precision)
@@ -68,7 +68,7 @@ def compared(
 
 def resembling(version: Version, row: Agreement, outputs: Tensors, noise: Noise) -> tuple[str, ...]:
     """Name the int8 variants of a version whose errors the answers do not exceed: one of them may have been asked."""
-    rules = {one.name: stored_rule(version, one, outputs, noise) for one in version.artifacts if _is_int8(one)}
+    rules = {one.name: stored_rule(version, one, outputs, noise) for one in version.artifacts if is_int8(one)}
     return tuple(name for name, rule in rules.items() if _is_within(row, rule.tolerances or {}))
 
 
@@ -126,12 +126,13 @@ def _is_within(row: Agreement, limits: Mapping[str, Tolerance]) -> bool:
     return known and all(error <= limits[name].value for name, error in errors.items())
 
 
-def _is_int8(artifact: Artifact) -> bool:
-    return artifact.variant.endswith("int8")
+def is_int8(artifact: Artifact | None) -> bool:
+    """Tell whether it is meant to predict something else, by a little."""
+    return artifact is not None and artifact.variant.endswith("int8")
 
 
 def _is_coarse(artifact: Artifact) -> bool:
-    return _is_int8(artifact) or artifact.variant == _HALF
+    return is_int8(artifact) or artifact.variant == _HALF
 
 
 def _errors(agreement: Mapping[str, Any], name: str) -> dict[str, float]:

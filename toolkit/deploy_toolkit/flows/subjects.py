@@ -25,6 +25,7 @@ class Subject:
     """One thing to ask; `damage` says how its file differs from what was published.
 
     `artifact` is the one of `version` that is asked; `unproved` says that nothing could ask it when that was stored.
+    `server` names the one that was started for this `endpoint`.
     """
 
     name: str
@@ -33,6 +34,8 @@ class Subject:
     version: Version | None = None
     artifact: Artifact | None = None
     unproved: bool = False
+    endpoint: Endpoint | None = None
+    server: str = ""
 
 
 def find(text: str, shelf: Store) -> Named:
@@ -72,7 +75,7 @@ def endpoints(named: Iterable[Named]) -> list[Endpoint]:
 def expand(named: Named, workers: Workers, *, trust: bool = False, access: Access = USUAL) -> Iterator[Subject]:
     """Give every predictor behind a name: each artifact of a version and its reference, else the one thing itself."""
     if isinstance(named, Endpoint):
-        yield Subject(str(named), partial(access.client, named))
+        yield Subject(str(named), partial(access.client, named), endpoint=named)
     elif isinstance(named, Path):
         yield Subject(str(named), partial(_open_stranger, workers, named, trust=trust))
     else:

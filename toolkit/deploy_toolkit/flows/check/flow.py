@@ -19,6 +19,8 @@ from deploy_exporters.worker import Workers
 from deploy_model_store import Store, Version
 from deploy_toolkit.flows import serve, subjects
 from deploy_toolkit.flows.access import Access
+from deploy_toolkit.flows.check.mates import mates
+from deploy_toolkit.flows.check.probing import probes_of
 from deploy_toolkit.flows.check.request import Request
 from deploy_toolkit.flows.check.rows import row_of
 from deploy_toolkit.flows.check.trained import answers_of, source_of
@@ -46,7 +48,7 @@ def check(request: Request, *, store: Path, on_event: OnEvent = silent) -> Repor
             todo += stack.enter_context(_served(server, named, request.access.ours, store, on_event))
         if not todo:
             raise UsageError("there is nothing to compare", hint="name a second file or endpoint")
-        rows = [_row(subject, right, request, workers, on_event) for subject in todo]
+        rows = _rows(todo, right, request, workers, on_event)
         return Report(
             tuple(one.row for one in rows),
             by=_by(right),
@@ -71,9 +73,20 @@ class _Row:
     located: Located | None = None
 
 
-def _row(subject: Subject, right: Wanted, request: Request, workers: Workers, on_event: OnEvent) -> _Row:
-    on_event(f"checking {subject.name}")
-    row = row_of(subject, right, request)
+def _rows(todo: list[Subject], right: Wanted, request: Request, workers: Workers, on_event: OnEvent) -> list[_Row]:
+    on_event("asking for the right answers")
+    probes, ways = probes_of(right, request), mates(todo)
+    found = []
+    for subject in todo:
+        on_event(f"checking {subject.name}")
+        row = row_of(subject, right, request, probes, ways.get(subject.name))
+        found.append(_with_finds(subject, row, right, request, workers, on_event))
+    return found
+
+
+def _with_finds(
+    subject: Subject, row: Agreement, right: Wanted, request: Request, workers: Workers, on_event: OnEvent
+) -> _Row:
     row = unproved(row) if subject.unproved else row
     if row.error:
         return _Row(row)
@@ -125,4 +138,7 @@ def _served(
 ) -> Generator[list[Subject]]:
     names = tuple(str(one) for one in named if isinstance(one, Version))
     with serve.serving(serve.Request(names, server), store=store, on_event=on_event) as running:
-        yield [Subject(str(endpoint), partial(access.client, endpoint)) for endpoint in running.endpoints]
+        yield [
+            Subject(str(endpoint), partial(access.client, endpoint), endpoint=endpoint, server=server)
+            for endpoint in running.endpoints
+        ]

@@ -9,13 +9,18 @@ from deploy_agreement import Agreement, Problem, Report, Tolerance, compare, com
 from deploy_core.errors import DeployError
 from deploy_core.predictor import Predictor
 from deploy_toolkit.flows import degradation
+from deploy_toolkit.flows.check.checks import Asked, checks
+from deploy_toolkit.flows.check.mates import Mate
+from deploy_toolkit.flows.check.probing import NOTHING, Probes
 from deploy_toolkit.flows.check.request import Request
 from deploy_toolkit.flows.check.wanted import GOLDEN, Wanted
 from deploy_toolkit.flows.subjects import Subject
 
 
-def row_of(subject: Subject, wanted: Wanted, request: Request) -> Agreement:
-    """Compare one subject; one that cannot be asked has a row, too."""
+def row_of(
+    subject: Subject, wanted: Wanted, request: Request, probes: Probes = NOTHING, mate: Mate | None = None
+) -> Agreement:
+    """Compare one subject; one that cannot be asked has a row, too. `mate` is another way to the same server."""
     try:
         predictor = subject.open()
     except DeployError as error:
@@ -38,9 +43,14 @@ def row_of(subject: Subject, wanted: Wanted, request: Request) -> Agreement:
         row = _with_sizes(_with_cost(row, subject, predictor, wanted), subject, predictor, wanted, request)
         found = (*_damaged(subject), *_stale(predictor, wanted), *_served_variant(predictor, row, wanted))
         told = row.error + _of_another(subject, predictor, wanted) if row.error else ""
-        return dataclasses.replace(row, problems=(*found, *row.problems), error=told)
+        row = dataclasses.replace(row, problems=(*found, *row.problems), error=told)
+        return row if row.error else _with_checks(Asked(subject, predictor, row, wanted, probes, request, mate))
     finally:
         predictor.close()
+
+
+def _with_checks(one: Asked) -> Agreement:
+    return dataclasses.replace(one.row, checks=tuple(checks(one)))
 
 
 def _of_another(subject: Subject, predictor: Predictor, wanted: Wanted) -> str:

@@ -26,7 +26,8 @@ GOLDEN = "golden outputs"  # of a stored version, as what gave the right answers
 class Wanted:
     """The right answers, who gave them, and how much they move by rounding alone.
 
-    `reference` opens whoever answers for other inputs than these; None if nobody does.
+    `reference` opens whoever answers for other inputs than these; None if nobody does. The inputs are not golden if they
+    are the user's own.
     """
 
     by: str
@@ -38,33 +39,29 @@ class Wanted:
     batches: tuple[int, ...] = BATCHES
     sized: tuple[Probe, ...] = ()
     reference: Callable[[], Predictor] | None = None
+    is_golden: bool = True
 
 
 def wanted(request: Request, named: list[Named], shelf: Store, workers: Workers) -> Wanted:
     """Find them: golden outputs of the first stored version, else what its reference or the first subject answers."""
     chosen = [subjects.find(request.against, shelf)] if isinstance(request.against, str) else named
     version = next((one for one in chosen if isinstance(one, Version)), None)
-    given = next(iter(request.inputs.values()), None)
     if version is None:
+        given = next(iter(request.inputs.values()), None)
         return _answers_of(next(subjects.expand(chosen[0], workers, trust=request.trust, access=request.access)), given)
-    if given is None:
-        golden = version.golden
-        measured = noise_of(golden)
-        return Wanted(
-            GOLDEN,
-            golden.inputs,
-            golden.outputs,
-            measured,
-            version,
-            _known(version, shelf),
-            promised.batches(version),
-            _sized(version, workers),
-            None if version.reference is None else partial(hosted, workers, version.reference),
-        )
-    if version.reference is None:
+    if request.inputs and version.reference is None:
         raise UsageError(f"{version} keeps no reference", hint="check it without --inputs")
-    reference = Subject(f"{version}/reference", partial(hosted, workers, version.reference), version=version)
-    return _answers_of(reference, given)
+    return Wanted(
+        GOLDEN,
+        version.golden.inputs,
+        version.golden.outputs,
+        noise_of(version.golden),
+        version,
+        _known(version, shelf),
+        promised.batches(version),
+        _sized(version, workers),
+        None if version.reference is None else partial(hosted, workers, version.reference),
+    )
 
 
 def _sized(version: Version, workers: Workers) -> tuple[Probe, ...]:
@@ -96,8 +93,15 @@ def _answers_of(subject: Subject, inputs: Tensors | None) -> Wanted:
         arrays = predictor.signature.conform(inputs)
         signature = predictor.signature
         measured = noise(predictor, *batches_like(signature, enough_rows(signature, arrays)))
-        batches = promised.batches(subject.version) if subject.version else batches_for(signature)
         outputs = predictor.predict(arrays)
-        return Wanted(subject.name, arrays, outputs, measured, subject.version, batches=batches, reference=subject.open)
+        return Wanted(
+            subject.name,
+            arrays,
+            outputs,
+            measured,
+            batches=batches_for(signature),
+            reference=subject.open,
+            is_golden=False,
+        )
     finally:
         predictor.close()

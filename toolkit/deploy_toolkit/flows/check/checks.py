@@ -1,0 +1,133 @@
+"""What a subject is asked beyond golden inputs: further probes, properties, other ways to the same server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+
+from deploy_agreement import Agreement, Check, compare
+from deploy_agreement import properties as has
+from deploy_agreement.asking import Judge, checked, edged, skipped
+from deploy_agreement.rows import batch_symbol
+from deploy_agreement.transports import Way, messages, same_ways
+from deploy_core.errors import DeployError, first_line
+from deploy_core.predictor import Predictor
+from deploy_toolkit.flows import degradation
+from deploy_toolkit.flows.check.mates import Mate, binary
+from deploy_toolkit.flows.check.probing import SECONDS, Probes
+from deploy_toolkit.flows.check.request import Request
+from deploy_toolkit.flows.check.wanted import Wanted
+from deploy_toolkit.flows.subjects import Subject
+
+_INT8 = "an int8 variant is held to its golden answers"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One subject that answered the golden inputs, and all that it is to be asked by."""
+
+    subject: Subject
+    predictor: Predictor
+    row: Agreement
+    wanted: Wanted
+    probes: Probes
+    request: Request
+    mate: Mate | None = None
+
+    @property
+    def judge(self) -> Judge:
+        """How its answers are judged where the reference gave the right ones, or it itself did."""
+        rule = degradation.form_rule(self.subject.artifact, {}) if self.subject.artifact else degradation.Rule()
+        return partial(
+            compare,
+            self.subject.name,
+            batches=(),
+            atol=self.request.atol,
+            rtol=self.request.rtol,
+            precision=rule.precision,
+        )
+
+
+def checks(one: Asked) -> Iterator[Check]:
+    """Make every check, those that could end a worker last."""
+    yield from _drawn(one)
+    yield from _properties(one)
+    if one.subject.endpoint is not None:
+        yield from _endpoint(one)
+    yield from _edges(one)
+
+
+def _drawn(one: Asked) -> Iterator[Check]:
+    names = ["drawn", *(probe.name for probe in one.probes.given)]
+    if why := _not_probed(one):
+        yield from (skipped(name, why) for name in names)
+        return
+    ask = partial(checked, one.predictor, judge=one.judge, size=one.probes.size, seconds=SECONDS)
+    yield ask(one.probes.drawn) if one.probes.drawn else skipped("drawn", one.probes.why)
+    for probe in one.probes.given:
+        yield ask(probe)
+
+
+def _edges(one: Asked) -> Iterator[Check]:
+    if why := _not_probed(one):
+        yield skipped("edges", why)
+        return
+    # What the reference refuses could be the end of whoever takes it: only of workers of ours.
+    asked = [probe for probe in one.probes.edges if one.subject.endpoint is None or not probe.refused]
+    yield edged(one.predictor, asked, one.judge)
+
+
+def _not_probed(one: Asked) -> str:
+    if one.wanted.version and one.subject.artifact and one.subject.artifact == one.wanted.version.reference:
+        return "the reference gave the answers itself"
+    if not one.row.ok:
+        return "it answers the golden inputs otherwise already"
+    if degradation.is_int8(one.subject.artifact):
+        return _INT8
+    return "" if one.probes.edges or one.probes.drawn or one.probes.given else one.probes.why
+
+
+def _properties(one: Asked) -> Iterator[Check]:
+    given = (one.predictor, one.wanted.inputs, one.judge, one.wanted.noise)
+    yield _made("again", partial(has.again, *given))
+    yield _made("order", partial(has.order, *given, seed=one.request.seed))
+    if one.subject.endpoint is None:
+        yield skipped("at once", "a file in a worker is asked one thing at a time")
+
+
+def _endpoint(one: Asked) -> Iterator[Check]:
+    given = (one.predictor, one.wanted.inputs, one.judge, one.wanted.noise)
+    free = batch_symbol(one.predictor.signature.inputs) is not None and bool(one.wanted.batches)
+    yield _made("at once", partial(has.at_once, *given, free=free))
+    yield _made("one of many", partial(has.one_of_many, one.subject.open, *given, free=free))
+    yield from _transports(one)
+
+
+def _transports(one: Asked) -> Iterator[Check]:
+    with ExitStack() as stack:
+        try:
+            ways = [Way(way.name, stack.enter_context(way.opened())) for way in _ways(one)]
+        except DeployError as error:
+            yield skipped("transports", f"another way to it cannot be gone: {first_line(error)}")
+            return
+        if not ways:
+            return
+        large = one.mate is not None and one.mate.large
+        asked = messages(one.predictor.signature, one.wanted.inputs, one.probes.edges, large=large)
+        surely_one = one.mate is None or one.mate.surely_one
+        first = Way(one.subject.name, one.predictor)
+        yield same_ways(first, ways, list(asked), surely_one=surely_one)
+
+
+def _ways(one: Asked) -> list[Mate]:
+    own = binary(one.subject, one.request.access)
+    return [mate for mate in (one.mate, own) if mate is not None]
+
+
+def _made(name: str, make: partial[Check]) -> Check:
+    try:
+        return make()
+    except DeployError as error:
+        return skipped(name, f"it does not answer: {first_line(error)}")

@@ -1,0 +1,78 @@
+"""What is asked beside the golden inputs, with the answers of whoever knows the right ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deploy_agreement import Probe
+from deploy_agreement.drawing import ROWS, Budget, drawn
+from deploy_agreement.edges import edge_probes
+from deploy_agreement.probes import answered
+from deploy_agreement.rows import batch_symbol, rows_of
+from deploy_core.errors import DeployError, first_line
+from deploy_core.predictor import Predictor
+from deploy_toolkit.flows.check.request import Request
+from deploy_toolkit.flows.check.wanted import Wanted
+
+SECONDS = 1.0  # for drawn rows: of the reference, and of each subject
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Inputs beyond the golden ones; `why` says why nobody answers for them. `size` is of the batches that are asked."""
+
+    drawn: Probe | None = None
+    edges: tuple[Probe, ...] = ()
+    given: tuple[Probe, ...] = ()
+    size: int = ROWS
+    why: str = ""
+
+
+NOTHING = Probes(why="nothing else is asked")
+
+
+def probes_of(wanted: Wanted, request: Request) -> Probes:
+    """Ask the reference for what is drawn, lies at the edges, or was given. Raises InputError for given inputs that do not fit."""
+    if wanted.reference is None:
+        return Probes(why="no reference is kept that answers for other inputs than the golden ones")
+    try:
+        if wanted.version and wanted.version.reference:
+            wanted.version.require_intact(wanted.version.reference)
+        reference = wanted.reference()
+    except DeployError as error:
+        return Probes(why=f"the reference cannot be asked: {first_line(error)}")
+    try:
+        return _asked(reference, wanted, request)
+    finally:
+        reference.close()
+
+
+def _asked(reference: Predictor, wanted: Wanted, request: Request) -> Probes:
+    given = tuple(_given(reference, wanted, request))
+    size = _size(reference, wanted)
+    try:
+        budget = Budget(seconds=SECONDS, seed=request.seed, size=size)
+        found = drawn(reference, wanted.inputs, wanted.outputs, wanted.noise, budget)
+        rows = min(wanted.batches) if wanted.batches else _rows(reference, wanted)
+        edges = tuple(edge_probes(reference, wanted.inputs, wanted.noise, rows))
+    except DeployError as error:
+        return Probes(given=given, size=size, why=f"the reference does not answer: {first_line(error)}")
+    return Probes(found, edges, given, size)
+
+
+def _given(reference: Predictor, wanted: Wanted, request: Request) -> list[Probe]:
+    """All that the user gave, but for what is asked in place of golden inputs."""
+    named = list(request.inputs.items())[0 if wanted.is_golden else 1 :]
+    return [
+        answered(reference, "given", reference.signature.conform(arrays), wanted.noise, label=name)
+        for name, arrays in named
+    ]
+
+
+def _size(reference: Predictor, wanted: Wanted) -> int:
+    free = batch_symbol(reference.signature.inputs) is not None and wanted.version is None
+    return ROWS if free else _rows(reference, wanted)
+
+
+def _rows(reference: Predictor, wanted: Wanted) -> int:
+    return max(1, rows_of(reference.signature, wanted.inputs, {}).count)
