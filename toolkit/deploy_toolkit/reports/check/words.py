@@ -140,12 +140,15 @@ def _next_steps(report: Report, command: str) -> Iterator[str]:
 
 def remarks(report: Report) -> list[str]:
     """Say what is neither right nor wrong: differences that are told only, and what was skipped, each once."""
-    found: dict[tuple[str, str], list[str]] = {}
+    by: dict[tuple[str, str], list[str]] = {}
     for row, cells in matrix(report).rows:
         for cell in cells:
             if cell.verdict in (TOLD, SKIPPED) and cell.said:
-                found.setdefault((cell.check, cell.said), []).append(row.subject)
-    return [f"{check}: {said} ({few(subjects)})" for (check, said), subjects in found.items()]
+                by.setdefault((cell.check, cell.said), []).append(row.subject)
+    checks: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (check, said), subjects in by.items():
+        checks.setdefault((said, tuple(subjects)), []).append(check)
+    return [f"{', '.join(names)}: {said} ({few(subjects)})" for (said, subjects), names in checks.items()]
 
 
 def _decided(row: Agreement) -> Iterator[Noticed]:
