@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from deploy_agreement.figures import eps, magnitude, spreads, tiny
-from deploy_agreement.pooling import fit
+from deploy_agreement.pooling import IMAGE, fit
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.signature import Array
 
@@ -17,7 +17,6 @@ IMAGE_FACTOR = 48.0
 SPREAD_FACTOR = 4.0
 SIZE_FACTOR = 2.0
 PUBLISHED_FACTOR = 2.0
-_IMAGE = 4  # axes
 _PROBABLE = 1e-3  # outputs that lie between 0 and 1, and reach this, may be probabilities
 
 
@@ -103,7 +102,7 @@ def tolerance(
     half = f" in {precision}" if coarse != kind else ""
     moved = np.asarray(noise, np.float64)
     moved = moved if fit(moved.shape, want.shape) else moved.max()
-    factor = NOISE_FACTOR if want.ndim < _IMAGE else IMAGE_FACTOR
+    factor = NOISE_FACTOR if want.ndim < IMAGE else IMAGE_FACTOR
     told = f"{factor:g} × noise{half}" + (f" ({noise_origin})" if noise_origin else "")
     rules = {told: factor * moved * eps(coarse) / eps(kind)}
     rules |= {f"{told}{half}": limit for told, limit in _floors(want, moved.shape, coarse).items()}

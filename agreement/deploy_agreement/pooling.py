@@ -6,6 +6,9 @@ through, a probability that was above 1e-9 once. Such an element, whose rows tog
 greatest of them, is given what the elements around it have, if that is more: their usual noise, and their noise in units
 of how far the wanted values reach, at its own reach. So a small column of which much is known is held to its own noise,
 and one of which nothing is known to its neighbours'.
+
+Places of an image share their weights and are computed together: a convolution by Winograd's transform rounds by what is
+in its tile, also where the image itself is empty. So each is given at least what nine of ten places of its channel have.
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.signature import Array
 
 ENOUGH = 6.0
-_HIGH = 0.9  # of the noise by reach of all elements, what one of which little is known is given
+IMAGE = 4  # axes that an image has at least
+_HIGH = 0.9  # of all, what an element of which little is known is given
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,15 @@ def pooled(found: Moved) -> Array | float:
             around = np.maximum(around, np.quantile(by_reach, _HIGH) * reach)
         few = found.total < ENOUGH * noise
         noise = np.where(few | ~known, np.maximum(noise, around), noise)
+    if noise.ndim >= IMAGE and noise.size:
+        noise = np.maximum(noise, np.quantile(noise, _HIGH, axis=_places(noise.shape), keepdims=True))
     return float(noise.max()) if noise.size == 1 else noise
+
+
+def _places(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Give the axes of an image but for its channels, which are the shorter of the second axis and the last."""
+    channels = min((axis for axis in (1, len(shape) - 1) if shape[axis] > 1), key=lambda axis: shape[axis], default=1)
+    return tuple(axis for axis in range(len(shape)) if axis != channels)
 
 
 def fit(one: tuple[int, ...], array: tuple[int, ...]) -> bool:

@@ -276,3 +276,21 @@ def test_other_sizes_are_held_to_the_same_elements(make: Make) -> None:
         assert not compare("it", one.outputs, wrong, one.inputs, noise=other.noise, batches=()).ok
     former = {"sizes": [{"sizes": {"steps": 3}, "noise": {"y": 2.0}}]}
     assert [one.noise.values["y"] for one in again(source, X, measured, former)] == [2.0]
+
+
+@pytest.mark.parametrize("channels", [1, -1], ids=["NCHW", "NHWC"])
+def test_empty_places_of_an_image_get_the_noise_of_their_channel_and_no_other(make: Make, channels: int) -> None:
+    image = {"x": RNG.normal(size=(64, 3, 12, 12)).astype(np.float32)}
+    image["x"][:, :, :2] = 0
+    scale = np.array([1.0, 1e-4, 1.0]).reshape(3, 1, 1)
+
+    def answer(inputs: Tensors, dtype: type = np.float32) -> dict[str, np.ndarray]:
+        x = inputs["x"].astype(dtype) * scale.astype(dtype)
+        return {"y": np.moveaxis(np.cumsum(x * dtype(1 / 3), axis=3), 1, channels)}
+
+    shape = "3,12,12" if channels == 1 else "12,12,3"
+    source = make("x:float32[batch,3,12,12]", f"y:float32[batch,{shape}]", answer, lambda i: answer(i, np.float64))
+    values = np.moveaxis(np.asarray(noise(source, image).values["y"]), channels, 1)
+    assert values.shape == (1, 3, 12, 12)
+    assert values[0, 0, 0].min() > 0.5 * np.median(values[0, 0])
+    assert values[0, 1].max() < 1e-3 * values[0, 0].min()
