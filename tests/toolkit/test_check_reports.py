@@ -108,6 +108,14 @@ def test_no_row_that_disagrees_looks_as_if_it_agreed() -> None:
     assert "failure" in {kind(case) for case in cases(Report((damaged,))).values()}
 
 
+def test_a_search_is_a_check_with_its_figure() -> None:
+    row = replace(reports.good("net@1/tflite"), checks=(Check("search", "disagree", "off by 4127 tolerances"),))
+    report = Report((row,), worst=(reports.worst(),))
+    (_, cells), *_ = matrix(report).rows
+    assert [(cell.check, cell.over) for cell in cells][1] == ("search", 4127.0)
+    assert [name for _, name in cases(report)] == ["golden", "search"]
+
+
 def test_what_to_do_next() -> None:
     plain = Report((reports.wrong(), reports.good()))
     command = "deploy check net --html x.html --junit=y.xml"
@@ -115,6 +123,11 @@ def test_what_to_do_next() -> None:
     assert words.next_steps(plain)[0].startswith("deploy check … --localise")
     assert not words.next_steps(reports.agreeing(), command)
     assert words.again("deploy check 'a b' --html c") == "deploy check 'a b'"
+    (step,) = words.next_steps(Report((reports.wrong(),), worst=(reports.worst(), reports.worst(over=3.0))), command)[
+        1:
+    ]
+    assert step == "deploy check net --inputs deploy-check/net@1_tflite.npz asks for the worst input again"
+    assert words.asked_again("deploy check a --search 5 --localise -x", "f") == "deploy check a -x --inputs f"
 
 
 def test_headlines() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from deploy_toolkit.reports import junit
 from deploy_toolkit.reports.check import figures, words
-from deploy_toolkit.reports.check.matrix import FAILED, GOLDEN, NOT_ASKED, Cell, matrix
+from deploy_toolkit.reports.check.matrix import FAILED, GOLDEN, NOT_ASKED, SEARCH, Cell, matrix
 from deploy_toolkit.reports.writing import write as write_file
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def text(report: Report) -> bytes:
     for row, cells in matrix(report).rows:
         suite = junit.suite(root, row.subject)
         suite.extend(_case(row, cell) for cell in cells if cell.glyph)
-        suite.extend(_worst(one) for one in report.worst if one.subject == row.subject)
+        if all(cell.check != SEARCH for cell in cells):
+            suite.extend(_worst(one) for one in report.worst if one.subject == row.subject)
     if report.skew is not None:
         junit.suite(root, PREPROCESSING).append(_skew(report.skew))
     if not report.rows:

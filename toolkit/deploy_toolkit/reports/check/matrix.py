@@ -11,7 +11,7 @@ from deploy_toolkit.reports.check import figures
 if TYPE_CHECKING:
     from deploy_agreement import Agreement, Check, OutputAgreement, Report
 
-GOLDEN, SIZES = "golden", "sizes"
+GOLDEN, SIZES, SEARCH = "golden", "sizes", "search"
 AGREE, DISAGREE, TOLD, SKIPPED = "agree", "disagree", "told", "skipped"
 FAILED, NOT_ASKED, ABSENT = "failed", "not asked", "absent"
 GLYPHS = {AGREE: "✓", DISAGREE: "✗", TOLD: "≈", SKIPPED: "–", FAILED: "✗", NOT_ASKED: "?", ABSENT: ""}
@@ -24,17 +24,21 @@ _WORST_FIRST = (DISAGREE, TOLD, AGREE, SKIPPED)
 
 @dataclass(frozen=True)
 class Cell:
-    """What one subject made of one check: `outputs` are those of it, of all sizes where there are several."""
+    """What one subject made of one check: `outputs` are those of it, of all sizes where there are several.
+
+    `searched` is how many times its tolerance the worst input is off that a search found.
+    """
 
     check: str
     verdict: str
     said: str = ""
     outputs: tuple[OutputAgreement, ...] = ()
+    searched: float | None = None
 
     @property
     def over(self) -> float | None:
         """Its worst deviation in units of the tolerance; None if nothing was compared."""
-        known = (figures.over(output) for output in self.outputs)
+        known = (self.searched, *(figures.over(output) for output in self.outputs))
         return max((off for off in known if off is not None), default=None)
 
     @property
@@ -60,7 +64,8 @@ class Matrix:
 
 def matrix(report: Report) -> Matrix:
     """Put everything into one table; the several sizes of a dimension share a column."""
-    found = [(row, _cells(row)) for row in report.rows]
+    worst = {one.subject: one.over for one in report.worst}
+    found = [(row, _searched(_cells(row), worst.get(row.subject))) for row in report.rows]
     names = dict.fromkeys(name for _, cells in found for name in cells)
     rows = [(row, tuple(cells.get(name, Cell(name, ABSENT)) for name in names)) for row, cells in found]
     return Matrix(tuple(names), tuple(rows))
@@ -87,6 +92,10 @@ def _cells(row: Agreement) -> dict[str, Cell]:
     if not row.ok and all(cell.verdict != DISAGREE for cell in found.values()):
         found[GOLDEN] = replace(found[GOLDEN], verdict=DISAGREE, said=row.why)  # a damaged file, say
     return found
+
+
+def _searched(cells: dict[str, Cell], over: float | None) -> dict[str, Cell]:
+    return {name: replace(cell, searched=over) if name == SEARCH else cell for name, cell in cells.items()}
 
 
 def _golden(row: Agreement) -> Cell:

@@ -26,7 +26,9 @@ _AROUND = 4  # matched tensors that are shown before and after the first that di
 
 def check(report: Report, command: str = "") -> RenderableType:
     """Give everything that `deploy check` found, and what to do next; `command` is the one that was given."""
-    steps = [Text(f"next: {step}", style="cyan") for step in words.next_steps(report, command)]
+    # A command that is broken into lines is none any more.
+    told = [f"next: {step}" for step in words.next_steps(report, command)]
+    steps = [Text(step, style="cyan", no_wrap=True, overflow="ignore") for step in told]
     return Group(agreement(report), *steps)
 
 
@@ -112,9 +114,13 @@ def _origins(report: Report) -> list[Text]:
 
 
 def _worst(report: Report) -> Iterator[Text]:
-    for one in report.worst:
+    for one in (one for one in report.worst if one.over > 1):
         saved = f", saved in {one.file}" if one.file else ""
-        yield Text(f"worst input: {words.worst(one)}{saved}", style="dim" if one.ok else "red")
+        yield Text(f"worst input: {words.worst(one)}{saved}", style="yellow" if one.ok else "red")
+    fine = [one for one in report.worst if one.over <= 1]
+    if fine:
+        each = ", ".join(f"{one.subject} {figures.times(one.over)}" for one in fine)
+        yield Text(f"the worst inputs that were found are within the tolerance: {each}", style="dim")
 
 
 def _located(found: Located) -> Iterator[RenderableType]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from deploy_agreement import Agreement, Decisions, Located, OutputAgreement, Report, Worst
 
 _WRITES = ("--html", "--junit", "--tensorboard")
+_SEARCH = "--search"
+_LOOKS = (_SEARCH, "--localise")
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ def located(found: Located) -> str:
         return f"{found.subject}: {found.said or 'no tensor that could be matched is beyond its tolerance'}"
     one, other = found.first.one, found.first.other
     layer = one.layer or other.layer
-    where = f"{one.name} ({one.operator}){f', layer {layer}' if layer else ''}"
+    named = layer and layer not in found.said and layer != one.name
+    where = f"{one.name} ({one.operator}){f', layer {layer}' if named else ''}"
     off = f"{figures.times(found.first.over)} its tolerance, {len(found.matches):,} tensors matched"
     said = f": {found.said}" if found.said else ""
     return f"{found.subject} parts from {found.against} at {where}{said} ({off})"
@@ -121,6 +124,14 @@ def again(command: str, *more: str) -> str:
     return " ".join("…" if word == "…" else shlex.quote(word) for word in (*kept, *more))
 
 
+def asked_again(command: str, file: str) -> str:
+    """Give a command that asks for an input that was found, and looks for nothing else."""
+    words = shlex.split(again(command))
+    looks = [at for at, word in enumerate(words) if word in _LOOKS]
+    left_out = {*looks, *(at + 1 for at in looks if words[at] == _SEARCH)}
+    return again(shlex.join(word for at, word in enumerate(words) if at not in left_out), "--inputs", file)
+
+
 def _next_steps(report: Report, command: str) -> Iterator[str]:
     bad = [row for row in report.rows if not row.ok and not row.error]
     numbers = [row for row in bad if any(not output.ok and output.compared for output in row.outputs)]
@@ -129,11 +140,12 @@ def _next_steps(report: Report, command: str) -> Iterator[str]:
             yield f"{found.reproduction} holds that one operator with its inputs, and a script that shows the difference"
     if numbers and not report.located and "--localise" not in command:
         yield f"{again(command, '--localise')} says in which tensor two of them part first"
-    if numbers and not report.worst and "--search" not in command:
-        yield f"{again(command, '--search', '10')} looks for the input on which they differ most"
-    for one in report.worst:
-        if not one.ok and one.file:
-            yield f"{again(command, '--inputs', one.file)} asks for the worst input again"
+    if numbers and not report.worst and _SEARCH not in command:
+        yield f"{again(command, _SEARCH, '10')} looks for the input on which they differ most"
+    saved = [one for one in report.worst if not one.ok and one.file]
+    if saved:
+        one = max(saved, key=lambda one: one.over)
+        yield f"{asked_again(command, one.file)} asks for the worst input again"
     if any(row.unavailable for row in report.rows):
         yield "deploy doctor says which runtimes and servers can be used here"
 
