@@ -40,13 +40,13 @@ def of_tensorflow(name: str) -> str:
     """Give the layer in the name of an operator of TensorFlow: `net_1/block_1/conv_1/Relu` is of `block/conv`.
 
     The model's own name comes first, or the name of the ONNX node that became the operator. A model that is called once
-    more has `_1` behind its name and behind that of each of its layers.
+    more has a number behind its name, and one behind that of each of its layers.
     """
     root, *inner = [part for part in name.partition(":")[0].split("/") if not _CALL.match(part)] or [""]
     again = _AGAIN.search(root)
     layers = [part for part in inner[:-1] if _AGAIN.sub("", part) not in _IDIOMS]
     if again and not root.startswith(_NODE):
-        layers = [part.removesuffix(again[0]) for part in layers]
+        layers = [_AGAIN.sub("", part) for part in layers]
     return "/".join(layers)
 
 
@@ -56,8 +56,11 @@ def is_call(name: str) -> bool:
 
 
 def of_weights(names: Iterable[str]) -> str:
-    """Give the layer that a weight's name tells: `features.1.weight` is of `features.1`; "" if none does."""
-    return next((without_flat(name.rpartition(".")[0]) for name in names if _is_place(name)), "")
+    """Give the layer that the last weight's name tells: `features.1.weight` is of `features.1`; "" if none does.
+
+    Of a convolution into which a batch norm was folded, the last is that of the norm, whose answer it gives.
+    """
+    return next(filter(None, map(_of_weight, reversed(list(names)))), "")
 
 
 def without_flat(path: str) -> str:
@@ -65,5 +68,8 @@ def without_flat(path: str) -> str:
     return "" if path == _FLAT else path.removeprefix(f"{_FLAT}.")
 
 
-def _is_place(name: str) -> bool:
-    return "." in name and all(part.isidentifier() or part.isdigit() for part in name.split("."))
+def _of_weight(name: str) -> str:
+    if "/" in name:
+        return of_tensorflow(name.rpartition("/")[0])
+    is_place = "." in name and all(part.isidentifier() or part.isdigit() for part in name.split("."))
+    return without_flat(name.rpartition(".")[0]) if is_place else ""

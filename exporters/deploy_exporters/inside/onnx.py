@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,50 +37,6 @@ def intermediates(path: Path, inputs: Tensors, *, most_bytes: int | None = None)
             else:
                 kept.add(_intermediate(nodes, name, value, weights))
     return kept.outputs_last(nodes.outputs)
-
-
-def one_operator(path: Path, tensor: str, values: Tensors) -> bytes:
-    """Give an ONNX model of the one node that makes a tensor, with its weights; what else it takes are its inputs.
-
-    `values` are the arrays of those by name, which tell their dtypes. Raises UsageError for a tensor that no node makes.
-    """
-    model = onnx_weights.load(path)
-    nodes = Nodes(model)
-    if tensor not in nodes.maker:
-        raise UsageError(f"no node of {path.name} makes a tensor {tensor!r}", hint="name one of its intermediates")
-    node = nodes.maker[tensor]
-    needed = list(_constant_makers(nodes, used(node)))
-    constants = {name for each in (node, *needed) for name in used(each)} & set(nodes.weights)
-    graph = onnx.helper.make_graph(
-        [*needed, node],
-        "one_operator",
-        [_given(name, values) for name in used(node) if name not in nodes.constant],
-        [onnx.ValueInfoProto(name=name) for name in node.output if name],
-        [each for each in model.graph.initializer if each.name in constants],
-    )
-    made = onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
-    made.functions.extend(model.functions)
-    whole: bytes = onnx.shape_inference.infer_shapes(made).SerializeToString()
-    return whole
-
-
-def _given(name: str, values: Tensors) -> Any:
-    if name not in values:
-        raise UsageError(f"there is no value for {name!r}, which the operator takes", hint="give all of its inputs")
-    array = values[name]
-    kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
-    return onnx.helper.make_tensor_value_info(name, kind, array.shape)
-
-
-def _constant_makers(nodes: Nodes, names: Iterable[str]) -> Iterator[Any]:
-    """Give the nodes that make constants of constants, in order."""
-    wanted, todo = set(), list(names)
-    while todo:
-        node = nodes.maker.get(name := todo.pop())
-        if node is not None and name in nodes.constant and id(node) not in wanted:
-            wanted.add(id(node))
-            todo += used(node)
-    return (node for node in nodes.nodes if id(node) in wanted)
 
 
 def _session(model: Any, nodes: Nodes) -> Any:
