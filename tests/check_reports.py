@@ -59,7 +59,7 @@ def output(off: float, name: str = "logits", *, points: bool = True) -> OutputAg
         worst_batch=64,
         worst_row=place[0],
         worst=Element(place, float(WANT[place]), float(got[place]), RULE.value),
-        decisions=decide({name: WANT}, {name: got}, {name: 0}, {name: limit}, LABELS)[name],
+        decisions=decide({name: WANT}, {name: got}, {name: 0}, {name: limit}, {name: LABELS})[name],
         points=Points(WANT.ravel(), got.ravel(), limit.ravel()) if points else None,
     )
 

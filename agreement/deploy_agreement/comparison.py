@@ -44,14 +44,14 @@ def compare(
     precision: str = "",
     tolerances: Mapping[str, Tolerance] | None = None,
     known: Mapping[str, Tensors] | None = None,
-    labels: Sequence[str] = (),
+    labels: Mapping[str, Sequence[str]] | None = None,
     nan_agrees: bool = False,
 ) -> Agreement:
     """Ask `predictor` for `inputs`, whole and in slices of the sizes `batches`, and judge its answers by `want`.
 
     `precision` is the dtype that a half-precision variant computes in; it may answer in it, too. `tolerances` take the
     place of the derived ones, for a quantised variant. `known` holds other outputs for the same inputs by the name of
-    whoever gave them (an older version, say), to be recognised in wrong answers. `labels` name the classes.
+    whoever gave them (an older version, say), to be recognised in wrong answers. `labels` name the classes of outputs.
     With `nan_agrees` NaN is right where NaN is wanted. `batches_for` gives the `batches` of a signature. A predictor that
     raises DeployError for every batch gives the verdict `failed`.
     """

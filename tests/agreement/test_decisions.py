@@ -25,11 +25,11 @@ def softmax(values: Array, axis: int = -1) -> Array:
 
 
 def one(want: Array, got: Array, limit: float = 0.0, name: str = "logits", labels: tuple[str, ...] = ()) -> Decisions:
-    return decide({name: want}, {name: got}, {name: 0}, {name: np.array(limit)}, labels)[name]
+    return decide({name: want}, {name: got}, {name: 0}, {name: np.array(limit)}, {name: labels})[name]
 
 
 def nothing(want: Array, got: Array, name: str = "y", labels: tuple[str, ...] = ()) -> bool:
-    return not decide({name: want}, {name: got}, {name: 0}, {}, labels)
+    return not decide({name: want}, {name: got}, {name: 0}, {}, {name: labels})
 
 
 def swapped(want: Array, *rows: int) -> Array:
@@ -185,7 +185,7 @@ def detected() -> dict[str, Array]:
 
 
 def boxes_of(want: dict[str, Array], got: dict[str, Array], limit: float = 0.0) -> Decisions:
-    found = decide(want, got, dict.fromkeys(want, 0), {"scores": np.array(limit)}, ("cat", "dog", "bird"))
+    found = decide(want, got, dict.fromkeys(want, 0), {"scores": np.array(limit)}, {"classes": ("cat", "dog", "bird")})
     assert set(found) == {"boxes"}
     return found["boxes"]
 
@@ -243,7 +243,7 @@ def test_a_comparison_tells_decisions(make: Make) -> None:
     spec = ("x:float32[batch,10]", "logits:float32[batch,10]")
     bad = make(*spec, lambda inputs: {"logits": inputs["x"][:, ::-1].copy()})
     noise = Noise({"logits": 1e-7}, "test")
-    row = compare("net", {"logits": SCORES}, bad, {"x": SCORES}, noise=noise, labels=tuple("abcdefghij"))
+    row = compare("net", {"logits": SCORES}, bad, {"x": SCORES}, noise=noise, labels={"logits": "abcdefghij"})
     decisions = row.outputs[0].decisions
     assert decisions is not None
     assert decisions.flips == (SCORES.argmax(1) != SCORES[:, ::-1].argmax(1)).sum()

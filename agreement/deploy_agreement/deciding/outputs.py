@@ -21,27 +21,30 @@ def decide(
     got: Tensors,
     axes: Mapping[str, int],
     limits: Mapping[str, Array],
-    labels: Sequence[str] = (),
+    labels: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Decisions]:
     """Give, by output, what follows from the wanted answers and from those that came, where something does.
 
     `axes` says which axis of an output holds the rows, `limits` how far each element may lie off (an array or a number);
-    `labels` name the classes. What an output is for is told by its shape, its values, its name and the number of labels;
+    `labels` name the classes of an output. What an output is for is told by its shape, its values, its name and the number of labels;
     where that is not sure, nothing is said of classes but only of the greatest value.
     """
-    found = {}
+    found: dict[str, Decisions] = {}
+    names = labels or {}
     boxes = detections.find(want)
     if boxes is not None and boxes.fits(got):
         slack = float(np.max(limits.get(boxes.scores, 0.0), initial=0.0))
         alone = boxes.boxes in axes
-        found[boxes.boxes] = detections.decide(boxes, want, got, labels, slack=slack, each_alone=alone)
+        found[boxes.boxes] = detections.decide(
+            boxes, want, got, names.get(boxes.classes, ()), slack=slack, each_alone=alone
+        )
     taken = boxes.names if boxes is not None else frozenset()
     for name, array in want.items():
         if name in taken or name not in got or name not in axes or not comparable(array, got[name]) or not array.size:
             continue
         limit = np.broadcast_to(np.asarray(limits.get(name, 0.0), np.float64), array.shape)
         pair = [np.moveaxis(each, axes[name], 0) for each in (array, got[name], limit)]
-        if decisions := _one(name, pair[0], pair[1], pair[2], labels):
+        if decisions := _one(name, pair[0], pair[1], pair[2], names.get(name, ())):
             found[name] = decisions
     return found
 

@@ -47,6 +47,7 @@ class Asked:
             atol=self.request.atol,
             rtol=self.request.rtol,
             precision=rule.precision,
+            labels=self.wanted.labels,
         )
 
 

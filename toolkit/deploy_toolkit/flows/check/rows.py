@@ -39,6 +39,7 @@ def row_of(
             precision=rule.precision,
             tolerances=rule.tolerances,
             known=wanted.known,
+            labels=wanted.labels,
         )
         row = _with_sizes(_with_cost(row, subject, predictor, wanted), subject, predictor, wanted, request)
         found = (*_damaged(subject), *_stale(predictor, wanted), *_served_variant(predictor, row, wanted))

@@ -41,6 +41,12 @@ class Wanted:
     reference: Callable[[], Predictor] | None = None
     is_golden: bool = True
 
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """The names of the classes of an output, where the version has them."""
+        stored = self.version.record.labels if self.version else None
+        return {stored["output"]: tuple(stored["names"])} if stored else {}
+
 
 def wanted(request: Request, named: list[Named], shelf: Store, workers: Workers) -> Wanted:
     """Find them: golden outputs of the first stored version, else what its reference or the first subject answers."""
