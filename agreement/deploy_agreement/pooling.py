@@ -60,18 +60,22 @@ def moved(want: Array, apart: Array, axes: Sequence[int]) -> Moved:
 
 def pooled(found: Moved) -> Array | float:
     """Give the noise of each element, as an array that broadcasts over rows; a number if all have the same."""
-    noise, known = found.greatest, found.greatest > 0
-    if known.any() and noise.size > 1:
-        reach = np.nan_to_num(found.high - found.low)
-        by_reach = noise[known & (reach > 0)] / reach[known & (reach > 0)]
-        around = np.median(noise[known])
-        if by_reach.size:
-            around = np.maximum(around, np.quantile(by_reach, _HIGH) * reach)
-        few = found.total < ENOUGH * noise
-        noise = np.where(few | ~known, np.maximum(noise, around), noise)
+    noise = found.greatest
+    few = found.total < ENOUGH * noise
     if noise.ndim >= IMAGE and noise.size:
         noise = np.maximum(noise, np.quantile(noise, _HIGH, axis=_places(noise.shape), keepdims=True))
+        few = np.zeros(noise.shape, np.bool_)  # the other places of its channel tell enough
+    if noise.size > 1 and noise.any():
+        noise = np.where(few | (noise == 0), np.maximum(noise, _around(noise, found)), noise)
     return float(noise.max()) if noise.size == 1 else noise
+
+
+def _around(noise: Array, found: Moved) -> Array:
+    """Give what an element of which little is known is given: the usual noise, and that by reach at its own reach."""
+    reach = np.nan_to_num(found.high - found.low)
+    by_reach = noise[(noise > 0) & (reach > 0)] / reach[(noise > 0) & (reach > 0)]
+    usual = np.median(noise[noise > 0])
+    return np.maximum(usual, np.quantile(by_reach, _HIGH) * reach) if by_reach.size else np.full(noise.shape, usual)
 
 
 def _places(shape: tuple[int, ...]) -> tuple[int, ...]:
