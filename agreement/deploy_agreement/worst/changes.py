@@ -27,14 +27,14 @@ def _few_drawn(numbers: Array, mate: Array, space: Space, rng: Random) -> Array:
 
 
 def _one_drawn(numbers: Array, mate: Array, space: Space, rng: Random) -> Array:
-    child = numbers.copy()
+    child = np.array(numbers)  # of a value without axes, numpy's copy takes no assignment
     child.flat[rng.integers(child.size)] = drawn(numbers, space, rng).flat[rng.integers(child.size)]
     return child
 
 
 def _block(numbers: Array, mate: Array, space: Space, rng: Random) -> Array:
     """Draw, fill or shift a block, as a patch of an image or a part of a sentence."""
-    child = numbers.copy()
+    child = np.array(numbers)  # of a value without axes, numpy's copy takes no assignment
     at = tuple(_slice(length, rng) for length in numbers.shape)
     others = (drawn(numbers, space, rng), snapped(numbers, space, rng), mate, numbers + space.span * _scale(rng))
     child[at] = others[rng.integers(len(others))][at]
