@@ -157,6 +157,8 @@ def _cropped(array: Array, step: Step, order: str) -> Array:
         top, left = (tall - height) // 2, (wide - width) // 2
     else:
         top, left = round((tall - height) / 2), round((wide - width) / 2)
+    down, right = step.get("shift", (0, 0))  # of a crop that is off; nobody declares one
+    top, left = min(max(top + down, 0), tall - height), min(max(left + right, 0), wide - width)
     return array[top : top + height, left : left + width]
 
 

@@ -1,0 +1,276 @@
+"""Two ways from raw bytes to a model's input: the steps that are served, and what training did; which step differs.
+
+What training did may be one function that nobody can look into. Then the declared steps are changed, one mistake at a
+time, until they give what training gave: that mistake is the skew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from deploy_agreement.found import Skew, StepSkew
+from deploy_agreement.skew_causes import Cause, Steps, causes, named
+from deploy_core.preprocessing import Raw, running
+from deploy_core.preprocessing.resizing import resize
+from deploy_core.signature import Array
+
+_SEARCHED = 3  # files among which a cause is searched
+_BEST = 6  # causes to which a second is added
+_EPS = 8 * float(np.finfo(np.float32).eps)
+_GAIN = {"bicubic": 1.5, "lanczos": 1.5, "lanczos3": 1.5, "lanczos5": 1.5}
+_JPEG = b"\xff\xd8"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A raw file, and what each function of the training side made of it; the last is what the model was trained on."""
+
+    name: str
+    data: bytes
+    stages: tuple[tuple[str, Array], ...]
+
+    @property
+    def last(self) -> Array:
+        """What the model was trained on."""
+        return self.stages[-1][1]
+
+
+@dataclass(frozen=True)
+class _Distance:
+    off: float | None  # None: of different shapes
+    mean: float | None
+    limit: float
+
+    @property
+    def ok(self) -> bool:
+        return self.off is not None and self.off <= self.limit
+
+
+def skew(raw: Raw, files: Sequence[Prepared]) -> Skew:
+    """Compare what serving makes of the files with what training made. Raises InputError for bytes that are no input."""
+    served = [list(raw.stages(file.data)) for file in files]
+    if not files:
+        return Skew(0, said="there is nothing to compare: no raw file, or no answer of the training side")
+    whole = _worst(
+        _distance(stages[-1], file.last, _limits(raw.steps, file.data, stages)[-1])
+        for file, stages in zip(files, served, strict=True)
+    )
+    cause = None if whole.off is not None and whole.off <= _exact(files) else _cause(raw, files)
+    if whole.ok and not (cause and cause.of_numbers):
+        said = "" if cause is None else f"within the rounding of pixels; {cause.said}"
+        return Skew(len(files), tuple(_rows(raw, files, served)), said=said)
+    rows = tuple(_rows(raw, files, served)) if any(len(file.stages) > 1 for file in files) else ()
+    if cause is None:
+        first = next((row.step for row in rows if not row.ok), "")
+        step = StepSkew("input of the model", whole.off, whole.mean, whole.limit, ok=False, said=_shapes(files, served))
+        return Skew(len(files), rows if first else (step,), first or "input of the model", _unexplained(first))
+    steps = tuple(_against(raw, cause, files, served))
+    return Skew(len(files), steps, cause.step, cause.said)
+
+
+def _exact(files: Sequence[Prepared]) -> float:
+    return _EPS * max(float(np.abs(file.last.astype(np.float64)).max(initial=0)) for file in files)
+
+
+def _unexplained(first: str) -> str:
+    told = f"{first} differs" if first else "the inputs differ"
+    return f"{told}, and no usual mistake explains it; name the functions of training one by one, as a list"
+
+
+def _shapes(files: Sequence[Prepared], served: Sequence[list[Array]]) -> str:
+    one, other = list(files[0].last.shape), list(served[0][-1].shape)
+    return "" if one == other else f"training gives shape {one}, serving {other}"
+
+
+def _limits(steps: Sequence[Mapping[str, Any]], data: bytes, stages: Sequence[Array]) -> list[float]:
+    """Give how far each stage may be off by the rounding of pixels: decoders and resizes may each be off by one."""
+    limit, limits = 0.0, []
+    for step, array in zip(steps, stages, strict=True):
+        kind = step["step"]
+        if kind == "decode":
+            limit = 1.0 if data[:2] == _JPEG else 0.0
+        elif kind == "resize":
+            limit = limit * _GAIN.get(step["filter"], 1.0) + 1.0
+        elif kind == "color" and step["to"] == "grey":
+            limit += 1.0
+        elif kind == "scale":
+            over, under = running.factor(step["by"])
+            limit *= abs(over / under)
+        elif kind == "normalize":
+            limit /= float(np.abs(step["std"]).min())
+        scale = float(np.abs(array.astype(np.float64)).max(initial=0)) if array.dtype.kind == "f" else 0.0
+        limits.append(limit + _EPS * scale)
+    return limits
+
+
+def _distance(one: Array, other: Array, limit: float) -> _Distance:
+    one, other = (array[0] if array.ndim == 4 and len(array) == 1 else array for array in (one, other))
+    if one.shape != other.shape:
+        return _Distance(None, None, limit)
+    apart = np.abs(one.astype(np.float64) - other.astype(np.float64))
+    if np.isnan(apart).any():
+        return _Distance(float("inf"), float("inf"), limit)
+    return _Distance(float(apart.max(initial=0.0)), float(apart.mean()) if apart.size else 0.0, limit)
+
+
+def _worst(distances: Iterator[_Distance]) -> _Distance:
+    many = list(distances)
+    for one in many:
+        if one.off is None:
+            return one
+    off = max(one.off or 0.0 for one in many)
+    return _Distance(off, float(np.mean([one.mean for one in many])), max(one.limit for one in many))
+
+
+def _rows(raw: Raw, files: Sequence[Prepared], served: Sequence[list[Array]]) -> Iterator[StepSkew]:
+    """Compare stage by stage as far as training shows its stages: each with the declared step that comes next to it."""
+    limits = [_limits(raw.steps, file.data, stages) for file, stages in zip(files, served, strict=True)]
+    begin, last = 0, len(raw.steps) - 1
+    for number, (name, _) in enumerate(files[0].stages):
+        at_last = number == len(files[0].stages) - 1
+        tried = {
+            index: _worst(
+                _alike(stages[index], file.stages[number][1], limit[index])
+                for file, stages, limit in zip(files, served, limits, strict=True)
+            )
+            for index in ([last] if at_last else range(begin, len(raw.steps)))
+        }
+        index = next((index for index, found in tried.items() if found.ok), min(begin, last) if not at_last else last)
+        found = tried[index]
+        shown = "input of the model" if at_last and found.ok else raw.steps[index]["step"]
+        yield StepSkew(shown, found.off, found.mean, found.limit, found.ok, f"training: {name}")
+        begin = index + 1 if found.ok else begin
+
+
+def _alike(served: Array, trained: Array, limit: float) -> _Distance:
+    """Compare in whichever layout the two have: a stage in between may have its channels elsewhere."""
+    found = _distance(served, trained, limit)
+    if found.off is None and trained.ndim >= 3:
+        return _distance(served, np.moveaxis(trained, -3, -1), limit)
+    return found
+
+
+def _against(raw: Raw, cause: Cause, files: Sequence[Prepared], served: Sequence[list[Array]]) -> Iterator[StepSkew]:
+    """Give a row for each declared step: equal before the step that differs, and how far off from there on."""
+    others = [list(running.stages(cause.steps, file.data, resize)) for file in files]
+    behind = len(cause.steps) - len(raw.steps)
+    for index, step in enumerate(raw.steps):
+        found = _worst(
+            _distance(stages[index], _counterpart(other, index, cause.index, behind), limit)
+            for file, stages, other in zip(files, served, others, strict=True)
+            for limit in [_limits(raw.steps, file.data, stages)[index]]
+        )
+        exact = index < cause.index or (found.ok and not cause.of_numbers)
+        said = cause.said if index == min(cause.index, len(raw.steps) - 1) else ""
+        yield StepSkew(step["step"], found.off, found.mean, found.limit, exact, said)
+
+
+def _counterpart(stages: Sequence[Array], index: int, changed: int, behind: int) -> Array:
+    place = index if index < changed else index + behind
+    return stages[min(max(place, 0), len(stages) - 1)]
+
+
+def _cause(raw: Raw, files: Sequence[Prepared]) -> Cause | None:
+    """Find the mistake, or the two, that make of the bytes what training made of them."""
+    search = _Search(files[:_SEARCHED])
+    single = search.ranked(causes(raw.steps))
+    if single and single[0][0].ok:
+        return single[0][1]
+    if numbers := search.numbers(raw.steps):
+        return numbers
+    begun = [cause for found, cause in single if found.off is not None][:_BEST]
+    double = search.ranked(_doubled(begun))
+    if double and double[0][0].ok:
+        return double[0][1]
+    return next((found for cause in begun if (found := search.numbers(cause.steps, cause))), None)
+
+
+def _doubled(begun: Sequence[Cause]) -> Iterator[Cause]:
+    for first in begun:
+        for second in causes(first.steps):
+            if second.step != first.step:
+                one, two = sorted((first, second), key=lambda cause: cause.index)
+                yield Cause(second.steps, one.index, one.step, one.training, f"{one.serving}; {two.said}")
+
+
+class _Search:
+    """Runs changed steps on a few files; what two ways of doing it have in common is run once."""
+
+    def __init__(self, files: Sequence[Prepared]) -> None:
+        self._files = files
+        self._known: dict[tuple[int, str], Array] = {}
+
+    def ranked(self, many: Iterator[Cause]) -> list[tuple[_Distance, Cause]]:
+        """Give the causes, those that explain best first."""
+        found = [(self._off(cause.steps), cause) for cause in many]
+        return sorted(found, key=lambda pair: (pair[0].mean is None, not pair[0].ok, pair[0].mean or 0.0))
+
+    def numbers(self, steps: Steps, before: Cause | None = None) -> Cause | None:
+        """Tell whether training has other numbers: whether each channel is a multiple of ours, plus something."""
+        pairs = [(self._run(index, steps), file.last) for index, file in enumerate(self._files)]
+        if any(ours is None or ours.shape != theirs.shape or ours.ndim < 3 for ours, theirs in pairs):
+            return None
+        order = running.order_before(steps, len(steps))
+        fits = _fitted([(ours, theirs) for ours, theirs in pairs if ours is not None], order.index("C"))
+        index = next(
+            (i for i, step in reversed(list(enumerate(steps))) if step["step"] in ("normalize", "scale")), None
+        )
+        if fits is None or index is None:
+            return None
+        told = ", ".join(f"{slope:.4g} × ours {offset:+.4g}" for slope, offset in dict.fromkeys(fits))
+        training, serving = f"has other numbers ({told})", named(steps[index])
+        serving = f"{serving}; {before.said}" if before else serving
+        return Cause(_renumbered(steps, index, fits), index, str(steps[index]["step"]), training, serving)
+
+    def _off(self, steps: Steps) -> _Distance:
+        distances = []
+        for index, file in enumerate(self._files):
+            array = self._run(index, steps)
+            if array is None:
+                return _Distance(None, None, 0.0)
+            limit = _limits(steps, file.data, [array] * len(steps))[-1]
+            distances.append(_distance(array, file.last, limit))
+        return _worst(iter(distances))
+
+    def _run(self, file: int, steps: Steps) -> Array | None:
+        array: Array = np.frombuffer(self._files[file].data, np.uint8)
+        for index in range(len(steps)):
+            key = (file, repr(steps[: index + 1]))
+            if key not in self._known:
+                try:
+                    self._known[key] = next(running.further(steps[: index + 1], index, array, resize))
+                except ValueError:
+                    return None  # such steps cannot be taken with this file
+            array = self._known[key]
+        return array
+
+
+def _fitted(pairs: Sequence[tuple[Array, Array]], axis: int) -> list[tuple[float, float]] | None:
+    """Give slope and offset per channel, None unless they explain everything."""
+    fits = []
+    for channel in range(pairs[0][0].shape[axis]):
+        ours = np.concatenate([np.take(one, channel, axis).ravel() for one, _ in pairs]).astype(np.float64)
+        theirs = np.concatenate([np.take(other, channel, axis).ravel() for _, other in pairs]).astype(np.float64)
+        spread = ours.std()
+        if not spread > 0:
+            return None
+        slope = float(np.mean((ours - ours.mean()) * (theirs - theirs.mean())) / spread**2)
+        offset = float(theirs.mean() - slope * ours.mean())
+        if np.abs(slope * ours + offset - theirs).max() > 1e-4 * max(float(np.abs(theirs).max()), 1e-9):
+            return None
+        fits.append((float(f"{slope:.6g}"), float(f"{offset:.6g}") if abs(offset) > 1e-6 else 0.0))
+    return fits
+
+
+def _renumbered(steps: Steps, index: int, fits: Sequence[tuple[float, float]]) -> Steps:
+    # t = slope × s + offset is (s − mean) / std with these numbers
+    further = {
+        "step": "normalize",
+        "mean": [-offset / slope if slope else 0.0 for slope, offset in fits],
+        "std": [1 / slope if slope else 1.0 for slope, _ in fits],
+    }
+    return (*steps[: index + 1], further, *steps[index + 1 :])
