@@ -97,7 +97,7 @@ def test_two_trainings_disagree_in_every_report(deploy: Deploy, models: Path, tm
     assert "disagree: simplenet-keras@1/" in (tmp_path / "check.html").read_text()
     assert "<failure" in (tmp_path / "check.xml").read_text()
     assert "simplenet-keras@1_onnx" in {run.name for run in (tmp_path / "runs").iterdir()}
-    assert "next: deploy check simplenet simplenet-keras --store" in done.stdout
+    assert "next: deploy check simplenet simplenet-keras --store" in done.stderr
 
 
 @pytest.mark.parametrize(

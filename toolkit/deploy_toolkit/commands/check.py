@@ -55,7 +55,7 @@ def command(output: Output, subjects: tuple[str, ...], access: Access, **given: 
       deploy check simplenet --endpoint oip+grpcs://models.example:443/simplenet --ca ca.pem --token-file token
     """
     from deploy_toolkit.flows import check as flow
-    from deploy_toolkit.reports.check import terminal
+    from deploy_toolkit.reports.check import terminal, words
 
     command_line = line(sys.argv[1:])
     request = flow.Request(
@@ -80,5 +80,8 @@ def command(output: Output, subjects: tuple[str, ...], access: Access, **given: 
         report = flow.check(request, store=output.store, on_event=on_event)
     for write in writers:
         write(report)
-    output.show(report.to_json(), terminal.check(report, command_line))
+    output.show(report.to_json(), terminal.agreement(report))
+    # Said and not shown: a command that is broken into lines is none any more.
+    for step in words.next_steps(report, command_line):
+        output.say(f"next: {step}")
     return report.exit_code

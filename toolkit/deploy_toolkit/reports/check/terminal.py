@@ -24,14 +24,6 @@ _STYLES = {
 _AROUND = 4  # matched tensors that are shown before and after the first that differs
 
 
-def check(report: Report, command: str = "") -> RenderableType:
-    """Give everything that `deploy check` found, and what to do next; `command` is the one that was given."""
-    # A command that is broken into lines is none any more.
-    told = [f"next: {step}" for step in words.next_steps(report, command)]
-    steps = [Text(step, style="cyan", no_wrap=True, overflow="ignore") for step in told]
-    return Group(agreement(report), *steps)
-
-
 def agreement(report: Report, title: str = "") -> RenderableType:
     """Give first what a user would notice, then every subject and output, what is wrong below them, and the verdict."""
     wrong = [
