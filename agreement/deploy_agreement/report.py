@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from deploy_agreement.cell import cell
 from deploy_agreement.degradation import Degradation
 from deploy_agreement.found import Located, Skew, Worst
 from deploy_agreement.outputs import OutputAgreement, Problem
@@ -160,6 +161,9 @@ class Report:
             "skew": self.skew.to_json() if self.skew else None,
             "promised": dict(self.promised),
         }
+
+    def _repr_html_(self) -> str:
+        return cell(self)
 
     def __repr__(self) -> str:
         # What a dataclass says of itself fills a notebook's cell with several kB.

@@ -312,3 +312,14 @@ def test_checks_without_words_have_a_case_all_the_same() -> None:
     row = replace(reports.good(), checks=(Check("again", "disagree"), Check("order", "skipped")))
     found = cases(Report((row,)))
     assert (kind(found["net@1/onnx", "again"]), kind(found["net@1/onnx", "order"])) == ("failure", "skipped")
+
+
+def test_a_notebook_shows_a_table() -> None:
+    text = reports.full()._repr_html_()
+    assert text.count("<tr>") == 1 + 8 + 5  # the head, a row for each output, a reason for each subject that is bad
+    assert "of 64 rows get another class" in text
+    assert "nobody answers at 127.0.0.1:8501" in text
+    assert "5 compared, 3 disagree, 2 could not be asked" in text
+    assert "<script" not in text
+    assert "<u>" not in text
+    ElementTree.fromstring(f"<div>{text}</div>")
