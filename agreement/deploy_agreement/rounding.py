@@ -8,7 +8,7 @@ from functools import reduce
 
 import numpy as np
 
-from deploy_agreement.figures import deviation, nan_count
+from deploy_agreement.figures import deviation, eps, magnitude, nan_count
 from deploy_agreement.pooling import Moved, fit, moved, pooled
 from deploy_agreement.rows import Rows, batch_symbol, rows_of, take
 from deploy_core.dtypes import dtype_name, is_float
@@ -18,8 +18,10 @@ from deploy_core.signature import Array, Signature, Tensors
 
 FLOAT64 = "|float32 − float64| and sums in another order"
 BATCHES = "spread over batch sizes and inputs one ULP away"
+INTEGERS = "spread over batch sizes, at least 4 × eps of a value"
 _SIZES = (1, 2, 7)
 _NUDGES = 4
+_ASSUMED = 4.0  # eps of a value that answers to integers are taken to move by, where nothing can measure it
 _ROUNDING = 4.0  # how often what an output moves with the batch may exceed what float64 shows, and still be rounding
 Amounts = Mapping[str, Array | float]
 
@@ -54,7 +56,8 @@ def noise(predictor: Predictor, *batches: Tensors, nan_agrees: bool = False) -> 
     It is the greatest over all rows, of three differences: from float64 where the predictor can; between batch sizes, which
     shows sums in another order where the runtime makes them; and from inputs moved at random to the next float, which
     shows how a rounding at the entrance grows on its way. Where there is float64, half of the last is taken, and what moves
-    far more with the size of the batch is no rounding, and is left to be found. `pooled` says what becomes of elements that few rows move.
+    far more with the size of the batch is no rounding, and is left to be found. Where there is neither that nor an input
+    that could be moved, some eps of each value are assumed. `pooled` says what becomes of elements that few rows move.
     Raises ExportError for a model whose own output is NaN, unless `nan_agrees`: then NaN has no noise.
     """
     found, told = _joined(predictor, batches, nan_agrees)
@@ -131,8 +134,21 @@ def _apart_of(
             return _with_orders(predictor, inputs, outputs, rows, exact), (FLOAT64, "")
         except DeployError as error:
             why = f" (no float64: {error})"
-    found = _greater(_over_batches(predictor, inputs, outputs, rows), _nudged_apart(predictor, inputs, outputs))
-    return found, (BATCHES, why)
+    batches = _over_batches(predictor, inputs, outputs, rows)
+    if not _moves(inputs):
+        return _greater(batches, {name: _assumed(array) for name, array in outputs.items()}), (INTEGERS, why)
+    return _greater(batches, _nudged_apart(predictor, inputs, outputs)), (BATCHES, why)
+
+
+def _moves(inputs: Tensors) -> bool:
+    """Whether there is an input that can be moved to the next float."""
+    return any(array.dtype.kind == "f" for array in inputs.values())
+
+
+def _assumed(want: Array) -> Array:
+    kind = dtype_name(want.dtype)
+    size = magnitude(want) if is_float(kind) else np.zeros(want.shape)
+    return _ASSUMED * eps(kind) * np.where(np.isfinite(size), size, 0.0)
 
 
 def _with_orders(
@@ -148,7 +164,7 @@ def _with_orders(
 
 def _nudged_apart(predictor: Predictor, inputs: Tensors, outputs: Tensors) -> dict[str, Array]:
     found = {name: np.zeros(array.shape) for name, array in outputs.items()}
-    if not any(array.dtype.kind == "f" for array in inputs.values()):
+    if not _moves(inputs):
         return found
     random = np.random.default_rng(0)
     for _ in range(_NUDGES):

@@ -111,4 +111,4 @@ def _durations(predictor: Predictor, batch: Tensors, requests: int) -> Iterator[
 
 
 def _share(output: Any) -> float:
-    return float(output.max_abs / output.tolerance.value) if output.tolerance.value else math.inf
+    return float(output.needed_times) if output.needed_times is not None else math.inf

@@ -25,10 +25,15 @@ def test_noise_by_nudged_inputs_is_about_that_by_float64(
     assert 0.5 * with_float64 <= without <= 8 * with_float64
 
 
-def test_integers_are_not_nudged(make: Callable[..., Any]) -> None:
+def test_integers_are_not_nudged_and_some_noise_is_assumed(make: Callable[..., Any]) -> None:
     def answer(inputs: Any) -> dict[str, np.ndarray]:
         assert inputs["n"].dtype == np.int64
         return {"y": inputs["n"].astype(np.float32)}
 
     model = make("n:int64[batch,1]", "y:float32[batch,1]", answer)
-    assert noise(model, {"n": np.arange(64).reshape(64, 1)}).values["y"] == 0.0
+    rows = {"n": np.arange(64).reshape(64, 1)}
+    found = noise(model, rows)
+    assert found.values["y"] == 4 * 2.0**-23 * 63
+    assert "at least 4 × eps of a value" in found.origin
+    exact = make("n:int64[batch,1]", "y:float32[batch,1]", answer, answer)
+    assert noise(exact, rows).values["y"] == 0.0
