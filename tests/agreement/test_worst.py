@@ -82,10 +82,9 @@ def _found(one: Answering, other: Answering, start: np.ndarray, most: int = 8_00
     name, spec = one.signature.inputs[0].name, one.signature.outputs[0]
     inputs = {name: start}
     want = one.predict(inputs)
-    limits = how.pop("limits", None)
-    if limits is None:
-        limits = {spec.name: tolerance(want[spec.name], noise(one, inputs).values[spec.name])}
-    found = search(one, other, inputs, Terms(limits), seconds=600, most=most, **how)
+    asked = how.pop("limits", None)
+    limits = asked or {spec.name: tolerance(want[spec.name], noise(one, inputs).values[spec.name])}
+    found = search(one, other, inputs, Terms(limits, grows=asked is None), seconds=600, most=most, **how)
     if found.over > 1:  # what is told of the input is what both really answer to it
         want, got = one.predict(found.inputs), other.predict(found.inputs)
         assert float(want[spec.name][found.place]) == pytest.approx(found.want, nan_ok=True)
@@ -231,6 +230,21 @@ def test_an_honest_pair_is_not_accused(kind: type[Answering]) -> None:
     found = _found(kind(NET), Answering(otherwise), _drawn())
     assert 0 < found.over <= 1
     assert found.ok
+
+
+def test_a_tolerance_grows_with_answers_that_are_greater_than_golden_ones() -> None:
+    """Float32 on the way to what is far greater than any golden output, as steep models answer."""
+
+    def steep(x: np.ndarray) -> np.ndarray:
+        return np.exp(2 * x.sum(axis=1, keepdims=True, dtype=x.dtype)).astype(np.float32)
+
+    names = {"outputs": "y:float32[batch,1]"}
+    start = _drawn() / 2
+    honest = Answering(lambda x: steep(x.astype(np.float64)), **names)
+    found = _found(Answering(steep, **names), honest, start)
+    assert found.ok
+    wrong = Answering(lambda x: steep(x) * np.float32(1 + 1e-3), **names)
+    assert _found(Answering(steep, **names), wrong, start, 2_000).over > 10
 
 
 def test_an_edge_of_the_model_itself_accuses_nobody() -> None:

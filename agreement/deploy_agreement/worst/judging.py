@@ -50,13 +50,19 @@ class Judge:
         self.other = other
         self.frame = frame
         self.terms = terms
-        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.answered = False
+        self.reach: dict[str, float] = {}
 
     def both(self, inputs: Mapping[str, Array]) -> tuple[Asked, Asked]:
         """Ask both for candidates."""
         want = self.frame.ask(self.one.predict, inputs)
-        self.shapes = {name: array.shape[1:] for name, array in want.outputs.items()} or self.shapes
+        self.answered |= bool(want.outputs)
         return want, self.frame.ask(self.other.predict, inputs)
+
+    def learn(self, want: Asked) -> None:
+        """Hear answers to golden inputs: the tolerances are for answers as great as these."""
+        for name, array in want.outputs.items():
+            self.reach[name] = max(self.reach.get(name, 0.0), float(_reach(array).max(initial=0.0)))
 
     def scores(self, want: Asked, got: Asked) -> Scores:
         """Score every candidate; one that the first predictor refuses is nobody's fault, and the least of all."""
@@ -84,7 +90,12 @@ class Judge:
     def _limit(self, name: str, want: Array) -> Array:
         axis = self.frame.output_axes.get(name, 0)  # a tolerance of each element lies as the answer to a batch does
         limit = self.terms.limits[name].limit(np.moveaxis(want, 0, axis))
-        return np.moveaxis(np.broadcast_to(limit, np.moveaxis(want, 0, axis).shape), axis, 0)
+        limit = np.moveaxis(np.broadcast_to(limit, np.moveaxis(want, 0, axis).shape), axis, 0)
+        if not self.terms.grows or not self.reach.get(name):
+            return limit
+        # Rounding grows with what is rounded, and answers may be greater here than those that the tolerance is from.
+        more = np.maximum(1.0, _reach(want) / self.reach[name])
+        return np.asarray(limit * more.reshape(-1, *[1] * (want.ndim - 1)))
 
     def place(self, want: Asked, got: Asked, index: int, least: Mapping[str, Array] | None = None) -> Place:
         """Give the worst element of one candidate; `least` are tolerances that its outputs have at least."""
@@ -155,6 +166,12 @@ def of_row(place: Place, row: int | None, axis: int | None) -> Place:
 def _ratio(off: Array, limit: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return np.where((off == 0) | np.isinf(limit), 0.0, off / limit)
+
+
+def _reach(array: Array) -> Array:
+    """Give the greatest finite magnitude of every candidate's answer."""
+    size = _rows(magnitude(array))
+    return np.asarray(np.where(np.isfinite(size), size, 0.0).max(axis=1))
 
 
 def _nearness(flat: Array, off: Array) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -87,7 +87,7 @@ class _Search:
         self.method = "gradient" if self.ascent.able else "evolution"
         self.flock = Flock()
         self.best = _Best(Place(-np.inf))
-        self.began = 0.0
+        self.first = self.best
         self.tried = 0
         self.idle = 0
         self.turn = 0
@@ -101,8 +101,8 @@ class _Search:
         for first in range(0, len(samples), self.frame.rows):
             if first and over():
                 return
-            self.take(samples[first : first + self.frame.rows])
-        self.began = max(0.0, self.best.place.over)
+            self.take(samples[first : first + self.frame.rows], golden=True)
+        self.first = self.best
 
     def generation(self) -> None:
         """Ask for candidates that are new, changed, or a step along a gradient."""
@@ -124,11 +124,13 @@ class _Search:
             self.idle, self.flock = 0, Flock()
             self.luck.clear()
 
-    def take(self, candidates: Sequence[Numbers]) -> Scores:
+    def take(self, candidates: Sequence[Numbers], *, golden: bool = False) -> Scores:
         """Ask for candidates, and keep the worst; what seems beyond its tolerance is weighed first."""
         inputs = self.frame.inputs(candidates)
         want, got = self.judge.both(inputs)
         self.tried += len(candidates)
+        if golden:
+            self.judge.learn(want)
         if want.lost.all() and not want.outputs:
             return Scores(*(np.full(len(candidates), -np.inf) for _ in range(4)))
         scores = self.judge.scores(want, got)
@@ -180,27 +182,32 @@ class _Search:
 
     def found(self, seed: int, seconds: float) -> Worst:
         """Ask for the worst alone, and give it; in the batch that it was asked in, if it takes the others to show it."""
-        if not self.judge.shapes:
+        if not self.judge.answered:
             raise UsageError("nothing could be compared", hint="the model answers none of these inputs")
         place, inputs = self._shown()
         return Worst(
             subject="", against="", output=place.output, over=place.over, place=place.at, want=place.want, got=place.got,
             limit=place.limit, inputs=inputs, tried=self.tried, seconds=seconds, seed=seed, method=self.method,
-            began=self.began,
+            began=max(0.0, self.first.place.over),
         )  # fmt: skip
 
     def _shown(self) -> tuple[Place, Tensors]:
         """Give the worst row as it is answered alone, or with its batch if it takes that to be beyond its tolerance."""
-        best = self.best
-        alone = self.frame.inputs([best.together[best.row]])
-        if best.place.over <= 1:
-            return self._of_batch(best.place, 0), self.frame.question(alone)
-        want, got = self.judge.both(alone)
-        noise = self.judge.noise(best.together[best.row], want, 0, np.random.default_rng(0))
-        place = self.judge.place(want, got, 0, noise)
-        if place.over > 1:
-            return self._of_batch(place, 0), self.frame.question(alone)
-        return self._of_batch(best.place, best.row), self.frame.question(self.frame.inputs(best.together))
+        if self.best.place.over <= 1:
+            best = max(self._weighed(self.best), self.first, key=lambda one: one.place.over)
+            return self._of_batch(best.place, 0), self._question([best.together[best.row]])
+        best, alone = self.best, self._weighed(_Best(self.best.place, 0, [self.best.together[self.best.row]]))
+        shown = alone if alone.place.over > 1 else best
+        return self._of_batch(shown.place, shown.row), self._question(shown.together)
+
+    def _weighed(self, best: _Best) -> _Best:
+        """Ask for it again, and hold it to its own noise."""
+        want, got = self.judge.both(self.frame.inputs(best.together))
+        noise = self.judge.noise(best.together[best.row], want, best.row, np.random.default_rng(0))
+        return replace(best, place=self.judge.place(want, got, best.row, noise))
+
+    def _question(self, candidates: Sequence[Numbers]) -> Tensors:
+        return self.frame.question(self.frame.inputs(candidates))
 
     def _of_batch(self, place: Place, row: int) -> Place:
         return of_row(place, row, self.frame.output_axes.get(place.output))

@@ -14,9 +14,11 @@ ROWS = 64
 class Terms:
     """The tolerance of every output, and the dtype that a half-precision variant computes in.
 
-    `rows` are the least and the greatest batch that may be asked for.
+    `rows` are the least and the greatest batch that may be asked for. A tolerance that was derived `grows` with answers
+    that are greater than any to the golden inputs; one that was asked for does not.
     """
 
     limits: Mapping[str, Tolerance]
     precision: str = ""
     rows: tuple[int, int] = (1, ROWS)
+    grows: bool = True

@@ -89,7 +89,7 @@ def _terms(subject: Subject, wanted: Wanted, request: Request) -> Terms:
     }
     limits |= {} if _asked(request) else dict(rule.tolerances or {})
     rows = max((len(array) for array in wanted.inputs.values() if array.ndim), default=1)
-    return Terms(limits, rule.precision, (min(wanted.batches, default=1), rows))
+    return Terms(limits, rule.precision, (min(wanted.batches, default=1), rows), grows=not _asked(request))
 
 
 def _asked(request: Request) -> bool:
