@@ -9,6 +9,7 @@ import numpy as np
 
 from deploy_agreement.locating.attributes import attribute, told
 from deploy_agreement.locating.replay import affine
+from deploy_agreement.locating.windows import channels_first
 from deploy_core.predictor import Intermediate
 from deploy_core.signature import Array
 
@@ -57,10 +58,18 @@ def parameters(node: Intermediate) -> Parameters | None:
     return Parameters(found.get("scale", one), found.get("offset", one * 0), found["mean"], found["variance"], epsilon)
 
 
-def told_of(node: Intermediate, x: Array, got: Array, axis: int, *, positive: bool) -> str:
+def axis(node: Intermediate) -> int:
+    """Give the axis of the channels."""
+    told = attribute(node.attributes, "axis")
+    if told is not None:
+        return int(np.atleast_1d(told)[0]) % node.value.ndim
+    return 1 if channels_first(node) else node.value.ndim - 1
+
+
+def told_of(node: Intermediate, x: Array, got: Array, *, positive: bool) -> str:
     """Say in what a batch norm that made `got` of `x` differs from `node`; empty if it was none, or does not differ."""
     own = parameters(node)
-    fit = affine(x, got, axis, positive=positive)
+    fit = affine(x, got, axis(node), positive=positive)
     if own is None or len(own.mean) != len(fit[0]):
         return ""
     slopes, offsets, residuals = fit

@@ -31,17 +31,35 @@ def folded(graph: Graph, names: Iterable[str], theirs: set[str]) -> dict[str, Ma
     return found
 
 
+def slopes(graph: Graph, names: Iterable[str]) -> dict[str, Array]:
+    """Give by what each weight is multiplied, by its name, where a batch norm is folded into it."""
+    found: dict[str, Array] = {}
+    for name in names:
+        own = parameters(graph.nodes[name]) if graph.family[name] == "batch norm" else None
+        before = next(iter(graph.parents[name]), "")
+        if own is not None and before and graph.family[before] in HEADS:
+            node = graph.nodes[before]
+            found |= {
+                key: shape for key, array in node.weights.items() if (shape := _along(node, array, own)) is not None
+            }
+    return found
+
+
+def _along(node: Intermediate, array: Array, own: Parameters) -> Array | None:
+    axis = _outward(node, array)
+    if array.ndim < 2 or array.shape[axis] != len(own.slope):
+        return None
+    return own.slope.reshape([-1 if place == axis else 1 for place in range(array.ndim)])
+
+
 def _multiplied(node: Intermediate, own: Parameters) -> Mapping[str, Array]:
     made: dict[str, Array] = {}
     bias = np.zeros_like(own.slope)
     for key, array in node.weights.items():
         if array.ndim == 1 and array.shape == own.slope.shape:
             bias = array.astype(np.float64)
-        elif array.ndim > 1:
-            axis = _outward(node, array)
-            if array.shape[axis] == len(own.slope):
-                shape = [-1 if place == axis else 1 for place in range(array.ndim)]
-                made[key] = (array * own.slope.reshape(shape)).astype(np.float32)
+        elif (slope := _along(node, array, own)) is not None:
+            made[key] = (array * slope).astype(np.float32)
     return {**made, "bias": (bias * own.slope + own.shift).astype(np.float32)}
 
 

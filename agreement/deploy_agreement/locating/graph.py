@@ -22,7 +22,7 @@ class Graph:
         every = [*(one for one in given if one.name not in made), *seen.steps]
         self.nodes = {one.name: one for one in every}
         self.order = {name: place for place, name in enumerate(self.nodes)}
-        self.family = {name: family(one.operator) for name, one in self.nodes.items()}
+        self.family = {name: _family(one) for name, one in self.nodes.items()}
         self.parents = {name: self._parents(one) for name, one in self.nodes.items()}
         self.outputs = outputs(seen.outputs, seen.steps)
 
@@ -65,6 +65,23 @@ class Graph:
     def _parents(self, one: Intermediate) -> tuple[str, ...]:
         known = (name for name in one.inputs if name in self.nodes and name not in one.weights and name != one.name)
         return tuple(dict.fromkeys(name for name in known if self.order[name] < self.order[one.name]))
+
+
+def _family(one: Intermediate) -> str:
+    # Keras has one layer for all of them, which says which by an attribute.
+    told = str(one.attributes.get("activation") or "") if one.operator == "Activation" else ""
+    return family(told or one.operator)
+
+
+def activation(one: Intermediate) -> str:
+    """Give the family of the activation that an operator has fused into it; empty for none."""
+    if one.operator == "Activation":
+        return ""
+    for key in ("fused_activation_function", "fusedActivationFunction", "activation"):
+        told = str(one.attributes.get(key, "") or "").lower()
+        if told not in ("", "none", "linear", "0"):
+            return family(told)
+    return ""
 
 
 def outputs(answered: Tensors, steps: tuple[Intermediate, ...]) -> dict[str, str]:

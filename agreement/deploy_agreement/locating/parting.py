@@ -9,7 +9,7 @@ import numpy as np
 
 from deploy_agreement.figures import deviation, spread
 from deploy_agreement.locating import names
-from deploy_agreement.locating.graph import Graph
+from deploy_agreement.locating.graph import Graph, activation
 from deploy_agreement.locating.layouts import nearest
 from deploy_agreement.locating.matching import Matching, Pair, by_value
 from deploy_agreement.locating.operators import ACTIVATIONS, HEADS, NORMS
@@ -199,7 +199,7 @@ def _drop_folded(matching: Matching) -> None:
 def _end(matching: Matching, pair: Pair) -> str:
     """Give the last of what is folded: of what follows the one, all that does not follow the other as well."""
     follows = chain(matching.one, pair.one)
-    if activation(matching.other, pair.other):
+    if activation(matching.other.nodes[pair.other]):
         return follows[-1]
     theirs = chain(matching.other, pair.other)
     while len(follows) > 1 and len(theirs) > 1:
@@ -215,17 +215,8 @@ def _folds(one: Graph, name: str, other: Graph, theirs: str) -> bool:
     after = [one.family[each] for each in chain(one, name)[1:]]
     seen = [other.family[each] for each in chain(other, theirs)[1:]]
     return ("batch norm" in after and not {"batch norm", "multiply"} & set(seen)) or bool(
-        activation(other, theirs) and after and after[-1] in ACTIVATIONS
+        activation(other.nodes[theirs]) and after and after[-1] in ACTIVATIONS
     )
-
-
-def activation(graph: Graph, name: str) -> str:
-    """Give the activation that an operator has fused into it."""
-    for key in ("fused_activation_function", "fusedActivationFunction", "activation"):
-        told = str(graph.nodes[name].attributes.get(key, "") or "").lower()
-        if told not in ("", "none", "linear", "0"):
-            return told.replace("_", " ")
-    return ""
 
 
 def chain(graph: Graph, name: str) -> list[str]:

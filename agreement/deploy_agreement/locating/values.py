@@ -11,7 +11,6 @@ from deploy_agreement.locating.case import Case, Reason
 from deploy_agreement.locating.layouts import same_values
 from deploy_agreement.locating.operators import ACTIVATIONS
 from deploy_agreement.locating.parting import chain
-from deploy_agreement.locating.windows import channels_first
 from deploy_agreement.patterns import patterns
 from deploy_core.signature import Array
 
@@ -26,10 +25,9 @@ def of_batch_norms(case: Case) -> Iterator[Reason]:
         if name != case.region.first.one and not _only_relu(case, name, after):
             continue
         x = one.value(one.parents[name][0])
-        axis = 1 if channels_first(one.nodes[name]) else x.ndim - 1
         if x.shape != case.got.shape:
             continue
-        told = batch_norms.told_of(one.nodes[name], x, case.got, axis, positive=name != case.region.first.one)
+        told = batch_norms.told_of(one.nodes[name], x, case.got, positive=name != case.region.first.one)
         if told:
             yield Reason(name, told)
 
@@ -78,8 +76,10 @@ def of_weights(case: Case) -> Iterator[Reason]:
     """Weights that differ; a batch norm that the other side has folded is folded first."""
     one, other = case.matching.one, case.matching.other
     theirs = {f"{name}:{key}": array for name in case.region.other for key, array in other.nodes[name].weights.items()}
-    wanted = folding.folded(one, case.region.one, set(case.families()[1].values()))
-    for name, told in weights.differences(wanted, theirs, weights.everywhere(one)):
+    families = set(case.families()[1].values())
+    wanted = folding.folded(one, case.region.one, families)
+    slopes = {} if "batch norm" in families else folding.slopes(one, case.region.one)
+    for name, told in weights.differences(wanted, theirs, weights.everywhere(one), slopes):
         yield Reason(name, told)
 
 

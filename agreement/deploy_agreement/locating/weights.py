@@ -8,20 +8,25 @@ import numpy as np
 
 from deploy_agreement.figures import deviation, eps, spread
 from deploy_agreement.locating.graph import Graph
-from deploy_agreement.locating.layouts import equal, nearest
+from deploy_agreement.locating.layouts import Layout, equal, layouts, nearest
 from deploy_agreement.locating.names import place
 from deploy_core.signature import Array
 
 _SLACK = 16 * eps("float32")
+_MUCH = 0.2  # of a correlation: chance does not reach it with as many values as weights have
 _FEW = 1e-2  # of the spread: what half precision or folding leaves
 
 
 def differences(
-    wanted: Mapping[str, Mapping[str, Array]], theirs: Mapping[str, Array], others: Mapping[str, Array]
+    wanted: Mapping[str, Mapping[str, Array]],
+    theirs: Mapping[str, Array],
+    others: Mapping[str, Array],
+    slopes: Mapping[str, Array],
 ) -> Iterator[tuple[str, str]]:
     """Give the tensor whose weights differ and say how, for each that none of `theirs` is.
 
-    `wanted` has the weights of each tensor's operator by name; `others` are those of all layers, by their place.
+    `wanted` has the weights of each tensor's operator by name; `others` are those of all layers, by their place. `slopes`
+    are by what each wanted weight of that name was multiplied when something was folded into it.
     """
     free = {key: array for key, array in theirs.items() if _is(array)}
     missing = []
@@ -35,7 +40,13 @@ def differences(
         fitting = (got for got in free.values() if got.size == array.size)
         got = min(fitting, key=lambda each: _off(array, each), default=None)
         if got is not None:
-            yield name, f"{_called(key)} {how(array, got, others)}"
+            yield name, f"{_called(key)} {_how_folded(array, got, others, slopes.get(key))}"
+
+
+def _how_folded(want: Array, got: Array, others: Mapping[str, Array], slope: Array | None) -> str:
+    if slope is None or not slope.all():
+        return how(want, got, others)
+    return how(want / slope, laid(want, got).back(got, want.shape) / slope, others)
 
 
 def how(want: Array, got: Array, others: Mapping[str, Array]) -> str:
@@ -43,14 +54,29 @@ def how(want: Array, got: Array, others: Mapping[str, Array]) -> str:
     owner = next((where for where, array in others.items() if _same(array, got)), "")
     if owner:
         return f"is that of {owner}"
-    found = nearest(want, got, 0.0) if want.shape != got.shape else None
-    mine = found[0].of(want) if found else want.reshape(got.shape)
+    mine = laid(want, got).of(want)
     for axis in range(mine.ndim):
         if moved := _permuted(mine, got, axis):
             return f"has axis {axis} in another order: place {moved[0]} holds what belongs to {moved[1]}"
     if np.allclose(np.sort(mine, None), np.sort(got, None), rtol=0, atol=_SLACK * _scale(mine)):
         return "holds the same values in another order"
     return _by_much(mine, got)
+
+
+def laid(want: Array, got: Array) -> Layout:
+    """Find how one lies in the other although they differ: in the way in which they go together best."""
+    ways = list(layouts(want.shape, got.shape))
+    if not ways:
+        return Layout(tuple(range(want.ndim)), got.shape)
+    together = [_together(way.of(want), got) for way in ways]
+    best = int(np.argmax(together))
+    return ways[best] if together[best] > together[0] + _MUCH else ways[0]
+
+
+def _together(one: Array, other: Array) -> float:
+    mine, theirs = (each.astype(np.float64) - each.mean() for each in (one, other))
+    size = float(np.sqrt((mine * mine).sum() * (theirs * theirs).sum()))
+    return float((mine * theirs).sum()) / size if size else 0.0
 
 
 def _by_much(mine: Array, got: Array) -> str:
