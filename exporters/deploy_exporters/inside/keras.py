@@ -143,7 +143,7 @@ def _weights(layer: Any) -> dict[str, Array]:
         return {}
     inner = () if isinstance(layer, keras.layers.RNN) else layer._flatten_layers(include_self=False)
     shown = {id(weight) for each in inner for weight in each.weights}
-    return {weight.path: _array(weight.value) for weight in layer.weights if id(weight) not in shown}
+    return {weight.path: np.array(weight.numpy()) for weight in layer.weights if id(weight) not in shown}
 
 
 def _attributes(layer: Any) -> dict[str, Any]:
