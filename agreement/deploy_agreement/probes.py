@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from deploy_core.predictor import HasFloat64, Predictor
 from deploy_core.signature import Array, Tensors
 
 _AWAY = 2.0**-19  # of an input's own size, 16 units in the last place of float32
-_TURNS = 2
+_PAIRS = 1  # of inputs moved there and back
+_MORE_PAIRS = 4  # for integers, whose ties are seen only if what ties moves apart
 _JUMP = 1e-2  # of an output's spread: no smooth output moves so far with its inputs moved so little
 
 
@@ -82,10 +84,10 @@ def answered(
     """
     outputs = reference.predict(inputs)
     exact = _exact(reference, inputs)
-    moved = [reference.predict(_moved(inputs, turn)) for turn in range(_TURNS)]
+    moved = [reference.predict(one) for one in _all_moved(inputs, _PAIRS if _are_floats(outputs) else _MORE_PAIRS)]
     others = [*moved, *([exact] if exact else [])]
     unsure = {key: _unsure(array, [other[key] for other in others]) for key, array in outputs.items()}
-    noise = _noise(measured, outputs, exact or moved[0], unsure)
+    noise = _noise(measured, outputs, exact or outputs, unsure)
     marked = {key: mask for key, mask in unsure.items() if mask.any()}
     return Probe(name, inputs, outputs, noise, counts=counts, label=label, unsure=marked, refusable=refusable)
 
@@ -135,16 +137,22 @@ def _exact(reference: Predictor, inputs: Tensors) -> Tensors | None:
         return None
 
 
-def _moved(inputs: Tensors, turn: int) -> dict[str, Array]:
-    random = np.random.default_rng(turn)
-    return {name: _away(array, random) for name, array in inputs.items()}
+def _are_floats(outputs: Tensors) -> bool:
+    return all(is_float(dtype_name(array.dtype)) for array in outputs.values())
 
 
-def _away(array: Array, random: np.random.Generator) -> Array:
+def _all_moved(inputs: Tensors, pairs: int) -> Iterator[Tensors]:
+    if any(array.dtype.kind == "f" for array in inputs.values()):
+        for seed, way in product(range(pairs), (1, -1)):
+            random = np.random.default_rng(seed)
+            yield {name: _away(array, random, way) for name, array in inputs.items()}
+
+
+def _away(array: Array, random: np.random.Generator, way: int) -> Array:
     if array.dtype.kind != "f":
         return array
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.asarray(array * (1 + _AWAY * random.choice([-1.0, 1.0], array.shape))).astype(array.dtype)
+        return np.asarray(array * (1 + way * _AWAY * random.uniform(-1, 1, array.shape))).astype(array.dtype)
 
 
 def _unsure(want: Array, others: Sequence[Array]) -> Array:

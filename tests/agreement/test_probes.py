@@ -1,0 +1,252 @@
+"""What is asked beside golden inputs: seeded draws, edges of each dtype; and that no honest answer to them is accused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from deploy_agreement import Noise, Probe, compare, golden_inputs, noise
+from deploy_agreement.asking import checked, edged
+from deploy_agreement.drawing import Budget, asked, drawn
+from deploy_agreement.edges import edge_probes, edges
+from deploy_agreement.inputs import drawn_inputs
+from deploy_agreement.probes import answered
+from deploy_core.errors import EndpointError, ExportError, InputError
+from deploy_core.signature import Signature, Tensors, TensorSpec
+
+Make = Callable[..., Any]
+FLOATS = ("x:float32[batch,6]", "y:float32[batch,1]")
+TABLE = np.random.default_rng(3).normal(size=(10, 4)).astype(np.float32)
+PATIENT = Budget(rows=512, seconds=60.0)
+
+
+def golden(source: Any, seed: int = 5) -> dict[str, np.ndarray]:
+    return golden_inputs(source.signature, {"x": np.random.default_rng(seed).normal(size=(8, 6)).astype(np.float32)})
+
+
+def judge(subject: str = "file") -> Any:
+    return partial(compare, subject, batches=())
+
+
+@pytest.fixture
+def source(make: Make, simplenet: Any) -> Any:
+    return make(*FLOATS, simplenet(0).run, simplenet(0, np.float64).run)
+
+
+@pytest.fixture
+def probe(source: Any) -> Probe:
+    inputs = golden(source)
+    return drawn(source, inputs, source.predict(inputs), noise(source, inputs), PATIENT)
+
+
+def test_draws_are_seeded_and_a_longer_one_begins_with_a_shorter_one(source: Any) -> None:
+    inputs = golden(source)
+    long = drawn_inputs(source.signature, inputs, 200)
+    short = drawn_inputs(source.signature, inputs, 70)
+    assert np.array_equal(long["x"][:70], short["x"])
+    assert len(np.unique(long["x"], axis=0)) == 200
+    assert len(np.unique(np.concatenate([long["x"], inputs["x"]]), axis=0)) == 264
+    assert (long["x"] >= inputs["x"].min()).all()
+    assert (long["x"] <= inputs["x"].max()).all()
+    assert not np.array_equal(drawn_inputs(source.signature, inputs, 70, seed=1)["x"], short["x"])
+
+
+def test_a_golden_set_without_rows_cannot_be_drawn_from(source: Any) -> None:
+    with pytest.raises(InputError, match="no rows"):
+        drawn_inputs(source.signature, {"x": np.zeros((0, 6), np.float32)}, 4)
+
+
+def test_the_reference_is_asked_in_batches_until_the_time_is_over(source: Any, probe: Probe) -> None:
+    assert max(source.asked) == 64
+    assert len(probe.inputs["x"]) == len(probe.outputs["y"]) == 512
+    hurried = drawn(source, golden(source), source.predict(golden(source)), probe.noise, Budget(seconds=0.0))
+    assert len(hurried.outputs["y"]) == 64
+    assert np.array_equal(hurried.inputs["x"], probe.inputs["x"][:64])
+
+
+def test_a_subject_is_asked_for_the_beginning_if_there_is_no_time_for_more(source: Any, probe: Probe) -> None:
+    (part,) = [part for part, _ in asked(source, probe, 64, seconds=0.0)]
+    assert np.array_equal(part.inputs["x"], probe.inputs["x"][:64])
+
+
+def test_one_wrong_row_in_five_hundred_is_found_and_an_honest_file_is_not_accused(
+    make: Make, simplenet: Any, source: Any, probe: Probe
+) -> None:
+    net, bad = simplenet(0), probe.inputs["x"][317, 0]
+
+    def rarely(inputs: Tensors) -> dict[str, np.ndarray]:
+        off = np.where(inputs["x"][:, :1] == bad, np.float32(1e-3), np.float32(0))
+        return {"y": net.run(inputs)["y"] + off}
+
+    def reordered(inputs: Tensors) -> dict[str, np.ndarray]:
+        hidden = np.maximum((inputs["x"][:, ::-1] @ net.w1[::-1]) + net.b1, 0)
+        return {"y": hidden[:, ::-1] @ net.w2[::-1] + net.b2}
+
+    check = checked(make(*FLOATS, rarely), probe, judge(), size=64, seconds=60)
+    assert check.verdict == "disagree"
+    assert check.rows == 512
+    assert check.outputs[0].worst_row == 317
+    honest = checked(make(*FLOATS, reordered), probe, judge(), size=64, seconds=60)
+    assert (honest.verdict, honest.rows, honest.said) == ("agree", 512, "512 rows")
+
+
+def test_a_batch_of_another_form_or_none_is_told(make: Make, simplenet: Any, probe: Probe) -> None:
+    net = simplenet(0)
+    asked_before: list[int] = []
+
+    def refuses(inputs: Tensors) -> dict[str, np.ndarray]:
+        asked_before.append(1)
+        if len(asked_before) == 3:
+            raise ExportError("no memory left")
+        return net.run(inputs)
+
+    def short(inputs: Tensors) -> dict[str, np.ndarray]:
+        return {"y": net.run(inputs)["y"][:50]}
+
+    refused = checked(make(*FLOATS, refuses), probe, judge(), size=64, seconds=60)
+    assert refused.verdict == "disagree"
+    assert "no memory left" in refused.said
+    assert "50 rows for a batch of 64" in checked(make(*FLOATS, short), probe, judge(), size=64, seconds=60).said
+
+
+def test_a_fixed_batch_is_asked_whole(make: Make) -> None:
+    source = make("x:float32[4,3]", "y:float32[4,3]", lambda inputs: {"y": inputs["x"] * 2})
+    inputs = {"x": np.arange(12, dtype=np.float32).reshape(4, 3)}
+    probe = drawn(source, inputs, source.predict(inputs), Noise({"y": 0.0}, "none"), PATIENT)
+    assert set(source.asked) == {4}
+    assert checked(source, probe, judge(), size=4, seconds=60).verdict == "agree"
+
+
+def test_near_ties_of_integers_are_nobodys_fault_but_clear_ones_are(make: Make) -> None:
+    """The reference is not sure of an argmax between two nearly equal values; it is of the others."""
+    spec = ("x:float32[batch,2]", "top:int64[batch]")
+    source = make(*spec, lambda inputs: {"top": inputs["x"].argmax(1)})
+    x = np.array([[1, 1 + 2e-7], [1, 2], [3, 1], [2, 2]], np.float32)
+    probe = answered(source, "given", {"x": x}, Noise({"top": 0.0}, "none"))
+    assert probe.unsure["top"].tolist() == [True, False, False, True]
+    ties = make(*spec, lambda inputs: {"top": inputs["x"].astype(np.float16).argmax(1)})
+    assert checked(ties, probe, judge(), size=64, seconds=1).verdict == "agree"
+    wrong = make(*spec, lambda inputs: {"top": 1 - inputs["x"].argmax(1)})
+    assert checked(wrong, probe, judge(), size=64, seconds=1).verdict == "disagree"
+
+
+def test_an_answer_of_which_nobody_is_sure_is_no_agreement(make: Make) -> None:
+    spec = ("x:float32[batch,2]", "top:int64[batch]")
+    source = make(*spec, lambda inputs: {"top": inputs["x"].argmax(1)})
+    probe = answered(source, "given", {"x": np.ones((3, 2), np.float32)}, Noise({"top": 0.0}, "none"))
+    assert not probe.sure
+    assert checked(source, probe, judge(), size=64, seconds=1).verdict == "skipped"
+
+
+def test_every_dtype_has_its_edges() -> None:
+    spec = "h:float16[batch,2] b:bfloat16[batch,2] d:float64[batch] i:int32[batch] u:uint8[batch] l:int64[batch] m:bool[batch,2] t:string[batch] c:complex64[batch]"
+    signature = Signature(tuple(map(TensorSpec.parse, spec.split())), ())
+    rows: dict[str, np.ndarray] = {
+        "h": np.ones((2, 2), np.float16), "b": np.ones((2, 2), ml_dtypes.bfloat16), "d": np.ones(2), "i": np.array([3, 9], np.int32),
+        "u": np.array([0, 255], np.uint8), "l": np.array([-5, 5]), "m": np.ones((2, 2), bool),
+        "t": np.array([b"a", b"b"], object), "c": np.ones(2, np.complex64),
+    }  # fmt: skip
+    found = {edge.label: edge.inputs for edge in edges(signature, rows)}
+    assert all(signature.conform(inputs) for inputs in found.values())
+    assert found["the largest number"]["h"].max() == 65504
+    assert float(found["the largest number"]["b"].max()) == float(ml_dtypes.finfo(ml_dtypes.bfloat16).max)
+    assert found["denormals"]["d"][0] == 5e-324
+    assert np.signbit(found["negative zeros"]["h"]).all()
+    assert np.isnan(found["NaN in one place"]["h"]).sum() == 1
+    assert (found["the first integer"]["i"][0], found["an integer above the last"]["i"][0]) == (3, 10)
+    assert found["an integer above the last"]["u"][0] == 0  # 256 is no uint8: it stays golden
+    assert found["an integer below the first"]["l"][0] == -6
+    assert int(found["integers that no float64 holds"]["l"][0]) == 2**53 + 1
+    assert not found["only false"]["m"].any()
+    assert found["empty text"]["t"][0] == b""
+    assert found["zeros"]["c"][0] == 1  # what an edge does not concern is golden
+
+
+def verdict(make: Make, source: Any, answer: Any, inputs: Tensors) -> Any:
+    file = make(" ".join(map(str, source.signature.inputs)), " ".join(map(str, source.signature.outputs)), answer)
+    with np.errstate(all="ignore"):
+        return edged(file, list(edge_probes(source, inputs, Noise({"y": 1e-7}, "float64"))), judge())
+
+
+def test_edges_that_count_and_edges_that_are_told(make: Make, simplenet: Any, source: Any) -> None:
+    net, inputs = simplenet(0), golden(source)
+
+    def at(when: Callable[[np.ndarray], Any], value: float) -> Any:
+        return lambda given: {"y": np.where(when(given["x"]), np.float32(value), net.run(given)["y"])}
+
+    assert verdict(make, source, net.run, inputs).verdict == "agree"
+    clamped = verdict(make, source, at(lambda x: np.isnan(x).any(), 0.0), inputs)
+    assert clamped.verdict == "told"
+    assert "at NaN in one place" in clamped.said
+    wrong = verdict(make, source, at(lambda x: not x.any(), 7.0), inputs)
+    assert wrong.verdict == "disagree"
+    assert "at zeros" in wrong.said
+
+
+def test_an_answer_that_is_none_counts_at_any_edge_and_a_refusal_does_not(
+    make: Make, simplenet: Any, source: Any
+) -> None:
+    net, inputs = simplenet(0), golden(source)
+
+    def raising(error: Exception) -> Any:
+        def answer(given: Tensors) -> dict[str, np.ndarray]:
+            if np.isnan(given["x"]).any():
+                raise error
+            return net.run(given)
+
+        return answer
+
+    garbled = verdict(make, source, raising(EndpointError("null is no number")), inputs)
+    assert garbled.verdict == "disagree"
+    assert "null" in garbled.said
+    assert verdict(make, source, raising(EndpointError("no NaN, please", status=400)), inputs).verdict == "told"
+
+
+def look_up(inputs: Tensors) -> dict[str, np.ndarray]:
+    ids = inputs["ids"]
+    if ids.min() < 0 or ids.max() >= len(TABLE):
+        raise ExportError(f"index out of range: {ids.max()}")
+    return {"y": TABLE[ids].sum(axis=1)}
+
+
+def test_ids_out_of_range_are_told_of_who_takes_them(make: Make) -> None:
+    source = make("ids:int64[batch,seq]", "y:float32[batch,4]", look_up)
+    inputs = {"ids": np.arange(20).reshape(5, 4) % 10}
+    probes = {probe.label: probe for probe in edge_probes(source, inputs, Noise({"y": 1e-7}, "none"))}
+    assert "index out of range" in probes["an integer above the last"].refused
+    assert (
+        "integers that no float64 holds" not in probes
+    )  # nobody is asked for it whom the reference does not vouch for
+    assert verdict(make, source, look_up, inputs).verdict == "agree"
+    clamping = verdict(make, source, lambda given: look_up({"ids": given["ids"].clip(0, 9)}), inputs)
+    assert clamping.verdict == "told"
+    assert "which the reference refuses" in clamping.said
+    off_by_one = verdict(make, source, lambda given: look_up({"ids": (given["ids"] + 1) % 10}), inputs)
+    assert off_by_one.verdict == "disagree"
+    assert "at the first integer" in off_by_one.said
+
+
+def test_integers_through_floats_are_found(make: Make) -> None:
+    spec = ("x:int64[batch]", "y:int64[batch]")
+    source = make(*spec, lambda inputs: {"y": inputs["x"] - 1})
+    inputs = {"x": np.arange(4)}
+    through = verdict(make, source, lambda given: {"y": given["x"].astype(np.float64).astype(np.int64) - 1}, inputs)
+    assert through.verdict == "disagree"
+    assert "integers that no float64 holds" in through.said
+
+    def narrow(given: Tensors) -> dict[str, np.ndarray]:
+        if np.abs(given["x"]).max() > 2**31:
+            raise InputError("no int32")
+        return {"y": given["x"] - 1}
+
+    assert verdict(make, source, narrow, inputs).verdict == "told"
+
+
+def test_no_input_with_edges_is_no_agreement(make: Make) -> None:
+    source = make("c:complex64[batch]", "y:complex64[batch]", lambda inputs: {"y": inputs["c"]})
+    assert verdict(make, source, lambda given: {"y": given["c"]}, {"c": np.ones(3, np.complex64)}).verdict == "skipped"
