@@ -65,6 +65,8 @@ def test_a_flip_within_the_tolerance_is_told_as_such() -> None:
     found = one(want, got, 1e-5)
     assert (found.flips, found.close, found.clear, found.margin) == (3, 2, 1, 1.0)
     assert found.said == "3 of 3 rows get another class, the clearest by a margin of 1; in 2 of them rounding decides"
+    both = one(np.array([[1.0, 0.85]]), np.array([[0.92, 0.93]]), 0.1)  # each moved by less than its limit
+    assert (both.flips, both.close) == (1, 1)
     only = one(want[:1], got[:1], 1e-5)
     assert only.said == "1 of 1 rows gets another class, where rounding decides: it is within the tolerance"
 
@@ -98,7 +100,7 @@ def test_nan_is_no_class() -> None:
     got[7, 2] = np.nan
     found = one(SCORES, got)
     assert (found.flips, found.flipped, found.margin, found.shown[0].got) == (1, (7,), None, "NaN")
-    assert one(got, got).rows == 63
+    assert (one(got, got).rows, one(got, got).flips) == (63, 0)  # nobody knows what is wanted there
     json.dumps(found.to_json(), allow_nan=False)
 
 
@@ -111,6 +113,8 @@ def test_a_probability_has_two_sides(labels: tuple[str, ...]) -> None:
     assert found.margin == pytest.approx(0.2)
     assert (found.shown[0].want, found.shown[0].got) == (labels[::-1] or ("0.5 or more", "below 0.5"))
     assert found.said.startswith("2 of 4 rows lie on the other side of 0.5, the clearest by a margin of 0.2")
+    nan = one(want, np.array([[np.nan], [0.4], [0.7], [np.nan]]), 1e-4, "y", labels)
+    assert (nan.flips, {flip.got for flip in nan.shown}) == (2, {"NaN"})
     flat = one(want[:, 0], got[:, 0], 1e-4, "y", labels)
     assert flat == found
 
