@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
+import numpy as np
+
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError, InputError
-from deploy_core.signature import Tensors
+from deploy_core.signature import Signature, Tensors
 from deploy_dialects.wire import Ask, Refused, Served
 
 Reply = TypeVar("Reply")
@@ -49,6 +51,34 @@ def doubting(endpoint: Endpoint) -> Iterator[None]:
 
 
 def ask(served: Served, inputs: Mapping[str, object], render: Callable[[Tensors], Reply]) -> Ask[Reply]:
-    """Ask for a prediction after checking the inputs against the signature. Raises Refused INVALID_ARGUMENT."""
+    """Ask for a prediction after checking the inputs against the signature. Raises Refused INVALID_ARGUMENT.
+
+    Strings for a model that takes raw bytes, and has no strings itself, are those bytes.
+    """
+    raw = served.raw
+    if raw is not None and is_text(inputs.get(raw.input)):
+        return ask_raw(served, [bytes(file) for file in np.asarray(inputs[raw.input]).ravel()], render)
     with refusing():
         return Ask(served, served.signature.conform(inputs), render)
+
+
+def is_text(value: object) -> bool:
+    """Tell whether it is an array of strings."""
+    return isinstance(value, np.ndarray) and value.dtype.kind == "O"
+
+
+def ask_raw(served: Served, files: Sequence[bytes], render: Callable[[Tensors], Reply]) -> Ask[Reply]:
+    """Ask for a prediction on raw bytes, which are prepared later, beside the server's loop."""
+    raw = served.raw
+    assert raw is not None
+
+    def prepare() -> Tensors:
+        with refusing():
+            return served.signature.conform(raw.inputs(files))
+
+    return Ask(served, {}, render, prepare)
+
+
+def read_as(served: Served, *, strings: bool) -> Signature:
+    """Give the signature to read a request by: with a string for each raw file where it brings strings for such a model."""
+    return served.raw.signature(served.signature) if strings and served.raw is not None else served.signature

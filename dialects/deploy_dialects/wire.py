@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+from deploy_core.preprocessing import Raw
 from deploy_core.signature import Signature, Tensors
 
 Reply = TypeVar("Reply", covariant=True)
@@ -70,6 +71,7 @@ class Served:
     signature: Signature
     platform: str
     labels: tuple[str, ...] = ()
+    raw: Raw | None = None  # how raw bytes become the input, for a model that takes them, too
 
 
 class Plane(Protocol):
@@ -86,12 +88,14 @@ class Plane(Protocol):
 class Ask(Generic[Reply]):
     """A prediction that a request asks for: run `inputs` through `served`, hand the outputs to `render`.
 
-    `inputs` already conform to the signature of `served`; `render` may raise Refused, too.
+    `inputs` already conform to the signature of `served`; `render` may raise Refused, too. Where the request brought raw
+    bytes there are no inputs yet: `prepare` makes them, which takes too long for a server's loop, or raises Refused.
     """
 
     served: Served
     inputs: Tensors
     render: Callable[[Tensors], Reply]
+    prepare: Callable[[], Tensors] | None = None
 
 
 class Handler(Protocol[Request, Reply]):

@@ -276,7 +276,7 @@ def test_steps_have_to_make_what_the_model_takes() -> None:
 
 def test_bytes_that_are_no_picture_are_the_callers_fault() -> None:
     raw = Raw(({"step": "decode"},), "x")
-    with pytest.raises(InputError, match=r"step 1, decode: cannot identify image file"):
+    with pytest.raises(InputError, match=r"step 1, decode: it is no image that Pillow knows"):
         raw.inputs([b"nothing"])
     file = io.BytesIO()
     np.save(file, np.array([{}], dtype=object), allow_pickle=True)

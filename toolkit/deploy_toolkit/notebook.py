@@ -151,6 +151,7 @@ def check(
     search: float = 0.0,
     localise: bool = False,
     raw: Sequence[Path | str] = (),
+    preprocess: str = "",
     seed: int = 0,
     found: Path | str = "deploy-check",
     timeout: float = 30.0,
@@ -185,6 +186,7 @@ def check(
             seed,
             Path(found),
             example if isinstance(example, Mapping) else None,
+            preprocess,
         )
         return flow.check(request, store=_store(store))
 

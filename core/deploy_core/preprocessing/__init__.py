@@ -13,7 +13,7 @@ import numpy as np
 from deploy_core.errors import InputError, UnavailableError, UsageError
 from deploy_core.preprocessing import declared, running
 from deploy_core.preprocessing.resizing import resize
-from deploy_core.signature import Array, Signature, Tensors
+from deploy_core.signature import BATCH, Array, Signature, Tensors, TensorSpec
 
 Step = Mapping[str, Any]
 # What an archive carries to run steps by itself; the file `deploy_raw.json` holds steps and labels.
@@ -22,6 +22,7 @@ MODULES = {
     "deploy_running.py": Path(__file__).with_name("running.py"),
 }
 DOCUMENT = "deploy_raw.json"
+_HINT = "send one whole file, as it lies on the disk"
 
 
 @dataclass(frozen=True)
@@ -38,19 +39,19 @@ class Raw:
         try:
             yield from running.stages(self.steps, data, resize)
         except ValueError as error:
-            raise InputError(
-                f"the bytes cannot be prepared: {error}", hint=f"the steps: {shown(self.steps)}"
-            ) from error
+            raise InputError(f"the bytes cannot be prepared: {error}", hint=_HINT) from error
 
     def inputs(self, files: Sequence[bytes]) -> Tensors:
         """Give the inputs for some files, one behind the other along the first axis. Raises InputError."""
         try:
-            arrays = [running.prepared(self.steps, data, resize) for data in files]
+            arrays = [np.ascontiguousarray(running.prepared(self.steps, data, resize)) for data in files]
             return {self.input: arrays[0] if len(arrays) == 1 else np.concatenate(arrays)}
         except ValueError as error:
-            raise InputError(
-                f"the bytes cannot be prepared: {error}", hint=f"the steps: {shown(self.steps)}"
-            ) from error
+            raise InputError(f"the bytes cannot be prepared: {error}", hint=_HINT) from error
+
+    def signature(self, signature: Signature) -> Signature:
+        """Give the signature that raw bytes have: the input is a string for each file."""
+        return Signature((TensorSpec(self.input, "string", (BATCH,)),), signature.outputs)
 
     def answer(self, outputs: Tensors) -> dict[str, float]:
         """Give the likeliest labels of the first row with their scores."""

@@ -108,7 +108,8 @@ def _decoded(array: Array, step: Step, order: str) -> Array:
     except ModuleNotFoundError as error:
         raise RuntimeError("decoding images needs Pillow, which is not installed: pip install pillow") from error
     except Exception as error:  # what Pillow raises of a broken file has no base of its own
-        raise ValueError(f"{error}") from error
+        told = str(error) if type(error).__name__ != "UnidentifiedImageError" else "it is no image that Pillow knows"
+        raise ValueError(told) from error
 
 
 def _picture(data: bytes, *, turn: bool) -> Array:

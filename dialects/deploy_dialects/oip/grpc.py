@@ -10,7 +10,7 @@ from deploy_core.endpoint import Endpoint
 from deploy_core.errors import InputError
 from deploy_core.signature import Array, Signature, Tensors, TensorSpec
 from deploy_dialects.answers import checked, spec_named
-from deploy_dialects.malformed import Malformed, ask, doubting, refusing
+from deploy_dialects.malformed import Malformed, ask, doubting, read_as, refusing
 from deploy_dialects.messages import message, parsed
 from deploy_dialects.oip import models
 from deploy_dialects.oip.contents import check_raws, read_tensor
@@ -87,7 +87,9 @@ def _infer(plane: Plane, request: RpcRequest, match: re.Match[str] | None) -> As
     served = models.find(plane, asked.model_name, asked.model_version)
     with refusing():
         wanted = _wanted(served.signature, asked.outputs)
-        inputs = _tensors(served.signature.inputs, asked.inputs, asked.raw_input_contents)
+        strings = served.raw is not None and any(tensor.datatype == "BYTES" for tensor in asked.inputs)
+        specs = read_as(served, strings=strings).inputs
+        inputs = _tensors(specs, asked.inputs, asked.raw_input_contents)
     return ask(served, inputs, lambda outputs: _answer(served, asked.id, wanted, outputs))
 
 

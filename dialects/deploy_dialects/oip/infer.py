@@ -39,6 +39,12 @@ def read_inputs(head: Mapping[str, Any], signature: Signature, tail: Tail) -> di
     return inputs
 
 
+def brings_strings(head: Mapping[str, Any]) -> bool:
+    """Tell whether the inputs are strings."""
+    inputs = head.get("inputs")
+    return isinstance(inputs, list) and any(isinstance(t, dict) and t.get("datatype") == "BYTES" for t in inputs)
+
+
 def wanted_outputs(head: Mapping[str, Any], signature: Signature) -> Wanted:
     """Read which outputs are wanted; without a list, all of them. Raises Malformed."""
     id_ = head.get("id")

@@ -12,10 +12,10 @@ from deploy_core.signature import Signature, Tensors, TensorSpec
 from deploy_dialects.answers import body_of, check_no_error, checked, member, object_of, spec_named
 from deploy_dialects.codes import status_of
 from deploy_dialects.json_text import write_json
-from deploy_dialects.malformed import Malformed, ask, doubting, refusing
+from deploy_dialects.malformed import Malformed, ask, doubting, read_as, refusing
 from deploy_dialects.oip import models
 from deploy_dialects.oip.bodies import is_raw, join, split
-from deploy_dialects.oip.infer import Wanted, raw_input, read_inputs, wanted_outputs
+from deploy_dialects.oip.infer import Wanted, brings_strings, raw_input, read_inputs, wanted_outputs
 from deploy_dialects.oip.tensors import read_tensor, write_tensor
 from deploy_dialects.wire import Ask, Description, HttpReply, HttpRequest, Plane, Refused, Route, Served
 
@@ -98,7 +98,8 @@ def _infer(plane: Plane, request: HttpRequest, match: re.Match[str] | None) -> A
             inputs, wanted = raw_input(request.body, served.signature), Wanted(None, _all_binary(served.signature))
         else:
             head, tail = split(request.headers, request.body)
-            inputs = read_inputs(head, served.signature, tail)
+            strings = served.raw is not None and brings_strings(head)
+            inputs = read_inputs(head, read_as(served, strings=strings), tail)
             wanted = wanted_outputs(head, served.signature)
     return ask(served, inputs, lambda outputs: _answer(served, wanted, outputs))
 

@@ -13,7 +13,7 @@ from deploy_dialects.answers import checked, member, object_of
 from deploy_dialects.codes import status_of
 from deploy_dialects.json_tensors import lists_of
 from deploy_dialects.json_text import read_object, write_json
-from deploy_dialects.malformed import Malformed, ask, doubting, refusing, shown
+from deploy_dialects.malformed import Malformed, ask, doubting, read_as, refusing, shown
 from deploy_dialects.tfserving import metadata, names, rows
 from deploy_dialects.tfserving.dtypes import NOT_IN_JSON
 from deploy_dialects.wire import Ask, Description, HttpReply, HttpRequest, Plane, Refused, Route
@@ -85,7 +85,8 @@ def _predict(plane: Plane, request: HttpRequest, match: re.Match[str] | None) ->
     with refusing():
         body = read_object(request.body)
         _check_signature_name(body)
-        inputs, by_row = rows.read_inputs(body, served.signature)
+        strings = served.raw is not None and rows.brings_strings(body)
+        inputs, by_row = rows.read_inputs(body, read_as(served, strings=strings))
 
     def render(outputs: Tensors) -> HttpReply:
         with refusing():

@@ -20,6 +20,14 @@ def is_b64(value: object) -> bool:
     return isinstance(value, dict) and set(value) == {"b64"} and isinstance(value["b64"], str)
 
 
+def brings_strings(body: Mapping[str, Any]) -> bool:
+    """Tell whether the first value of a request is a string, or bytes as base64."""
+    value = body.get("instances", body.get("inputs"))
+    while (isinstance(value, list) or (isinstance(value, dict) and not is_b64(value))) and value:
+        value = value[0] if isinstance(value, list) else next(iter(value.values()))
+    return isinstance(value, str) or is_b64(value)
+
+
 def read_inputs(body: Mapping[str, Any], signature: Signature) -> tuple[dict[str, Array], bool]:
     """Give the input tensors, and whether they came in row form. Raises Malformed, and Refused for dtypes not in JSON."""
     if ("instances" in body) == ("inputs" in body):

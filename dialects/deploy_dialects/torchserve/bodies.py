@@ -97,6 +97,17 @@ def read_outputs(body: bytes, signature: Signature) -> dict[str, Array]:
     return read_lists(member(answer, "outputs", dict), signature.outputs)
 
 
+def read_raw_answer(body: bytes, signature: Signature) -> Tensors | dict[str, float]:
+    """Read the answer to raw bytes: labels with scores, or outputs. Raises Malformed."""
+    answer = read_object(body)
+    check_no_error(answer)
+    if isinstance(answer.get("outputs"), Mapping):
+        return read_lists(answer["outputs"], signature.outputs)
+    if not answer or not all(type(score) in (int, float) for score in answer.values()):
+        raise Malformed(f"{shown(answer)} is neither labels with scores nor outputs")
+    return {label: float(score) for label, score in answer.items()}
+
+
 def description_json(signature: Signature, version: str) -> bytes:
     """Give the answer to `{"describe": true}`."""
     return write_json({"signature": signature.to_json(), "version": version})

@@ -41,6 +41,17 @@ def decode(endpoint: Endpoint, signature: Signature, reply: bytes) -> Tensors:
         return checked(signature, bodies.read_outputs(_prediction(reply), signature))
 
 
+def encode_raw(endpoint: Endpoint, data: bytes) -> RpcRequest:
+    """Ask for a prediction on raw bytes, such as an image."""
+    return _request(endpoint, data)
+
+
+def decode_raw(endpoint: Endpoint, signature: Signature, reply: bytes) -> Tensors | dict[str, float]:
+    """Read labels with their scores, or the outputs of a model without labels. Raises EndpointError."""
+    with doubting(endpoint):
+        return bodies.read_raw_answer(_prediction(reply), signature)
+
+
 def _kind(name: str) -> Any:
     return message("torchserve", f"{_PACKAGE}{name}")
 

@@ -48,6 +48,18 @@ def decode(endpoint: Endpoint, signature: Signature, reply: HttpReply) -> Tensor
         return checked(signature, bodies.read_outputs(body, signature))
 
 
+def encode_raw(endpoint: Endpoint, data: bytes) -> HttpRequest:
+    """Ask for a prediction on raw bytes, such as an image."""
+    return HttpRequest("POST", _path(endpoint), {"content-type": bodies.BINARY}, data)
+
+
+def decode_raw(endpoint: Endpoint, signature: Signature, reply: HttpReply) -> Tensors | dict[str, float]:
+    """Read labels with their scores, or the outputs of a model without labels. Raises EndpointError."""
+    body = body_of(endpoint, reply)
+    with doubting(endpoint):
+        return bodies.read_raw_answer(body, signature)
+
+
 def refuse(code: str, message: str) -> HttpReply:
     """Give the error answer `{"code", "type", "message"}`."""
     status = status_of("torchserve", code)

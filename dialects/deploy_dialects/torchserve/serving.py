@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from deploy_core.errors import InputError
+from deploy_core.preprocessing import Raw
 from deploy_core.signature import Tensors
-from deploy_dialects.json_text import read_object
-from deploy_dialects.malformed import Malformed, ask, refusing, shown
+from deploy_dialects.json_text import read_object, write_json
+from deploy_dialects.malformed import Malformed, ask, ask_raw, refusing, shown
 from deploy_dialects.torchserve import bodies
 from deploy_dialects.wire import Ask, Plane, Refused, Served
 
@@ -34,12 +35,19 @@ def predict(served: Served, body: bytes, wrap: Wrap[Reply]) -> Reply | Ask[Reply
         with refusing():
             inputs = bodies.read_binary(body)
         return ask(served, inputs, lambda outputs: wrap(_written(bodies.write_binary, outputs), bodies.BINARY))
+    if served.raw is not None and body[:64].lstrip()[:1] != b"{":
+        return ask_raw(served, [body], lambda outputs: wrap(_labelled(served.raw, outputs), bodies.JSON))
     with refusing():
         data = read_object(body)
         if data.get("describe") is True:
             return wrap(bodies.description_json(served.signature, str(served.version)), bodies.JSON)
         inputs = bodies.read_lists(_inputs(data), served.signature.inputs)
     return ask(served, inputs, lambda outputs: wrap(_written(bodies.write_outputs, outputs), bodies.JSON))
+
+
+def _labelled(raw: Raw | None, outputs: Tensors) -> bytes:
+    """Give what our handler gives for raw bytes: the likeliest labels with their scores, or the outputs."""
+    return write_json(raw.answer(outputs)) if raw and raw.labels else _written(bodies.write_outputs, outputs)
 
 
 def _inputs(data: Mapping[str, Any]) -> Any:

@@ -103,6 +103,10 @@ class Batcher:
             self._scheduled = True
             self._loop.call_soon(self._flush)
 
+    def aside(self, function: Callable[[], Tensors]) -> asyncio.Future[Tensors]:
+        """Run something else that takes its time on the threads of the predictions."""
+        return self._loop.run_in_executor(self._pool, function)
+
     def close(self) -> None:
         """Take no more; runs that go on are not waited for."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -41,6 +42,9 @@ class Desk:
         try:
             outcome = handler(self._plane, request, match)
             if isinstance(outcome, Ask):
+                if outcome.prepare is not None:
+                    self._prepare(outcome, outcome.prepare, replied, refused, timing)
+                    return
                 if timing is not None:
                     timing.decoded()
                 done = partial(_finish, outcome, replied, refused, timing)
@@ -53,6 +57,28 @@ class Desk:
             outcome.add_done_callback(partial(_settle, replied, refused))
             return
         replied(outcome)
+
+    def _prepare(
+        self,
+        ask: Ask[Reply],
+        prepare: Callable[[], Tensors],
+        replied: Callable[[Reply], None],
+        refused: Callable[[Refused], None],
+        timing: Timing | None,
+    ) -> None:
+        """Have raw bytes prepared beside the loop, and then the prediction made as any other."""
+
+        def prepared(future: asyncio.Future[Tensors]) -> None:
+            if future.cancelled():
+                refused(Refused("CANCELLED", "the server stops"))
+                return
+            self.ask(partial(_ready, ask, future), None, None, replied, refused, timing)
+
+        self._batcher.aside(prepare).add_done_callback(prepared)
+
+
+def _ready(ask: Ask[Reply], future: asyncio.Future[Tensors], plane: Plane, request: None, match: None) -> Ask[Reply]:
+    return replace(ask, inputs=future.result(), prepare=None)
 
 
 def _finish(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from deploy_core.device import CPU, Device
 from deploy_core.errors import UnavailableError
+from deploy_core.preprocessing import raw_of
 from deploy_core.signature import BATCH
 from deploy_dialects.wire import Served
 from deploy_model_store import Store, Version
@@ -46,8 +47,11 @@ def load(store: Store, listed: Listed, how: Loading) -> Model:
     version = store.version(listed.name, listed.version)
     artifact, runtime = choose(version, how.artifact)
     version.require_intact(artifact)
+    raw = raw_of(version.record.preprocessing, version.record.labels)
+    if raw is not None:
+        raw.require()
     predictor = load_artifact(artifact, threads=how.threads, device=how.device)
-    served = Served(version.name, version.number, artifact.signature, runtime.platform, listed.labels or ())
+    served = Served(version.name, version.number, artifact.signature, runtime.platform, listed.labels or (), raw)
     return Model(served, Runnable(predictor, how.parallel if runtime.parallel else 1, _most_rows(version)))
 
 

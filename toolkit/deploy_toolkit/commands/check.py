@@ -32,6 +32,7 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--localise", is_flag=True, help="Of two that disagree: find where first.")
 @click.option("--raw", type=_PATH, multiple=True, metavar="FILE", help="Raw bytes for the model's preprocessing.")
+@click.option("--preprocess", default="", metavar="FILE.py:FUNCTION", help="What training used to prepare raw bytes.")
 @click.option(
     "--found", type=_PATH, default="deploy-check", show_default=True, metavar="DIR", help="Where finds are saved."
 )
@@ -52,6 +53,7 @@ def command(output: Output, subjects: tuple[str, ...], access: Access, **given: 
       deploy check simplenet
       deploy check simplenet model.onnx --endpoint tfserving+rest://127.0.0.1:8501/simplenet
       deploy check model.onnx model.tflite --inputs x.npz
+      deploy check simplecnn --raw cat.jpg --preprocess train.py:prepare --server embedded
       deploy check simplenet --endpoint oip+grpcs://models.example:443/simplenet --ca ca.pem --token-file token
     """
     from deploy_toolkit.flows import check as flow
@@ -72,6 +74,7 @@ def command(output: Output, subjects: tuple[str, ...], access: Access, **given: 
         raw=given["raw"],
         seed=given["seed"],
         found=given["found"],
+        preprocess=given["preprocess"],
     )
     writers = writing.writers(
         "deploy_toolkit.reports.check", ("html", "junit", "tensorboard"), given, command=command_line

@@ -10,10 +10,11 @@ from typing import Any
 
 import safetensors.numpy
 
+from deploy_agreement.skew import Prepared
 from deploy_core import preprocessing
 from deploy_core.errors import UsageError
 from deploy_core.preprocessing import Raw
-from deploy_core.signature import Array, Signature
+from deploy_core.signature import Signature
 from deploy_exporters import sources
 from deploy_exporters.packaging.labels import read_labels
 from deploy_exporters.worker import Workers
@@ -43,15 +44,6 @@ class Given:
         """Read what a notebook says: a list of steps, which are mappings, is one thing; a list of others is several."""
         one = isinstance(preprocess, str) or any(isinstance(each, Mapping) for each in preprocess)
         return cls((preprocess,) if one else tuple(preprocess), str(labels), tuple(map(Path, files)))
-
-
-@dataclass(frozen=True)
-class Stages:
-    """What the training side makes of a raw file, by the name of each of its functions; of one that is stored, the last."""
-
-    name: str
-    data: bytes
-    stages: tuple[tuple[str, Array], ...]
 
 
 @dataclass(frozen=True)
@@ -86,13 +78,13 @@ def kept(given: Given, signature: Signature, workers: Workers) -> Kept:
             hint="give --preprocess FILE.py:FUNCTION, too",
         )
     raw = preprocessing.fitted(steps, named, signature) if steps else None
-    answered = asked(training, given.files, workers) if training else []
+    answered = asked(training, named_bytes(given.files), workers) if training else []
     document = {"input": raw.input, "steps": [dict(step) for step in raw.steps]} if raw else {"input": "", "steps": []}
     entries = [_entry(index, one) for index, one in enumerate(answered)]
     told = {"callable": training.location if training else "", "files": entries}
     files = {entry["file"]: one.data for entry, one in zip(entries, answered, strict=True)}
     if answered:
-        files[ANSWERS] = safetensors.numpy.save({str(i): one.stages[-1][1] for i, one in enumerate(answered)})
+        files[ANSWERS] = safetensors.numpy.save({str(i): one.last for i, one in enumerate(answered)})
     return Kept({**document, "training": told} if steps or training else None, _labels(given.labels, signature), files)
 
 
@@ -107,14 +99,13 @@ def training_of(texts: Sequence[Named], workers: Workers) -> sources.Source | No
     return training
 
 
-def asked(training: sources.Source, files: Sequence[Path], workers: Workers) -> list[Stages]:
-    """Have the training side prepare the files."""
-    bodies = [(path.name, read_raw(path)) for path in files]
+def asked(training: sources.Source, bodies: Sequence[tuple[str, bytes]], workers: Workers) -> list[Prepared]:
+    """Have the training side prepare files, given as their names and what is in them."""
     found = workers.get("source").call("deploy_exporters.preparing:prepared", training, bodies)
-    return [Stages(name, data, tuple(stages)) for (name, data), stages in zip(bodies, found, strict=True)]
+    return [Prepared(name, data, tuple(stages)) for (name, data), stages in zip(bodies, found, strict=True)]
 
 
-def stored(version: Version) -> list[Stages]:
+def stored(version: Version) -> list[Prepared]:
     """Give the answers of the training side that a version keeps. Raises TamperedError for a damaged file."""
     training = (version.record.preprocessing or {}).get("training") or {}
     if not training.get("files"):
@@ -122,14 +113,25 @@ def stored(version: Version) -> list[Stages]:
     version.require_files(FOLDER)
     arrays = safetensors.numpy.load_file(version.path / ANSWERS)
     return [
-        Stages(entry["name"], (version.path / entry["file"]).read_bytes(), (("as stored", arrays[str(index)]),))
+        Prepared(entry["name"], (version.path / entry["file"]).read_bytes(), (("as stored", arrays[str(index)]),))
         for index, entry in enumerate(training["files"])
     ]
+
+
+def keeps_raw(version: Version | None) -> bool:
+    """Tell whether a version keeps answers of the training side, and steps to hold them to."""
+    told = (version.record.preprocessing if version else None) or {}
+    return bool(told.get("steps") and (told.get("training") or {}).get("files"))
 
 
 def raw_of(version: Version) -> Raw | None:
     """Give how a version prepares raw bytes, None if it does not."""
     return preprocessing.raw_of(version.record.preprocessing, version.record.labels)
+
+
+def named_bytes(files: Sequence[Path]) -> list[tuple[str, bytes]]:
+    """Read raw files. Raises UsageError."""
+    return [(path.name, read_raw(path)) for path in files]
 
 
 def read_raw(path: Path) -> bytes:
@@ -170,7 +172,7 @@ def _only(before: sources.Source | None, source: sources.Source) -> sources.Sour
     return source
 
 
-def _entry(index: int, one: Stages) -> dict[str, str]:
+def _entry(index: int, one: Prepared) -> dict[str, str]:
     suffix = Path(one.name).suffix
     suffix = suffix if suffix.isascii() and len(suffix) < 8 else ""
     return {"name": one.name, "file": f"{FOLDER}/{index}{suffix}", "sha256": hashlib.sha256(one.data).hexdigest()}

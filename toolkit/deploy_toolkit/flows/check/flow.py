@@ -11,10 +11,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from deploy_agreement import Agreement, Check, Located, Report, Skew, Worst, unproved
+from deploy_agreement import Agreement, Check, Located, Problem, Report, Skew, Worst, unproved
 from deploy_agreement.report import AGREE, DISAGREE, TOLD
 from deploy_core import state
-from deploy_core.errors import UsageError
+from deploy_core.errors import ExportError, UnavailableError, UsageError
 from deploy_exporters.worker import Workers
 from deploy_model_store import Store, Version
 from deploy_toolkit.flows import serve, subjects
@@ -25,6 +25,7 @@ from deploy_toolkit.flows.check.request import Request
 from deploy_toolkit.flows.check.rows import row_of
 from deploy_toolkit.flows.check.trained import answers_of, source_of
 from deploy_toolkit.flows.check.wanted import GOLDEN, Wanted, wanted
+from deploy_toolkit.flows.raw import keeps_raw
 from deploy_toolkit.flows.subjects import Named, Subject
 from deploy_toolkit.output import OnEvent, silent
 
@@ -54,7 +55,7 @@ def check(request: Request, *, store: Path, on_event: OnEvent = silent) -> Repor
             by=_by(right),
             worst=tuple(one.worst for one in rows if one.worst),
             located=tuple(one.located for one in rows if one.located),
-            skew=_skew(right, request, workers, on_event),
+            skew=_skew(right, todo, request, workers, on_event),
         )
 
 
@@ -90,7 +91,12 @@ def _with_finds(
     row = unproved(row) if subject.unproved else row
     if row.error:
         return _Row(row)
-    worst = _worst(subject, right, request, on_event) if request.search else None
+    worst = None
+    if request.search:
+        try:
+            worst = _worst(subject, right, request, on_event)
+        except (UnavailableError, ExportError) as error:  # it answered a moment ago
+            row = replace(row, problems=(*row.problems, Problem("error", f"it does not answer any more: {error}")))
     row = _with_worst(row, worst) if worst else row
     located = None
     if request.localise and not row.ok:
@@ -115,12 +121,12 @@ def _with_worst(row: Agreement, worst: Worst) -> Agreement:
     return replace(row, checks=(*row.checks, check))
 
 
-def _skew(right: Wanted, request: Request, workers: Workers, on_event: OnEvent) -> Skew | None:
-    if not request.raw:
+def _skew(right: Wanted, todo: list[Subject], request: Request, workers: Workers, on_event: OnEvent) -> Skew | None:
+    if not request.raw and not request.preprocess and not keeps_raw(right.version):
         return None
     if right.version is None:
         raise UsageError("--raw needs a model that is stored with its preprocessing", hint="name one")
-    found: Skew | None = _brought("skew", "--raw").skew(right.version, request, workers, on_event)
+    found: Skew | None = _brought("skew", "--raw").skew(right.version, todo, request, workers, on_event)
     return found
 
 

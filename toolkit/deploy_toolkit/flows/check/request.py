@@ -21,7 +21,8 @@ class Request:
     `inputs` are the user's own, by the name of the file that they are from; they are asked beside the golden ones.
     `trust` lets files that are not stored run code of their own; `access` is for the endpoints among the subjects.
     `search` are seconds to look for the worst input of each subject, `seed` that of everything drawn; `raw` are files of
-    the bytes that a client would send, for a model that is stored with its preprocessing. What is found to be kept, worst
+    the bytes that a client would send, for a model that is stored with its preprocessing, and `preprocess` names the function that
+    training used for them. What is found to be kept, worst
     inputs and reproductions, is saved below `found`.
     """
 
@@ -39,3 +40,4 @@ class Request:
     seed: int = 0
     found: Path = FOUND
     example: Tensors | None = None
+    preprocess: str = ""
