@@ -12,7 +12,7 @@ import pytest
 
 from deploy_agreement import Tolerance, Worst, noise, tolerance
 from deploy_agreement.worst import Progress, Terms, search
-from deploy_core.errors import ExportError, InputError, UnavailableError
+from deploy_core.errors import EndpointError, ExportError, InputError, UnavailableError
 from deploy_core.signature import Signature, Tensors, TensorSpec
 
 FEATURES = 6
@@ -337,6 +337,29 @@ def test_an_input_that_only_the_other_refuses_is_the_worst_of_all() -> None:
     assert found.over == np.inf
     assert found.inputs["x"][0, 0] > 2
     assert np.isnan(found.got)
+
+
+def test_a_refusal_that_does_not_come_again_is_no_fault_of_an_input() -> None:
+    asked: list[int] = []
+
+    def busy(x: np.ndarray) -> np.ndarray:
+        asked.append(len(x))
+        if len(asked) % 50 < 8:  # as many as there are halves of a batch
+            raise EndpointError("try again", status=503)
+        return NET(x)
+
+    start, limits = _drawn(), {"y": Tolerance(1e-5, "as asked")}
+    assert search(Answering(NET), Answering(busy), {"x": start}, Terms(limits), seconds=60, most=3_000).ok
+    assert len(asked) > 60
+
+
+def test_a_number_for_each_row_is_varied_like_others() -> None:
+    names = {"inputs": "x:float32[batch]", "outputs": "y:float32[batch]"}
+    start = np.linspace(-2, 2, 64, dtype=np.float32)
+    other = Answering(lambda x: np.where((x > 1.001) & (x < 1.003), x + 1, x), **names)
+    found = _found(Answering(lambda x: x, **names), other, start, 6_000)
+    assert found.over > 1
+    assert found.inputs["x"].shape == (1,)
 
 
 def test_inputs_that_the_first_refuses_are_left_out() -> None:

@@ -129,10 +129,10 @@ def _scale(rng: Random) -> float:
 def _few(numbers: Array, rng: Random) -> Array:
     """Give a mask with anything from one element to all of them."""
     share = numbers.size ** -rng.random() if numbers.size else 0.0
-    mask = rng.random(numbers.shape) < share
+    mask = np.asarray(rng.random(numbers.shape) < share)
     if mask.size and not mask.any():
         mask.flat[rng.integers(mask.size)] = True
-    return np.asarray(mask)
+    return mask
 
 
 def _slice(length: int, rng: Random) -> slice:

@@ -136,7 +136,7 @@ class _Search:
         scores = self.judge.scores(want, got)
         beyond = [int(i) for i in np.argsort(-scores.over, kind="stable") if scores.over[i] > 1]
         for index in beyond[:_WEIGHED]:
-            self._weigh(candidates, index, want, got, scores)
+            scores.over[index] = self._weigh(candidates, index, want, got)
         scores.over[beyond[_WEIGHED:]] = 1.0
         worst = int(scores.over.argmax())
         if scores.over[worst] > self.best.place.over and worst not in beyond:
@@ -144,12 +144,16 @@ class _Search:
         self.flock.offer(candidates, scores)
         return scores
 
-    def _weigh(self, candidates: Sequence[Numbers], index: int, want: Asked, got: Asked, scores: Scores) -> None:
+    def _weigh(self, candidates: Sequence[Numbers], index: int, want: Asked, got: Asked) -> float:
+        """Hold a candidate to its own noise; what was refused is asked once more, since an endpoint may have been busy."""
+        if got.lost[index]:
+            candidates, index = [candidates[index]], 0
+            want, got = self.judge.both(self.frame.inputs(candidates))
         noise = self.judge.noise(candidates[index], want, index, np.random.default_rng(self.tried + index))
         place = self.judge.place(want, got, index, noise)
-        scores.over[index] = place.over
         if place.over > self.best.place.over:
             self.best = _Best(place, index, candidates)
+        return place.over
 
     def _climbers(self) -> list[Numbers]:
         parents = [self.flock.parent(self.rng) for _ in range(self.ascent.parents)]
