@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from deploy_core.errors import UsageError
+from deploy_toolkit.commands import tensor_files
 from deploy_toolkit.output import Output, common
 
 
@@ -92,4 +95,33 @@ def alias(output: Output, name: str | None, alias: str | None, number: int | Non
         )
         return 0
     output.show(flow.aliases_json(found), terminal.aliases(found))
+    return 0
+
+
+@command.command("golden")
+@click.argument("name", metavar="NAME[@…]")
+@click.option(
+    "--add",
+    "files",
+    type=click.Path(path_type=Path),
+    metavar="FILE.npz",
+    multiple=True,
+    required=True,
+    help="Rows to add, such as the worst input that deploy check --search saved.",
+)
+@common
+def golden(output: Output, name: str, files: tuple[Path, ...]) -> int:
+    """Publish the next version with further golden inputs, answered by the reference and proved of every file.
+
+    \b
+    Example:
+      deploy check simplenet --search 10
+      deploy store golden simplenet --add deploy-check/simplenet-1-tflite-output.npz
+    """
+    from deploy_toolkit.flows import golden_rows as flow
+    from deploy_toolkit.reports import terminal
+
+    with output.progress() as on_event:
+        grown = flow.add(output.store, name, [tensor_files.read(file) for file in files], on_event)
+    output.show(grown.to_json(), terminal.grown(grown))
     return 0

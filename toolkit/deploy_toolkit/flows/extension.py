@@ -83,7 +83,8 @@ def _fields(kept: raw.Kept) -> dict[str, Any]:
     return {"preprocessing": kept.preprocessing, "labels": kept.labels}
 
 
-def _reference(version: Version) -> Artifact:
+def reference_of(version: Version) -> Artifact:
+    """Give the reference of a version. Raises UsageError if it keeps none, TamperedError if a file of it is damaged."""
     if version.reference is None:
         raise UsageError(f"{version} keeps no reference to make files from", hint="export the model itself again")
     for artifact in (version.reference, *version.artifacts):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from deploy_toolkit.flows.demo import Demo
     from deploy_toolkit.flows.export import Exported
     from deploy_toolkit.flows.formats import ServerRow
+    from deploy_toolkit.flows.golden_rows import Grown
     from deploy_toolkit.flows.migrate import Migrated
     from deploy_toolkit.flows.package import Packaged
     from deploy_toolkit.flows.store import Listing, Verification
@@ -35,6 +36,13 @@ def exported(result: Exported) -> RenderableType:
         table.add_row(artifact.name, f"{size_of(artifact.path):,}", " · ".join(artifact.route), str(artifact.path))
     proved = dimensions.parts(result.version.signature, result.report)
     return Group(agreement(result.report), *proved, table, *dimensions.changes(result.version.artifacts))
+
+
+def grown(result: Grown) -> RenderableType:
+    """Give the proof of a version that has more golden rows, and how many."""
+    known = f", {result.known} were there already" if result.known else ""
+    told = f"{result.version}: {result.version.golden.rows} golden rows, {result.added} of them new{known}"
+    return Group(agreement(result.report), Text(told))
 
 
 def migrated(result: Migrated) -> RenderableType:
