@@ -16,6 +16,7 @@ NOISE_FACTOR = 8.0
 IMAGE_FACTOR = 48.0
 SPREAD_FACTOR = 4.0
 SIZE_FACTOR = 2.0
+MEAN_FACTOR = 16.0
 PUBLISHED_FACTOR = 2.0
 _PROBABLE = 1e-3  # outputs that lie between 0 and 1, and reach this, may be probabilities
 
@@ -84,6 +85,7 @@ def tolerance(
     - 8 × its noise: how much other orders of sums, fused and split operators, and other kernels move it. 48 × for outputs
       of four or more axes, which a convolution may have made by Winograd's transform, and that rounds far more;
     - 4 × eps × its spread, and 2 × eps × its greatest magnitude: the last places of its values;
+    - 16 × eps × its mean magnitude: a sum that begins with its bias rounds at the bias's size with every term that it adds;
     - eps, or eps × the output's greatest magnitude where that is below 1, for elements that are never on both sides of 0:
       runtimes compute a sigmoid, a softplus or an erf to so much, however small it is. Where they look like probabilities,
       which lie between 0 and 1, it is eps itself;
@@ -113,13 +115,23 @@ def _floors(want: Array, shape: tuple[int, ...], dtype: str) -> dict[str, Array]
     """Give the tolerances that follow from wanted values, for elements as an array of that shape has them."""
     axes = tuple(axis for axis in range(want.ndim) if not shape or shape[axis] == 1)
     size = magnitude(want)
-    size = np.where(np.isfinite(size), size, 0.0).max(axis=axes, keepdims=True, initial=0.0)
+    finite = np.where(np.isfinite(size), size, 0.0)
+    greatest = finite.max(axis=axes, keepdims=True, initial=0.0)
     return {
         "4 × eps × spread": SPREAD_FACTOR * eps(dtype) * spreads(want, axes),
-        "2 × eps × the greatest value": SIZE_FACTOR * eps(dtype) * size,
-        "eps, as for a sigmoid": eps(dtype) * _unit(want, float(size.max(initial=0.0)), axes),
+        "2 × eps × the greatest value": SIZE_FACTOR * eps(dtype) * greatest,
+        "16 × eps × the mean": MEAN_FACTOR * eps(dtype) * _mean(want, axes),
+        "eps, as for a sigmoid": eps(dtype) * _unit(want, float(greatest.max(initial=0.0)), axes),
         "the least normal number": np.asarray(tiny(dtype)),
     }
+
+
+def _mean(want: Array, axes: tuple[int, ...]) -> Array:
+    """Give the magnitude of the mean of the finite values."""
+    values = want.astype(np.complex128 if want.dtype.kind == "c" else np.float64)
+    finite = np.isfinite(values)
+    count = np.maximum(finite.sum(axis=axes, keepdims=True), 1)
+    return np.asarray(np.abs((np.where(finite, values, 0.0) / count).sum(axis=axes, keepdims=True)))
 
 
 def _unit(want: Array, greatest: float, axes: tuple[int, ...]) -> Array:

@@ -63,13 +63,24 @@ def _sigmoid_by_tanh(x: Array) -> Array:
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """A way to compute: how sums are made, a convolution's tile of outputs (0: none, by windows), and a sigmoid."""
+    """A way to compute: how sums are made, a convolution's tile of outputs (0: none, by windows), and a sigmoid.
+
+    With `bias_first` a dense layer's sums begin with the bias, as XNNPACK's do, so that each addition rounds at its size.
+    """
 
     name: str
     dot: Dot = _plain
     tile: int = 0
     sigmoid: Callable[[Array], Array] = _sigmoid
     dtype: type = np.float32
+    bias_first: bool = False
+
+    def dense(self, x: Array, w: Array, b: Array) -> Array:
+        """Multiply with a matrix and add a bias."""
+        if not self.bias_first:
+            return np.asarray(self.dot(x, w) + b)
+        ones = np.ones((*x.shape[:-1], 1), x.dtype)
+        return self.dot(np.concatenate([ones, x], axis=-1), np.concatenate([b[None], w]))
 
     def conv(self, image: Array, kernel: Array) -> Array:
         """Convolve `[n, c, h, w]` with `[o, c, 3, 3]`, one zero around."""
@@ -80,7 +91,7 @@ class Arithmetic:
 HONEST = (
     Arithmetic("reversed", _reversed),
     Arithmetic("sequential", _sequential, sigmoid=_sigmoid_by_tanh),
-    Arithmetic("fused", _fused),
+    Arithmetic("fused, from the bias", _fused, bias_first=True),
     Arithmetic("blocked", _blocked, sigmoid=_sigmoid_by_tanh),
     Arithmetic("lanes", _lanes),
     Arithmetic("float64 sums", _exact),

@@ -84,8 +84,8 @@ def _sizes(rng: np.random.Generator) -> list[int]:
 
 def _hidden(w: Weights, h: Array, how: Arithmetic, act: Callable[[Array], Array], last: int) -> Array:
     for i in range(last):
-        h = act(how.dot(h, w[f"w{i}"]) + w[f"b{i}"])
-    return np.asarray(how.dot(h, w[f"w{last}"]) + w[f"b{last}"])
+        h = act(how.dense(h, w[f"w{i}"], w[f"b{i}"]))
+    return how.dense(h, w[f"w{last}"], w[f"b{last}"])
 
 
 def _relu(h: Array) -> Array:
@@ -103,7 +103,11 @@ def _norm(h: Array) -> Array:
 
 
 def _mlp(
-    act: Callable[[Array], Array], head: Callable[[Array, Arithmetic], Array], scales: float = 0.0, gain: float = 1.0
+    act: Callable[[Array], Array],
+    head: Callable[[Array, Arithmetic], Array],
+    scales: float = 0.0,
+    gain: float = 1.0,
+    offset: float = 0.0,
 ) -> Callable[[str, np.random.Generator], Model]:
     """Give a maker of dense nets; outputs have scales down to 10^-`scales` beside each other."""
 
@@ -111,6 +115,7 @@ def _mlp(
         sizes = _sizes(rng)
         weights = _dense(rng, sizes)
         last = len(sizes) - 2
+        weights[f"b{last}"] += np.float32(offset)
         weights["out"] = (gain * 10 ** -rng.uniform(0, scales, sizes[-1])).astype(np.float32)
 
         def forward(w: Weights, x: Array, how: Arithmetic) -> Array:
@@ -141,7 +146,7 @@ def _transformer(kind: str, rng: np.random.Generator) -> Model:
                 [how.dot(a, b) for a, b in zip(_softmax(scores / h.dtype.type(width**0.5)), v, strict=True)]
             )
             h = h + how.dot(mixed, w["o"])
-            h = h + how.dot(_relu(how.dot(_norm(h), w["fw0"]) + w["fb0"]), w["fw1"]) + w["fb1"]
+            h = h + how.dense(_relu(how.dense(_norm(h), w["fw0"], w["fb0"])), w["fw1"], w["fb1"])
         return _norm(h)
 
     return Model(kind, weights, _draw(rng, ROWS, length, width), forward)
@@ -184,7 +189,7 @@ def _cnn(head: str) -> Callable[[str, np.random.Generator], Model]:
             h = _relu(how.conv(x, w["k0"]) + w["bias"])
             h = _relu(how.conv(h, w["k1"]) + h)
             if head == "classes":
-                return _softmax(how.dot(h.mean(axis=(2, 3)), w["w0"]) + w["b0"])
+                return _softmax(how.dense(h.mean(axis=(2, 3)), w["w0"], w["b0"]))
             out = how.conv(h, w["k2"])
             return _relu(out) if head == "sparse image" else out
 
@@ -203,7 +208,7 @@ _KINDS: dict[str, Callable[[str, np.random.Generator], Model]] = {
     "dense, sigmoid": _mlp(np.tanh, lambda h, how: how.sigmoid(h), gain=6),
     "dense, sparse ReLU": _mlp(_relu, lambda h, how: _relu(h - h.dtype.type(2))),
     "dense, layer norm": _mlp(np.tanh, lambda h, how: _norm(h)),
-    "dense, offset": _mlp(_relu, lambda h, how: h + h.dtype.type(1000)),
+    "dense, offset": _mlp(_relu, _as_it_is, offset=1000),
     "convolutions, classes": _cnn("classes"),
     "convolutions, image": _cnn("image"),
     "convolutions, sparse image": _cnn("sparse image"),

@@ -294,7 +294,9 @@ def test_tolerance_takes_the_greatest_rule() -> None:
     assert tolerance(want, 0.0).value == pytest.approx(4 * 2**-23 * 3)
     assert tolerance(want, 0.0).origin == "4 × eps × spread"
     far = tolerance(np.array([1e6, 1e6], np.float32), 0.0)
-    assert (far.value, far.origin) == (pytest.approx(2e6 * 2**-23), "2 × eps × the greatest value")
+    assert (far.value, far.origin) == (pytest.approx(16e6 * 2**-23), "16 × eps × the mean")
+    once = tolerance(np.array([-1e6, *[1e3] * 999], np.float32), 0.0)
+    assert (once.value, once.origin) == (pytest.approx(2e6 * 2**-23), "2 × eps × the greatest value")
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("float16", np.float16), ("bfloat16", ml_dtypes.bfloat16)])

@@ -180,7 +180,7 @@ def test_the_worst_element_is_named_with_its_own_rule(make: Make, source: Any, m
     far = {"y": SCALES * 0 + np.array([[0, 0, 0, 5000]], np.float32)}
     mixed = tolerance(far["y"] + source.predict(X)["y"], measured.values["y"], noise_origin="measured")
     assert mixed.at((3, 1)) == "8 × noise (measured)"
-    assert mixed.origin == mixed.at((0, 3)) == "2 × eps × the greatest value"
+    assert mixed.origin == mixed.at((0, 3)) == "16 × eps × the mean"
 
 
 def test_what_is_needed_is_a_factor_of_what_is_derived(make: Make, source: Any, measured: Noise) -> None:
