@@ -11,7 +11,7 @@ from deploy_agreement.locating.graph import Graph, activation
 from deploy_agreement.locating.operators import ACTIVATIONS, HEADS, MOVES, NORMS, PARTS, named
 from deploy_core.predictor import Intermediate
 
-_TELLING = ACTIVATIONS | NORMS | HEADS | {"max pool", "average pool", "padding", "mean", "choice"}
+_TELLING = ACTIVATIONS | NORMS | HEADS | {"max pool", "average pool", "padding", "mean", "maximum over", "choice"}
 _ADDED = ACTIVATIONS | {"max pool", "average pool"}
 
 

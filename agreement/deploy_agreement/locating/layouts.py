@@ -72,6 +72,18 @@ def equal(one: Array, other: Array, limit: float) -> tuple[Layout, float] | None
     return found if found is not None and found[1] <= limit else None
 
 
+def nearness(one: Array, other: Array) -> float:
+    """Judge by a sample how much of `other` is `one` in some layout: 1 for equal ones, 0 for what has nothing in common."""
+    wide = float(np.std(one)) if one.dtype.kind in "fiu" else 0.0
+    if not wide or one.size != other.size:
+        return 0.0
+    places = _places(one.size)
+    seen = other.reshape(-1)[places].astype(np.float64)
+    off = [np.sqrt(np.mean((_sampled(one, way, places) - seen) ** 2)) for way in layouts(one.shape, other.shape)]
+    least = min((float(each) for each in off if np.isfinite(each)), default=wide)
+    return max(0.0, 1 - least / wide)
+
+
 def same_values(one: Array, other: Array, limit: float) -> bool:
     """Tell whether both hold the same values in any order."""
     if one.size != other.size or not one.size:
@@ -82,12 +94,20 @@ def same_values(one: Array, other: Array, limit: float) -> bool:
 def _off(one: Array, other: Array, layout: Layout, limit: float) -> float:
     """Give the greatest deviation; of a sample, if that is beyond the limit already by far."""
     if one.size > 2 * _SAMPLE:
-        places = np.linspace(0, one.size - 1, _SAMPLE).astype(np.int64)
-        turned = one.transpose(layout.axes)  # a view: nothing is copied for a layout that does not fit
-        least = _greatest(turned[np.unravel_index(places, turned.shape)], other.reshape(-1)[places])
+        places = _places(one.size)
+        least = _greatest(_sampled(one, layout, places), other.reshape(-1)[places])
         if least > 64 * limit:
             return least
     return _greatest(layout.of(one), other)
+
+
+def _places(size: int) -> Array:
+    return np.linspace(0, size - 1, min(size, _SAMPLE)).astype(np.int64)
+
+
+def _sampled(one: Array, layout: Layout, places: Array) -> Array:
+    turned = one.transpose(layout.axes)  # a view: nothing is copied for a layout that does not fit
+    return np.asarray(turned[np.unravel_index(places, turned.shape)])
 
 
 def _greatest(one: Array, other: Array) -> float:

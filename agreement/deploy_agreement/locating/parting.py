@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
-import numpy as np
-
-from deploy_agreement.figures import deviation, spread
+from deploy_agreement.figures import deviation
 from deploy_agreement.locating import names
+from deploy_agreement.locating.alignment import aligned
 from deploy_agreement.locating.graph import Graph, activation
-from deploy_agreement.locating.layouts import nearest
+from deploy_agreement.locating.layouts import nearest, nearness
 from deploy_agreement.locating.matching import Matching, Pair, by_value
 from deploy_agreement.locating.operators import ACTIVATIONS, HEADS, NORMS
 from deploy_agreement.locating.seen import Seen
-from deploy_core.signature import Array
 
+_MOST = 64  # operators that are aligned; the first that differs is among them
 _TIGHTER = (1.0, 4.0, 16.0, 64.0)  # where outputs differ by less than what tensors inside are allowed
 
 
@@ -125,19 +126,22 @@ def _pair_differing(matching: Matching, mine: list[str], theirs: list[str]) -> N
     """Pair what differs: by name, else operator by operator in the order of computation."""
     left = [name for name in mine if name not in matching.pairs and not matching.one.is_move(name)]
     free = [name for name in theirs if name not in matching.taken and not matching.other.is_move(name)]
-    for name in list(left):
-        named = [each for each in free if _named(matching, name, each)]
-        if len(named) == 1:
-            matching.add(apart(matching, name, _with_bias(matching, name, named[0]), "name"))
-            left.remove(name)
-            free = [each for each in free if each not in matching.taken]
-    start = 0
-    for name in left:
-        best = max(enumerate(free[start:], start), key=lambda one: _likeness(matching, name, one[1]), default=None)
-        if best and _likeness(matching, name, best[1]) >= 1 and _in_order(matching, name, best[1]):
-            matching.add(apart(matching, name, _with_bias(matching, name, best[1]), "order"))
-            start = best[0] + 1
+    for name, twin in _of_one_name(matching, left, free):
+        matching.add(apart(matching, name, _with_bias(matching, name, twin), "name"))
+    left = [name for name in left if name not in matching.pairs][:_MOST]
+    free = [name for name in free if name not in matching.taken][:_MOST]
+    for name, twin in aligned(left, free, partial(_likeness, matching)):
+        if twin not in matching.taken and _in_order(matching, name, twin):
+            end = _with_bias(matching, name, twin)
+            matching.add(apart(matching, name, end if end not in matching.taken else twin, "order"))
     _drop_folded(matching)
+
+
+def _of_one_name(matching: Matching, left: list[str], free: list[str]) -> list[tuple[str, str]]:
+    """Give those that no other of the same family shares its name with, on either side."""
+    found = {name: [each for each in free if _named(matching, name, each)] for name in left}
+    counts = Counter(twin for twins in found.values() for twin in twins)
+    return [(name, twins[0]) for name, twins in found.items() if len(twins) == 1 and counts[twins[0]] == 1]
 
 
 def _with_bias(matching: Matching, one: str, other: str) -> str:
@@ -165,16 +169,7 @@ def _likeness(matching: Matching, one: str, other: str) -> float:
     if mine.size != theirs.size:
         return 0.0
     akin = matching.one.family[one] == matching.other.family[other]
-    return akin + 1.2 * _nearness(mine, theirs)
-
-
-def _nearness(one: Array, other: Array) -> float:
-    found = nearest(one, other, 0.0)
-    wide = spread(one)
-    if found is None or not wide or one.dtype.kind not in "fiu":
-        return 0.0
-    off = found[0].of(one).astype(np.float64) - other
-    return max(0.0, 1 - float(np.sqrt(np.nanmean(off * off))) / wide)
+    return akin + 1.2 * nearness(mine, theirs)
 
 
 def _in_order(matching: Matching, one: str, other: str) -> bool:

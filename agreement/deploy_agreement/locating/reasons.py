@@ -12,12 +12,12 @@ from deploy_agreement.locating.parting import Region
 # The first that finds something: what is surest comes first.
 _FINDERS: tuple[Callable[[Case], Iterator[Reason]], ...] = (
     kinds.of_attributes,
+    operands.of_lookups,
     operands.of_preparation,
     values.of_batch_norms,
     values.of_activations,
     values.of_matrices,
     values.of_weights,
-    operands.of_lookups,
     operands.of_unused,
     kinds.of_kinds,
     operands.of_tensors,

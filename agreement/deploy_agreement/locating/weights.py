@@ -13,6 +13,7 @@ from deploy_agreement.locating.names import place
 from deploy_core.signature import Array
 
 _SLACK = 16 * eps("float32")
+_BY_MUCH = "is off by"
 _MUCH = 0.2  # of a correlation: chance does not reach it with as many values as weights have
 _FEW = 1e-2  # of the spread: what half precision or folding leaves
 
@@ -44,9 +45,12 @@ def differences(
 
 
 def _how_folded(want: Array, got: Array, others: Mapping[str, Array], slope: Array | None) -> str:
-    if slope is None or not slope.all():
-        return how(want, got, others)
-    return how(want / slope, laid(want, got).back(got, want.shape) / slope, others)
+    """Say how they differ as they are, or before something was folded into them, whichever is told by more than numbers."""
+    told = how(want, got, others)
+    if slope is None or not slope.all() or not told.startswith(_BY_MUCH):
+        return told
+    before = how(want / slope, laid(want, got).back(got, want.shape) / slope, others)
+    return told if before.startswith(_BY_MUCH) else before
 
 
 def how(want: Array, got: Array, others: Mapping[str, Array]) -> str:
@@ -90,7 +94,7 @@ def _by_much(mine: Array, got: Array) -> str:
     for axis in range(mine.ndim if mine.ndim > 1 else 0):
         if scaled := _scaled_rows(mine, ratio, axis):
             return f"is {scaled[1]:.6g} times the wanted one at place {scaled[0]} of axis {axis}"
-    return f"is off by up to {float(apart.max()):.3g} in {wrong} of {mine.size} values"
+    return f"{_BY_MUCH} up to {float(apart.max()):.3g} in {wrong} of {mine.size} values"
 
 
 def _scaled_rows(mine: Array, ratio: Array, axis: int) -> tuple[int, float] | None:

@@ -127,9 +127,9 @@ def _with_pad(own: Padding, graph: Graph, before: str, node: Intermediate) -> Pa
     if graph.family[before] != "padding":
         return own
     pads = _pads(graph.nodes[before])
-    if pads is None or len(pads) != len(own) + 2:
+    if pads is None or len(pads) not in (len(own), len(own) + 2):
         return own
-    inner = pads[2:] if channels_first(node) else pads[1:-1]
+    inner = pads if len(pads) == len(own) else pads[2:] if channels_first(node) else pads[1:-1]
     return tuple((a + c, b + d) for (a, b), (c, d) in zip(own, inner, strict=True))
 
 
