@@ -17,7 +17,7 @@ from deploy_core.errors import DeployError, first_line
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Array, Signature, Tensors
 
-_WIDE = 2**53 + 1
+_WIDE = 2**60 + 85  # and so are its neighbours: float64 holds every 256th number there
 _HOLDS_WIDE = (np.int64, np.uint64)
 
 
