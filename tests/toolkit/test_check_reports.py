@@ -132,6 +132,15 @@ def test_what_to_do_next() -> None:
     assert words.asked_again("deploy check a --search 5 --localise -x", "f") == "deploy check a -x --inputs f"
 
 
+def test_preprocessing_in_a_sentence() -> None:
+    found = reports.skew()
+    fine = replace(found, steps=found.steps[:1], first="", said="")
+    assert words.skew(replace(found, said="")) == "the first step that differs: resize 256, bilinear"
+    assert words.skew(fine) == "no step differs"
+    assert words.skew(replace(fine, files=0)) == "nothing was compared"
+    assert kind(cases(replace(reports.agreeing(), skew=fine))["preprocessing", "12 files"]) == "passed"
+
+
 def test_headlines() -> None:
     assert words.headline(reports.full()).startswith("3 of 5 disagree: net@1/tflite, oip+grpc://127.0.0.1:8001/net@1, ")
     assert words.headline(reports.agreeing()) == "all 2 agree"

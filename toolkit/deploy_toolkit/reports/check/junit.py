@@ -79,7 +79,7 @@ def _worst(found: Worst) -> junit.Element:
 
 
 def _skew(found: Skew) -> junit.Element:
-    told = found.said or f"the first step that differs: {found.first}"
+    told = words.skew(found)
     case = junit.case(PREPROCESSING, f"{found.files} files", told)
     if not found.ok:
         junit.add(case, "failure", told)

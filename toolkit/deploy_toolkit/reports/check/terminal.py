@@ -143,7 +143,7 @@ def _skew(found: Skew | None) -> Iterator[RenderableType]:
         errors = [figures.number(value) for value in (step.off, step.mean, step.limit)]
         table.add_row(Text(step.step), *errors, told.append(f" {step.said}" if step.said else "", style="not bold"))
     yield table
-    yield Text(found.said or f"the first step that differs: {found.first}", style="green" if found.ok else "bold red")
+    yield Text(words.skew(found), style="green" if found.ok else "bold red")
 
 
 def _table(title: str, *columns: str) -> Table:

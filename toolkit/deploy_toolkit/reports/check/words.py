@@ -11,7 +11,7 @@ from deploy_toolkit.reports.check import figures
 from deploy_toolkit.reports.check.matrix import GOLDEN, SKIPPED, TOLD, matrix
 
 if TYPE_CHECKING:
-    from deploy_agreement import Agreement, Decisions, Located, OutputAgreement, Report, Worst
+    from deploy_agreement import Agreement, Decisions, Located, OutputAgreement, Report, Skew, Worst
 
 _WRITES = ("--html", "--junit", "--tensorboard")
 _SEARCH = "--search"
@@ -102,6 +102,15 @@ def located(found: Located) -> str:
     off = f"{figures.times(found.first.over)} its tolerance, {len(found.matches):,} tensors matched"
     said = f": {found.said}" if found.said else ""
     return f"{found.subject} parts from {found.against} at {where}{said} ({off})"
+
+
+def skew(found: Skew) -> str:
+    """Say whether preprocessing differs, and where first."""
+    if found.said:
+        return found.said
+    if found.first:
+        return f"the first step that differs: {found.first}"
+    return "no step differs" if found.ok else "nothing was compared"
 
 
 def differing(found: Located) -> list[tuple[str, object, object]]:
