@@ -71,9 +71,11 @@ def compare(
         for name, array in want.items()
     }
     asked = atol is not None or rtol is not None
+    rounding = {name: limits[name].limit(array) for name, array in want.items()}
     limits |= {} if asked else dict(tolerances or {})
     outputs = tuple(_judge(name, want, rows, answers, limits[name], precision, nan_agrees=nan_agrees) for name in want)
-    decisions = decide(want, answers[0].got, rows.outputs, _per_element(want, limits), labels)
+    # What a quantised variant is allowed is more than rounding: what flips by it is told as any other.
+    decisions = decide(want, answers[0].got, rows.outputs, rounding, labels)
     outputs = tuple(replace(output, decisions=decisions.get(output.name)) for output in outputs)
     problems = form_problems(want, rows, answers, precision, nan_agrees=nan_agrees)
     problems += [_nothing(output) for output in outputs if output.compared == 0]
@@ -87,10 +89,6 @@ def compare(
         problems += diagnose(Case(predictor, inputs, want, rows, answers, limits, known or {}, nan_agrees))
     sizes = tuple(dict.fromkeys(answer.size for answer in answers))
     return Agreement(subject, outputs, tuple(problems), rows.count, sizes)
-
-
-def _per_element(want: Tensors, limits: Mapping[str, Tolerance]) -> dict[str, Array]:
-    return {name: limits[name].limit(array) for name, array in want.items()}
 
 
 def _judge(

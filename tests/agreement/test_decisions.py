@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from deploy_agreement import Decisions, Noise, compare
+from deploy_agreement import ANY, Decisions, Noise, compare
 from deploy_agreement.deciding import decide
 from deploy_agreement.deciding.detections import overlap
 from deploy_core.predictor import Predictor
@@ -256,6 +256,17 @@ def test_a_comparison_tells_decisions(make: Make) -> None:
     assert good.outputs[0].decisions is not None
     assert good.ok
     assert good.outputs[0].decisions.flips == 0
+
+
+def test_what_a_quantised_variant_is_allowed_is_no_rounding(make: Make) -> None:
+    spec = ("x:float32[batch,10]", "logits:float32[batch,10]")
+    coarse = make(*spec, lambda inputs: {"logits": np.round(inputs["x"])})
+    noise = Noise({"logits": 1e-7}, "test")
+    row = compare("net", {"logits": SCORES}, coarse, {"x": SCORES}, noise=noise, tolerances={"logits": ANY})
+    decisions = row.outputs[0].decisions
+    assert row.ok
+    assert decisions is not None
+    assert decisions.clear == decisions.flips == (SCORES.argmax(1) != np.round(SCORES).argmax(1)).sum() > 0
 
 
 def test_it_costs_little() -> None:
