@@ -18,7 +18,7 @@ from deploy_agreement.rounding import Noise
 from deploy_agreement.rows import Rows, batch_symbol, rows_of
 from deploy_core.dtypes import dtype_name
 from deploy_core.predictor import Predictor
-from deploy_core.signature import Array, Signature, Tensors
+from deploy_core.signature import Signature, Tensors
 
 BATCHES = (1, 2, 3, 7)
 
