@@ -178,7 +178,7 @@ def skew() -> Skew:
 def full() -> Report:
     return Report(
         rows=(good(), wrong(), barely(), hopeless(), quantised(), gone(), Agreement("no/runtime", error="it crashed")),
-        by="golden outputs",
+        by="golden outputs of net@1",
         worst=(worst(), worst(MARKED_UP, math.inf), worst("net@1/onnx", 0.4)),
         located=(located(), Located("net@1/x", "net@1/reference", said="nothing could be matched")),
         skew=skew(),

@@ -132,6 +132,15 @@ def test_what_to_do_next() -> None:
     assert words.asked_again("deploy check a --search 5 --localise -x", "f") == "deploy check a -x --inputs f"
 
 
+def test_a_golden_row_can_be_taken_out() -> None:
+    row = words.noticed(reports.full())[0].decisions.flipped[0]
+    assert f"array[{row} : {row + 1}]" in words.golden_row(reports.full())
+    assert 'Store("models").resolve("net@1")' in words.golden_row(reports.full())
+    assert not words.golden_row(replace(reports.full(), by="model.onnx"))
+    assert not words.golden_row(replace(reports.agreeing(), by="golden outputs of net@1"))
+    compile(words.golden_row(reports.full()), "row", "exec")
+
+
 def test_preprocessing_in_a_sentence() -> None:
     found = reports.skew()
     fine = replace(found, steps=found.steps[:1], first="", said="")

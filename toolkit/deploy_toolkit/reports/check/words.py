@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -131,6 +132,20 @@ def again(command: str, *more: str) -> str:
     words = shlex.split(command or "deploy check …")
     kept = [word for at, word in enumerate(words) if not _writes(word) and (at == 0 or words[at - 1] not in _WRITES)]
     return " ".join("…" if word == "…" else shlex.quote(word) for word in (*kept, *more))
+
+
+def golden_row(report: Report) -> str:
+    """Give code that takes the first row that matters out of the golden inputs; empty if others were asked."""
+    version = re.fullmatch(r"golden outputs of (\S+)", report.by)
+    rows = [one.decisions.flipped[0] for one in noticed(report) if one.decisions.flipped and one.check == GOLDEN]
+    rows += [output.worst_row for row in report.rows for output in row.outputs if not output.ok and output.worst_row]
+    if version is None or not rows:
+        return ""
+    return (
+        "from deploy_model_store import Store\n"
+        f'golden = Store("models").resolve("{version[1]}").golden\n'
+        f"row = {{name: array[{rows[0]} : {rows[0] + 1}] for name, array in golden.inputs.items()}}"
+    )
 
 
 def asked_again(command: str, file: str) -> str:
