@@ -138,7 +138,12 @@ def golden_row(report: Report) -> str:
     """Give code that takes the first row that matters out of the golden inputs; empty if others were asked."""
     version = re.fullmatch(r"golden outputs of (\S+)", report.by)
     rows = [one.decisions.flipped[0] for one in noticed(report) if one.decisions.flipped and one.check == GOLDEN]
-    rows += [output.worst_row for row in report.rows for output in row.outputs if not output.ok and output.worst_row]
+    rows += [
+        output.worst_row
+        for row in report.rows
+        for output in row.outputs
+        if not output.ok and output.worst_row is not None
+    ]
     if version is None or not rows:
         return ""
     return (
