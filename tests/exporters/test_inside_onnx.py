@@ -142,6 +142,25 @@ def test_a_quantised_weight_counts_as_the_numbers_that_it_stands_for(tmp_path: P
     np.testing.assert_array_equal(found.weights["weight"], [[4, -11], [14, 19]])
 
 
+def test_numbers_that_numpy_has_no_dtype_for_are_told_in_float32_and_sequences_are_not(tmp_path: Path) -> None:
+    path = _written(
+        """net (float[N] x) => (float[N] y) {
+            short = Cast<to = 16>(x)
+            back = Cast<to = 1>(short)
+            both = SequenceConstruct(back, x)
+            first = Constant<value_int = 0>()
+            taken = SequenceAt(both, first)
+            y = Add(taken, x)
+        }""",
+        tmp_path,
+    )
+    found = _by_name(inside.intermediates(path, {"x": np.array([1 + 2**-12, 3], np.float32)}))
+    assert list(found) == ["short", "back", "taken", "y"]
+    assert found["short"].value.tolist() == [1, 3]
+    assert found["short"].operator == "Cast"
+    assert found["short"].value.dtype == np.float32
+
+
 @pytest.mark.parametrize(
     ("name", "layer"),
     [

@@ -6,7 +6,7 @@ import json
 import tempfile
 import traceback
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ import numpy as np
 
 from deploy_core.dtypes import dtype_name
 from deploy_core.errors import InputError, UnavailableError, UsageError, reason
+from deploy_core.predictor import Intermediate
 from deploy_core.signature import Array, Signature, Tensors
 from deploy_core.table import require
+from deploy_exporters.formats import onnx, torchscript
 from deploy_exporters.formats.option import Option, Options
 from deploy_exporters.safety import require_safe
 from deploy_exporters.safety.mar import HANDLER, foreign_code
@@ -66,6 +68,18 @@ class Archive:
             traceback.print_exc()
             raise _only_torchserve(self._own, f"does not answer safetensors bodies: {reason(error)}") from error
         raise InputError(f"the handler of the .mar refused: {answer['error']}")
+
+    def intermediates(self, inputs: Tensors) -> Sequence[Intermediate]:
+        """Give the tensors inside the model that our handler asks. Raises UsageError for a handler of the user's own."""
+        if self._own:
+            raise UsageError(
+                f"what the archive's own handler {self._own} asks its model is not known",
+                hint="look into another format of the same model",
+            )
+        model = Path(self._folder.name) / self.context.manifest["model"]["serializedFile"]
+        inside = (onnx if model.suffix == ".onnx" else torchscript).load(model, self.signature)
+        found: Sequence[Intermediate] = inside.intermediates(inputs)
+        return found
 
     def handle(self, requests: list[Mapping[str, Any]]) -> list[Any]:
         """Hand requests to the handler as TorchServe does."""

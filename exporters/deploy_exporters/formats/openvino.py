@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from deploy_core.dtypes import dtype_name
+from deploy_core.predictor import Intermediate
 from deploy_core.signature import BATCH, Dim, Signature, Tensors, TensorSpec
 from deploy_exporters.formats.option import Options
 
@@ -22,8 +23,9 @@ OPTIONS: Options = {}
 class Compiled:
     """A model compiled for this CPU; one call at a time."""
 
-    def __init__(self, request: Any, signature: Signature) -> None:
+    def __init__(self, request: Any, signature: Signature, graph: Path) -> None:
         self.signature = signature
+        self._graph = graph
         self._request = request
         self._lock = threading.Lock()
 
@@ -33,6 +35,13 @@ class Compiled:
         with self._lock:
             results = self._request.infer(arrays)
             return {spec.name: np.array(results[spec.name]) for spec in self.signature.outputs}
+
+    def intermediates(self, inputs: Tensors) -> Sequence[Intermediate]:
+        """Give the tensors inside, of the model as its file has it."""
+        from deploy_exporters.inside import openvino as inside
+
+        names = [spec.name for spec in self.signature.outputs]
+        return inside.intermediates(self._graph, self.signature.conform(inputs), names)
 
     def close(self) -> None:
         """Let go of the model."""
@@ -50,7 +59,7 @@ def load(path: Path, signature: Signature | None = None, *, threads: int | None 
     graph = path / GRAPH if path.is_dir() else path
     compiled = openvino().Core().compile_model(str(graph), "CPU", settings)
     told = signature or Signature(_specs(compiled.inputs), _specs(compiled.outputs))
-    return Compiled(compiled.create_infer_request(), told)
+    return Compiled(compiled.create_infer_request(), told, graph)
 
 
 def _specs(ports: Sequence[Any]) -> tuple[TensorSpec, ...]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
-import numpy as np
+from collections.abc import Iterable
 
 from deploy_core.errors import UsageError
 from deploy_core.predictor import Intermediate
@@ -48,8 +46,3 @@ class Kept:
         last = [self._found[name] for name in outputs if name in self._found]
         names = {found.name for found in last}
         return [*(found for name, found in self._found.items() if name not in names), *last]
-
-
-def owned(values: Mapping[str, Array]) -> dict[str, Array]:
-    """Give copies of arrays whose memory belongs to a runtime."""
-    return {name: np.array(array) for name, array in values.items()}

@@ -18,6 +18,8 @@ from deploy_exporters.inside.kept import Kept
 from deploy_exporters.inside.onnx_graph import Nodes, used
 from deploy_exporters.steps import onnx_file
 
+_NO_ARRAYS = ("tensor(bfloat16)", "tensor(float8e4m3fn)", "tensor(float8e5m2)")  # numpy has nothing for these
+_WIDE = "/as float32"
 _AT_ONCE = 64  # tensors that one run gives, beside what it computes with
 
 
@@ -40,11 +42,24 @@ def intermediates(path: Path, inputs: Tensors, *, most_bytes: int | None = None)
 
 
 def _session(model: Any, nodes: Nodes) -> Any:
-    onnxruntime = lean_import.onnxruntime()
     asked = {value.name for value in model.graph.output}
     for name in nodes.maker:
         if name not in asked:
             model.graph.output.append(onnx.ValueInfoProto(name=name))
+    session = _opened(model)
+    strange = [value.name for value in session.get_outputs() if value.type in _NO_ARRAYS and value.name not in asked]
+    if not strange:
+        return session
+    for name in strange:
+        model.graph.node.append(onnx.helper.make_node("Cast", [name], [name + _WIDE], to=onnx.TensorProto.FLOAT))
+    shown = [value.name + _WIDE if value.name in strange else value.name for value in model.graph.output]
+    del model.graph.output[:]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in shown)
+    return _opened(model)
+
+
+def _opened(model: Any) -> Any:
+    onnxruntime = lean_import.onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -62,12 +77,12 @@ def _session(model: Any, nodes: Nodes) -> Any:
 
 
 def _values(session: Any, nodes: Nodes, inputs: Tensors) -> Iterator[dict[str, Array]]:
-    # Constants first: they are the weights of the others.
-    names = sorted(nodes.maker, key=lambda name: name not in nodes.constant)
+    outputs = {value.name.removesuffix(_WIDE): value.name for value in session.get_outputs()}
+    # Constants first: they are the weights of the others. A sequence or an optional is no tensor.
+    names = sorted(filter(outputs.__contains__, nodes.maker), key=lambda name: name not in nodes.constant)
     for start in range(0, len(names), _AT_ONCE):
         some = names[start : start + _AT_ONCE]
-        found = zip(some, session.run(some, dict(inputs)), strict=True)
-        # A sequence or an optional is no tensor.
+        found = zip(some, session.run([outputs[name] for name in some], dict(inputs)), strict=True)
         yield {name: value for name, value in found if isinstance(value, np.ndarray)}
 
 

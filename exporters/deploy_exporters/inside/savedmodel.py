@@ -42,6 +42,12 @@ def intermediates(
     return kept.outputs_last(graph.outputs)
 
 
+def tensors(function: Any, outputs: Iterable[str]) -> dict[str, Any]:
+    """Give the tensors of the graph with constant weights by the names that `intermediates` gives them, inputs, too."""
+    graph = _Graph(_frozen(function), function, tuple(outputs))
+    return graph.by_name()
+
+
 def _frozen(function: Any) -> Any:
     try:
         return convert_variables_to_constants_v2(function, lower_control_flow=False)
@@ -95,6 +101,10 @@ class _Graph:
         return Intermediate(
             self._name(name), value, op.type, names, self._attributes(op), own, layers.of_tensorflow(op.name)
         )
+
+    def by_name(self) -> dict[str, Any]:
+        """Give every tensor by the name that it goes by."""
+        return {**{self._name(name): each for name, each in self._tensors.items()}, **self._inputs}
 
     def _name(self, tensor: str) -> str:
         return self._names.get(tensor, tensor)
