@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
-from deploy_agreement.probes import Probe, answered, refused
+from deploy_agreement.probes import Probe, answered, are_flags, refused
 from deploy_agreement.rounding import Noise
 from deploy_agreement.rows import rows_of, take
 from deploy_core.dtypes import dtype_name, is_float
@@ -40,7 +40,8 @@ def edges(signature: Signature, golden: Tensors, rows: int = 1) -> Iterator[Edge
 
     Floats are zeros, ones, negative zeros, denormals, the largest and the lowest number in all places; NaN and infinities
     in one place of golden values. Integers are the first and the last of the golden range and one beyond on either side:
-    no more, since an integer may be a size, too; but for one that no float64 holds. What an edge does not concern is golden.
+    no more, since an integer may be a size, too; but for one that no float64 holds. What is always 0 or 1 in golden
+    inputs, as a mask is, is a flag, and only that. What an edge does not concern is golden.
     """
     axes = rows_of(signature, golden, {})
     few = take(golden, axes.inputs, np.arange(rows) % max(1, axes.count))
@@ -49,18 +50,20 @@ def edges(signature: Signature, golden: Tensors, rows: int = 1) -> Iterator[Edge
         if any(array is not None for array in made.values()):
             filled = {name: few[name] if array is None else array for name, array in made.items()}
             yield Edge(label, filled, own)
-    wide = {name: np.full_like(array, _WIDE) for name, array in few.items() if array.dtype in _HOLDS_WIDE}
+    wide = {name: np.full_like(array, _WIDE) for name, array in few.items() if _may_be_wide(golden[name])}
     if wide:
         yield Edge("integers that no float64 holds", {**few, **wide}, wide=True)
 
 
 def edge_probes(reference: Predictor, golden: Tensors, measured: Noise, rows: int = 1) -> Iterator[Probe]:
-    """Have the reference answer, or refuse, what lies at the edges."""
+    """Have the reference answer, or refuse, what lies at the edges.
+
+    Where it answers NaN or infinity, as by dividing zeros, runtimes may have a way of their own, too.
+    """
     for edge in edges(reference.signature, golden, rows):
         try:
-            yield answered(
-                reference, "edges", edge.inputs, measured, label=edge.label, counts=not edge.own, refusable=edge.wide
-            )
+            found = answered(reference, "edges", edge.inputs, measured, label=edge.label, refusable=edge.wide)
+            yield replace(found, counts=not edge.own and all(_is_finite(array) for array in found.outputs.values()))
         except DeployError as error:
             if not edge.wide:
                 yield refused("edges", edge.inputs, first_line(error), label=edge.label)
@@ -71,7 +74,7 @@ Change = Callable[[Array, Array], Array | None]
 
 def _everywhere(value: Callable[[np.dtype[Any]], float]) -> Change:
     def change(array: Array, golden: Array) -> Array | None:
-        return np.full_like(array, value(array.dtype)) if _is_real(array) else None
+        return np.full_like(array, value(array.dtype)) if _is_real(array) and not are_flags(golden) else None
 
     return change
 
@@ -91,7 +94,7 @@ def _beside(step: int, end: Callable[[Array], int]) -> Change:
     """The end of the golden range, or `step` beyond it."""
 
     def change(array: Array, golden: Array) -> Array | None:
-        if golden.dtype.kind not in "iu" or not golden.size:
+        if golden.dtype.kind not in "iu" or not golden.size or are_flags(golden):
             return None
         bounds, value = np.iinfo(golden.dtype), end(golden) + step
         return np.full_like(array, value) if bounds.min <= value <= bounds.max else None
@@ -101,7 +104,7 @@ def _beside(step: int, end: Callable[[Array], int]) -> Change:
 
 def _flags(value: bool) -> Change:
     def change(array: Array, golden: Array) -> Array | None:
-        return np.full_like(array, value) if array.dtype.kind == "b" else None
+        return np.full_like(array, value) if are_flags(golden) else None
 
     return change
 
@@ -115,6 +118,14 @@ def _texts(value: bytes) -> Change:
         return made
 
     return change
+
+
+def _may_be_wide(golden: Array) -> bool:
+    return golden.dtype in _HOLDS_WIDE and not are_flags(golden)
+
+
+def _is_finite(array: Array) -> bool:
+    return not is_float(dtype_name(array.dtype)) or bool(np.isfinite(array.astype(np.complex128)).all())
 
 
 def _is_real(array: Array) -> bool:

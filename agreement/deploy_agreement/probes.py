@@ -137,6 +137,12 @@ def _exact(reference: Predictor, inputs: Tensors) -> Tensors | None:
         return None
 
 
+def are_flags(array: Array) -> bool:
+    """Tell whether values say yes or no: booleans, and numbers that are all 0 or 1, as a mask's are."""
+    kind = array.dtype.kind
+    return kind == "b" or (kind in "iuf" and bool(array.size) and bool(((array == 0) | (array == 1)).all()))
+
+
 def _are_floats(outputs: Tensors) -> bool:
     return all(is_float(dtype_name(array.dtype)) for array in outputs.values())
 
@@ -149,7 +155,7 @@ def _all_moved(inputs: Tensors, pairs: int) -> Iterator[Tensors]:
 
 
 def _away(array: Array, random: np.random.Generator, way: int) -> Array:
-    if array.dtype.kind != "f":
+    if array.dtype.kind != "f" or are_flags(array):
         return array
     with np.errstate(over="ignore", invalid="ignore"):
         return np.asarray(array * (1 + way * _AWAY * random.uniform(-1, 1, array.shape))).astype(array.dtype)

@@ -138,7 +138,7 @@ def test_near_ties_of_integers_are_nobodys_fault_but_clear_ones_are(make: Make) 
 def test_an_answer_of_which_nobody_is_sure_is_no_agreement(make: Make) -> None:
     spec = ("x:float32[batch,2]", "top:int64[batch]")
     source = make(*spec, lambda inputs: {"top": inputs["x"].argmax(1)})
-    probe = answered(source, "given", {"x": np.ones((3, 2), np.float32)}, Noise({"top": 0.0}, "none"))
+    probe = answered(source, "given", {"x": np.full((3, 2), 2.5, np.float32)}, Noise({"top": 0.0}, "none"))
     assert not probe.sure
     assert checked(source, probe, judge(), size=64, seconds=1).verdict == "skipped"
 
@@ -147,7 +147,7 @@ def test_every_dtype_has_its_edges() -> None:
     spec = "h:float16[batch,2] b:bfloat16[batch,2] d:float64[batch] i:int32[batch] u:uint8[batch] l:int64[batch] m:bool[batch,2] t:string[batch] c:complex64[batch]"
     signature = Signature(tuple(map(TensorSpec.parse, spec.split())), ())
     rows: dict[str, np.ndarray] = {
-        "h": np.ones((2, 2), np.float16), "b": np.ones((2, 2), ml_dtypes.bfloat16), "d": np.ones(2), "i": np.array([3, 9], np.int32),
+        "h": np.full((2, 2), 3, np.float16), "b": np.full((2, 2), 3, ml_dtypes.bfloat16), "d": np.full(2, 3.0), "i": np.array([3, 9], np.int32),
         "u": np.array([0, 255], np.uint8), "l": np.array([-5, 5]), "m": np.ones((2, 2), bool),
         "t": np.array([b"a", b"b"], object), "c": np.ones(2, np.complex64),
     }  # fmt: skip
@@ -229,6 +229,26 @@ def test_ids_out_of_range_are_told_of_who_takes_them(make: Make) -> None:
     off_by_one = verdict(make, source, lambda given: look_up({"ids": (given["ids"] + 1) % 10}), inputs)
     assert off_by_one.verdict == "disagree"
     assert "at the first integer" in off_by_one.said
+
+
+def test_numbers_that_are_a_mask_are_flags(make: Make) -> None:
+    """Nobody is held to what comes of a mask that hides all: some divide zero by zero, others do not."""
+
+    def mean(inputs: Tensors) -> dict[str, np.ndarray]:
+        weights = inputs["mask"].astype(np.float32)
+        return {"y": (inputs["x"] * weights).sum(1) / (weights.sum(1) + np.float32(1e-9))}
+
+    def unguarded(inputs: Tensors) -> dict[str, np.ndarray]:
+        weights = inputs["mask"].astype(np.float32)
+        return {"y": (inputs["x"] * weights).sum(1) / weights.sum(1)}
+
+    for dtype in ("int64", "float32", "bool"):
+        source = make(f"x:float32[batch,4] mask:{dtype}[batch,4]", "y:float32[batch]", mean)
+        x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+        inputs = {"x": x, "mask": (np.arange(20).reshape(5, 4) % 3 > 0).astype(dtype)}
+        check = verdict(make, source, unguarded, inputs)
+        assert check.verdict == "told", check.said
+        assert "at only false" in check.said
 
 
 def test_integers_through_floats_are_found(make: Make) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from deploy_agreement import Probe, again, batches_for
+from deploy_core.predictor import Predictor
 from deploy_core.signature import BATCH
-from deploy_exporters.formats import hosted
-from deploy_exporters.worker import Workers
 from deploy_model_store import Version
 from deploy_toolkit.flows.golden import noise_of
 
@@ -18,17 +17,11 @@ def batches(version: Version) -> tuple[int, ...]:
     return batches_for(version.signature, (within[0], within[1]) if within else None)
 
 
-def sized(version: Version, workers: Workers) -> tuple[Probe, ...]:
-    """Ask the reference at every size that was proved. Raises TamperedError if it is not what was published."""
-    if not _promised(version).get("sizes") or version.reference is None:
+def sized(version: Version, reference: Predictor) -> tuple[Probe, ...]:
+    """Ask the reference of a version at every size that was proved. Raises what it does."""
+    if not _promised(version).get("sizes"):
         return ()
-    version.require_intact(version.reference)
-    measured = noise_of(version.golden)
-    reference = hosted(workers, version.reference)
-    try:
-        return tuple(again(reference, version.golden.inputs, measured, _promised(version)))
-    finally:
-        reference.close()
+    return tuple(again(reference, version.golden.inputs, noise_of(version.golden), _promised(version)))
 
 
 def _promised(version: Version) -> dict[str, Any]:

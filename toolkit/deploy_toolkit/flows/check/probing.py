@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deploy_agreement import Probe
 from deploy_agreement.drawing import ROWS, Budget, drawn
@@ -11,6 +11,7 @@ from deploy_agreement.probes import answered
 from deploy_agreement.rows import batch_symbol, rows_of
 from deploy_core.errors import DeployError, first_line
 from deploy_core.predictor import Predictor
+from deploy_toolkit.flows import promised
 from deploy_toolkit.flows.check.request import Request
 from deploy_toolkit.flows.check.wanted import Wanted
 
@@ -24,6 +25,7 @@ class Probes:
     drawn: Probe | None = None
     edges: tuple[Probe, ...] = ()
     given: tuple[Probe, ...] = ()
+    sized: tuple[Probe, ...] = ()
     size: int = ROWS
     why: str = ""
 
@@ -48,16 +50,16 @@ def probes_of(wanted: Wanted, request: Request) -> Probes:
 
 
 def _asked(reference: Predictor, wanted: Wanted, request: Request) -> Probes:
-    given = tuple(_given(reference, wanted, request))
-    size = _size(reference, wanted)
+    asked = Probes(given=tuple(_given(reference, wanted, request)), size=_size(reference, wanted))
     try:
-        budget = Budget(seconds=SECONDS, seed=request.seed, size=size)
+        if wanted.version:
+            asked = replace(asked, sized=promised.sized(wanted.version, reference))
+        budget = Budget(seconds=SECONDS, seed=request.seed, size=asked.size)
         found = drawn(reference, wanted.inputs, wanted.outputs, wanted.noise, budget)
         rows = min(wanted.batches) if wanted.batches else _rows(reference, wanted)
-        edges = tuple(edge_probes(reference, wanted.inputs, wanted.noise, rows))
+        return replace(asked, drawn=found, edges=tuple(edge_probes(reference, wanted.inputs, wanted.noise, rows)))
     except DeployError as error:
-        return Probes(given=given, size=size, why=f"the reference does not answer: {first_line(error)}")
-    return Probes(found, edges, given, size)
+        return replace(asked, why=f"the reference does not answer: {first_line(error)}")
 
 
 def _given(reference: Predictor, wanted: Wanted, request: Request) -> list[Probe]:

@@ -41,7 +41,8 @@ def row_of(
             known=wanted.known,
             labels=wanted.labels,
         )
-        row = _with_sizes(_with_cost(row, subject, predictor, wanted), subject, predictor, wanted, request)
+        row = _with_cost(row, subject, predictor, wanted)
+        row = _with_sizes(row, subject, predictor, wanted, probes, request)
         found = (*_damaged(subject), *_stale(predictor, wanted), *_served_variant(predictor, row, wanted))
         told = row.error + _of_another(subject, predictor, wanted) if row.error else ""
         row = dataclasses.replace(row, problems=(*found, *row.problems), error=told)
@@ -69,12 +70,14 @@ def _rule(subject: Subject, wanted: Wanted) -> degradation.Rule:
     return degradation.stored_rule(subject.version, subject.artifact, wanted.outputs, wanted.noise)
 
 
-def _with_sizes(row: Agreement, subject: Subject, predictor: Predictor, wanted: Wanted, request: Request) -> Agreement:
+def _with_sizes(
+    row: Agreement, subject: Subject, predictor: Predictor, wanted: Wanted, probes: Probes, request: Request
+) -> Agreement:
     rule = degradation.form_rule(subject.artifact, wanted.outputs) if subject.artifact else degradation.Rule()
     tolerances = rule.tolerances
     if request.atol is not None or request.rtol is not None:
         tolerances = dict.fromkeys(wanted.outputs, Tolerance(request.atol or 0.0, "as asked", request.rtol or 0.0))
-    return compare_sizes(row, predictor, wanted.sized, precision=rule.precision, tolerances=tolerances)
+    return compare_sizes(row, predictor, probes.sized, precision=rule.precision, tolerances=tolerances)
 
 
 def _with_cost(row: Agreement, subject: Subject, predictor: Predictor, wanted: Wanted) -> Agreement:

@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from deploy_agreement import BATCHES, Noise, Probe, batches_for, batches_like, enough_rows, noise, same_inputs
-from deploy_core.errors import DeployError, TamperedError, UsageError
+from deploy_agreement import BATCHES, Noise, batches_for, batches_like, enough_rows, noise, same_inputs
+from deploy_core.errors import TamperedError, UsageError
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Tensors
 from deploy_exporters.formats import hosted
@@ -37,7 +37,6 @@ class Wanted:
     version: Version | None = None
     known: Mapping[str, Tensors] = field(default_factory=dict)
     batches: tuple[int, ...] = BATCHES
-    sized: tuple[Probe, ...] = ()
     reference: Callable[[], Predictor] | None = None
     is_golden: bool = True
 
@@ -65,16 +64,8 @@ def wanted(request: Request, named: list[Named], shelf: Store, workers: Workers)
         version,
         _known(version, shelf),
         promised.batches(version),
-        _sized(version, workers),
         None if version.reference is None else partial(hosted, workers, version.reference),
     )
-
-
-def _sized(version: Version, workers: Workers) -> tuple[Probe, ...]:
-    # What is wrong with a reference that cannot answer is told in its own row.
-    with suppress(DeployError):
-        return promised.sized(version, workers)
-    return ()
 
 
 def _known(version: Version, shelf: Store) -> dict[str, Tensors]:
