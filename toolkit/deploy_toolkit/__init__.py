@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from deploy_clients import connect_async as connect_async
     from deploy_clients import management as management
     from deploy_clients import management_async as management_async
-    from deploy_toolkit.notebook import bench as bench
-    from deploy_toolkit.notebook import check as check
+    from deploy_toolkit.judging import bench as bench
+    from deploy_toolkit.judging import check as check
     from deploy_toolkit.notebook import export as export
     from deploy_toolkit.notebook import migrate as migrate
     from deploy_toolkit.notebook import package as package
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Tls": "deploy_clients",
-    "bench": "deploy_toolkit.notebook",
-    "check": "deploy_toolkit.notebook",
+    "bench": "deploy_toolkit.judging",
+    "check": "deploy_toolkit.judging",
     "connect": "deploy_clients",
     "connect_async": "deploy_clients",
     "export": "deploy_toolkit.notebook",
