@@ -1,5 +1,7 @@
 """One operator of a file alone, or a few in a row, with their weights: a file of the same format for each.
 
-A module per format gives `part(path, tensors, values) -> bytes`: the operators that make those tensors, in the order of
-computation; what else they take are its inputs, whose `values` tell dtypes and shapes; the last tensor is its output.
+For each format there are two modules. `onnx.part(path, tensors, values) -> bytes` gives the operators that make those
+tensors, in the order of computation; what else they take are its inputs in the order of `values`, which tell dtypes and
+shapes; the last tensor is its output. `onnx_answer.answer(model, inputs)` runs such a file, with nothing of ours: its text
+goes into scripts that users get.
 """

@@ -9,8 +9,8 @@ from typing import Any
 import onnx
 
 from deploy_core.errors import UsageError
-from deploy_core.signature import Array, Tensors
-from deploy_exporters import lean_import, onnx_weights
+from deploy_core.signature import Tensors
+from deploy_exporters import onnx_weights
 from deploy_exporters.inside.onnx_graph import Nodes, used
 
 
@@ -57,11 +57,3 @@ def _given(name: str, values: Tensors) -> Any:
         raise UsageError(f"there is no value for {name!r}, which the operator takes", hint="give all of its inputs")
     kind = onnx.helper.np_dtype_to_tensor_dtype(values[name].dtype)
     return onnx.helper.make_tensor_value_info(name, kind, values[name].shape)
-
-
-def answer(model: bytes, values: Tensors) -> Array:
-    """Run such a model and give its output."""
-    session = lean_import.onnxruntime().InferenceSession(model, providers=["CPUExecutionProvider"])
-    taken = {each.name: values[each.name] for each in session.get_inputs()}
-    found: Array = session.run(None, taken)[0]
-    return found

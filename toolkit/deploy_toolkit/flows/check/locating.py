@@ -14,7 +14,7 @@ import numpy as np
 from deploy_agreement import Agreement, Located, compare
 from deploy_agreement.locating import Found, Inspectable, Seen, locate, look
 from deploy_agreement.rows import rows_of, take
-from deploy_core.errors import DeployError
+from deploy_core.errors import DeployError, first_line
 from deploy_core.predictor import HasIntermediates, Predictor
 from deploy_core.signature import Signature, Tensors
 from deploy_exporters.formats import hosted
@@ -69,7 +69,7 @@ def _located(asked: _Asked, subject: Subject, predictor: Inspectable) -> Located
     if place.first is None:
         place = replace(place, said=_nowhere(asked, reference, seen, place))
     else:
-        place = replace(place, reproduction=_reproduction(asked, subject, reference, found))
+        place = _reproduced(asked, subject, reference, found)
     return replace(place, said=f"{place.said}; {told}") if told else place
 
 
@@ -200,16 +200,23 @@ def _against(wanted: Wanted) -> str:
     return f"{wanted.version}/reference" if wanted.by == GOLDEN else wanted.by
 
 
-def _reproduction(asked: _Asked, subject: Subject, reference: Seen, found: Found) -> str:
+def _reproduced(asked: _Asked, subject: Subject, reference: Seen, found: Found) -> Located:
+    """Write the operator alone, if it is one, and say where; or why it does not stand alone."""
+    place = found.located
     if found.operands is None:
-        return ""
+        return place
     path = subject.artifact.path if subject.artifact else Path(subject.name)
-    folder = asked.request.found / f"{_slug(subject.name)}-{_slug(found.operands.other.name)}"
-    return reproducing.written(folder, path, found.operands, found.located.said, reference.name, asked.workers)
+    tensor = found.operands.other.name.partition(";")[0]
+    folder = asked.request.found / f"{_slug(subject.name)}-{_slug(tensor)}"
+    try:
+        written = reproducing.written(folder, path, found.operands, place.said, reference.name, asked.workers)
+    except DeployError as error:
+        return replace(place, said=f"{place.said}; its operator does not stand alone: {first_line(error)}")
+    return replace(place, reproduction=written)
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^0-9A-Za-z]+", "-", name).strip("-").lower()[-60:].strip("-")
+    return re.sub(r"[^0-9A-Za-z]+", "-", name)[-40:].strip("-").lower()
 
 
 @contextmanager

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from deploy_agreement.locating import Operands
-from deploy_core.errors import DeployError
 from deploy_core.signature import Array
 from deploy_exporters.formats.sniff import format_of
 from deploy_exporters.worker import Workers
@@ -17,20 +17,17 @@ from deploy_exporters.worker import Workers
 
 @dataclass(frozen=True)
 class _Way:
-    """How a format's operator stands alone: the module of `deploy_exporters.alone`, the file's name, and how it is run."""
+    """How an operator of a format stands alone: the name of its file, and what runs it."""
 
     file: str
     library: str
-    run: str  # Python that makes `got` of `model`, a path, and `inputs`, arrays by name
 
 
-_ONNX = """\
-import onnxruntime
-
-session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-got = session.run(None, {each.name: inputs[each.name] for each in session.get_inputs()})[0]
-"""
-_WAYS = {"onnx": _Way("operator.onnx", "onnxruntime", _ONNX)}
+_WAYS = {
+    "onnx": _Way("operator.onnx", "onnxruntime"),
+    "tflite": _Way("operator.tflite", "ai_edge_litert"),
+    "savedmodel": _Way("operator.pb", "tensorflow"),
+}
 
 _SCRIPT = '''\
 """{said}
@@ -38,22 +35,19 @@ _SCRIPT = '''\
 {library} runs {operator} of {subject} alone, on what {reference} has at that place.
 Needs numpy and {library}; exits with 1 if the difference is beyond what rounding explains.
 """
-
-import sys
-from pathlib import Path
-
-import numpy as np
+{run}
 
 here = Path(__file__).parent
-model = here / "{file}"
 names = {names!r}  # of the inputs, in the order of inputs.npz
 arrays = np.load(here / "inputs.npz")
 inputs = {{name: arrays[f"input{{place}}"] for place, name in enumerate(names)}}
 expected = np.load(here / "expected.npz")["expected"]
-
-{run}
-off = np.abs(got.astype(np.float64) - expected)
 limit = {limit!r}
+
+got = answer((here / "{file}").read_bytes(), inputs)
+if got.shape != expected.shape:
+    sys.exit(f"{operator} gives shape {{got.shape}}, wanted is {{expected.shape}}")
+off = np.abs(got.astype(np.float64) - expected)
 place = tuple(int(index) for index in np.unravel_index(np.argmax(np.nan_to_num(off, nan=np.inf)), off.shape))
 print(f"{operator} gives {{got[place]:.9g}} at {{place}}, wanted is {{expected[place]:.9g}}")
 print(f"off by {{off.max():.3g}}, tolerated is {{limit:.3g}}")
@@ -62,22 +56,23 @@ sys.exit(0 if off.max() <= limit else 1)
 
 
 def written(folder: Path, subject: Path, operands: Operands, said: str, reference: str, workers: Workers) -> str:
-    """Write the folder and give its path; empty if the format's operators cannot stand alone, or this one does not differ."""
+    """Write the folder and give its path; empty if the format's operators cannot stand alone, or this one does not differ.
+
+    Raises ExportError and UsageError for an operator that needs the rest of its graph.
+    """
     way = _WAYS.get(name := format_of(subject))
     if way is None:
         return ""
     module = f"deploy_exporters.alone.{name}"
     worker = workers.having(way.library)
     inputs = dict(operands.inputs)
-    try:
-        model: bytes = worker.call(f"{module}:part", _file(subject), list(operands.operators), inputs)
-        got: Array = worker.call(f"{module}:answer", model, inputs)
-    except DeployError:
-        return ""  # an operator that needs the rest of its graph: where it is has been said
+    model: bytes = worker.call(f"{module}:part", _file(subject), list(operands.operators), inputs)
+    got: Array = worker.call(f"{module}_answer:answer", model, inputs)
     if got.shape == operands.expected.shape and _within(got, operands):
         return ""
     _write(folder, way, model, operands, got)
-    (folder / "reproduce.py").write_text(_script(way, subject, operands, said, reference))
+    script = _script(way, operands, said, subject=subject.name, reference=reference, run=_runs(f"{module}_answer"))
+    (folder / "reproduce.py").write_text(script)
     return str(folder)
 
 
@@ -97,17 +92,24 @@ def _write(folder: Path, way: _Way, model: bytes, operands: Operands, got: Array
     np.savez(folder / "got.npz", got=got)
 
 
-def _script(way: _Way, subject: Path, operands: Operands, said: str, reference: str) -> str:
+def _script(way: _Way, operands: Operands, said: str, **more: str) -> str:
     return _SCRIPT.format(
-        said=said.replace("\\", "\\\\").replace('"""', "'''"),
+        said=said.replace("\\", "\\\\").replace('"', "'"),
         library=way.library,
         operator=operands.other.operator,
-        subject=subject.name,
-        reference=reference,
         file=way.file,
         names=list(operands.inputs),
-        run=way.run,
         limit=float(operands.limit),
+        **more,
+    )
+
+
+def _runs(module: str) -> str:
+    """Give the text of a module without its first line, and with what the rest of a script imports."""
+    found = find_spec(module)  # not imported: it needs the runtime
+    text = Path(str(found.origin if found else "")).read_text()
+    return text.partition("\n")[2].replace(
+        "import numpy as np", "import sys\nfrom pathlib import Path\n\nimport numpy as np", 1
     )
 
 
