@@ -6,10 +6,7 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from deploy_agreement import Agreement, Check, Located, Problem, Report, Skew, Worst, unproved
 from deploy_agreement.report import AGREE, DISAGREE, TOLD
@@ -100,15 +97,18 @@ def _with_finds(
     row = _with_worst(row, worst) if worst else row
     located = None
     if request.localise and not row.ok:
-        located = _brought("locating", "--localise").located(subject, row, right, request, workers, on_event)
+        from deploy_toolkit.flows.check.locating import located as parting
+
+        located = parting(subject, row, right, request, workers, on_event)
     return _Row(row, worst, located)
 
 
 def _worst(subject: Subject, right: Wanted, request: Request, on_event: OnEvent) -> Worst | None:
+    from deploy_toolkit.flows.check.worst import worst
+
     predictor = subject.open()
     try:
-        found: Worst | None = _brought("worst", "--search").worst(subject, predictor, right, request, on_event)
-        return found
+        return worst(subject, predictor, right, request, on_event)
     finally:
         predictor.close()
 
@@ -126,16 +126,9 @@ def _skew(right: Wanted, todo: list[Subject], request: Request, workers: Workers
         return None
     if right.version is None:
         raise UsageError("--raw needs a model that is stored with its preprocessing", hint="name one")
-    found: Skew | None = _brought("skew", "--raw").skew(right.version, todo, request, workers, on_event)
-    return found
+    from deploy_toolkit.flows.check.skew import skew
 
-
-def _brought(module: str, option: str) -> Any:
-    """Give a module that only one option needs."""
-    name = f"deploy_toolkit.flows.check.{module}"
-    if find_spec(name) is None:
-        raise UsageError(f"{option} is not there yet", hint="leave it away")
-    return import_module(name)
+    return skew(right.version, todo, request, workers, on_event)
 
 
 @contextmanager
