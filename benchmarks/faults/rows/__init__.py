@@ -1,0 +1,1 @@
+"""The table of faults, by what they are planted in."""
