@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from deploy_agreement.drawing import asked
+from deploy_agreement.drawing import FEW, asked
 from deploy_agreement.given import Given
 from deploy_agreement.outputs import Problem
 from deploy_agreement.probes import Probe
@@ -34,11 +34,11 @@ def skipped(name: str, why: str) -> Check:
     return Check(name, SKIPPED, why)
 
 
-def checked(predictor: Predictor, probe: Probe, judge: Judge, *, size: int, seconds: float) -> Check:
-    """Ask for a probe in batches of `size` rows for so many seconds, and judge all answers together."""
+def checked(predictor: Predictor, probe: Probe, judge: Judge, *, size: int, seconds: float, few: int = FEW) -> Check:
+    """Ask for a probe in batches of `size` rows, at first of `few`, for so many seconds, and judge all answers together."""
     parts: list[tuple[Probe, Tensors]] = []
     try:
-        parts.extend(asked(predictor, probe, size, seconds))
+        parts.extend(asked(predictor, probe, size, seconds, few=few))
     except DeployError as error:
         return _refusing(probe, error)
     pairs = [part.settled(got) for part, got in parts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,17 +19,21 @@ from deploy_core.signature import Array, Tensors
 ROWS = 64
 MOST = 4096
 _ELEMENTS = 2**21  # of inputs and outputs together, of all rows
-_FEWEST = 8
+FEW = 8  # rows of the first batches
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How many rows are drawn by which seed, in batches of what size, and for how many seconds a predictor is asked for them."""
+    """How many rows are drawn by which seed, for how many seconds a predictor is asked for them, and in what batches.
+
+    These are of `size` rows, and of `few` at first and where that many take too long.
+    """
 
     rows: int = MOST
     seconds: float = 1.0
     seed: int = 0
     size: int = ROWS
+    few: int = FEW
 
 
 def drawn(reference: Predictor, golden: Tensors, outputs: Tensors, measured: Noise, budget: Budget) -> Probe:
@@ -37,18 +42,21 @@ def drawn(reference: Predictor, golden: Tensors, outputs: Tensors, measured: Noi
     Of a model whose batch is fixed, or that has an output without rows, it is one batch. Raises what the reference does.
     """
     axes = rows_of(reference.signature, golden, outputs)
-    most = _most(axes, golden, outputs, budget) if _is_free(reference, axes, outputs) else axes.count
+    free = _is_free(reference, axes, outputs)
+    most = _most(axes, golden, outputs, budget) if free else axes.count
     inputs = drawn_inputs(reference.signature, golden, most, seed=budget.seed)
-    size = budget.size if most > axes.count else axes.count
+    size = budget.size if free else axes.count
     probes = []
-    for index in _while_there_is_time(_batches(most, size), budget.seconds):
+    for index in _indexes(most, size, min(budget.few, size) if free else size, budget.seconds):
         batch = take(inputs, axes.inputs, index)
         probes.append(answered(reference, "drawn", batch, measured))
     return joined(probes, (axes.inputs, axes.outputs))
 
 
-def asked(predictor: Predictor, probe: Probe, size: int, seconds: float) -> Iterator[tuple[Probe, Tensors]]:
-    """Ask for a probe in batches of `size` rows while there is time; give each part of it with the answer.
+def asked(
+    predictor: Predictor, probe: Probe, size: int, seconds: float, *, few: int = FEW
+) -> Iterator[tuple[Probe, Tensors]]:
+    """Ask for a probe in batches of `size` rows while there is time, at first of `few`; give each part of it with the answer.
 
     Raises what the predictor does.
     """
@@ -56,7 +64,7 @@ def asked(predictor: Predictor, probe: Probe, size: int, seconds: float) -> Iter
     if axes.count <= size or any(name not in axes.outputs for name in probe.outputs):
         yield probe, predictor.predict(probe.inputs)
         return
-    for index in _while_there_is_time(_batches(axes.count, size), seconds):
+    for index in _indexes(axes.count, size, few, seconds):
         part = _part(probe, axes, index)
         yield part, predictor.predict(part.inputs)
 
@@ -79,19 +87,19 @@ def _is_free(reference: Predictor, axes: Rows, outputs: Tensors) -> bool:
 
 def _most(axes: Rows, golden: Tensors, outputs: Tensors, budget: Budget) -> int:
     each = sum(array.size for array in (*golden.values(), *outputs.values())) // max(1, axes.count)
-    return max(min(budget.rows, _ELEMENTS // max(1, each)), _FEWEST)
+    return max(min(budget.rows, _ELEMENTS // max(1, each)), FEW)
 
 
-def _batches(count: int, size: int) -> list[Array]:
-    return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
-
-
-def _while_there_is_time(
-    batches: list[Array], seconds: float, clock: Callable[[], float] = time.monotonic
+def _indexes(
+    count: int, size: int, few: int, seconds: float, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Array]:
-    """Give the first at any rate."""
-    end = clock() + seconds
-    for number, index in enumerate(batches):
-        if number and clock() > end:
-            return
-        yield index
+    """Give the rows of each batch: few at first, whose time does not count, then `size` if that takes no longer than all may."""
+    start, step, end = 0, min(few, size), math.inf
+    while start < count and (began := clock()) < end:
+        yield np.arange(start, min(start + step, count))
+        now = clock()
+        if start == 0:
+            end = now + seconds
+        start += step
+        if (now - began) * size <= seconds * step:
+            step = size

@@ -12,7 +12,7 @@ import pytest
 
 from deploy_agreement import Noise, Probe, compare, golden_inputs, noise
 from deploy_agreement.asking import checked, edged
-from deploy_agreement.drawing import Budget, asked, drawn
+from deploy_agreement.drawing import FEW, Budget, asked, drawn
 from deploy_agreement.edges import edge_probes, edges
 from deploy_agreement.inputs import drawn_inputs
 from deploy_agreement.probes import answered
@@ -65,13 +65,13 @@ def test_the_reference_is_asked_in_batches_until_the_time_is_over(source: Any, p
     assert max(source.asked) == 64
     assert len(probe.inputs["x"]) == len(probe.outputs["y"]) == 512
     hurried = drawn(source, golden(source), source.predict(golden(source)), probe.noise, Budget(seconds=0.0))
-    assert len(hurried.outputs["y"]) == 64
-    assert np.array_equal(hurried.inputs["x"], probe.inputs["x"][:64])
+    assert len(hurried.outputs["y"]) == FEW
+    assert np.array_equal(hurried.inputs["x"], probe.inputs["x"][:FEW])
 
 
 def test_a_subject_is_asked_for_the_beginning_if_there_is_no_time_for_more(source: Any, probe: Probe) -> None:
     (part,) = [part for part, _ in asked(source, probe, 64, seconds=0.0)]
-    assert np.array_equal(part.inputs["x"], probe.inputs["x"][:64])
+    assert np.array_equal(part.inputs["x"], probe.inputs["x"][:FEW])
 
 
 def test_one_wrong_row_in_five_hundred_is_found_and_an_honest_file_is_not_accused(

@@ -65,7 +65,7 @@ def _drawn(one: Asked) -> Iterator[Check]:
     if why := _not_probed(one):
         yield from (skipped(name, why) for name in names)
         return
-    ask = partial(checked, one.predictor, judge=one.judge, size=one.probes.size, seconds=SECONDS)
+    ask = partial(checked, one.predictor, judge=one.judge, size=one.probes.size, few=one.probes.few, seconds=SECONDS)
     yield ask(one.probes.drawn) if one.probes.drawn else skipped("drawn", one.probes.why)
     for probe in one.probes.given:
         yield ask(probe)

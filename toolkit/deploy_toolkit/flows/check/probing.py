@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from deploy_agreement import Probe
-from deploy_agreement.drawing import ROWS, Budget, drawn
+from deploy_agreement.drawing import FEW, ROWS, Budget, drawn
 from deploy_agreement.edges import edge_probes
 from deploy_agreement.probes import answered
 from deploy_agreement.rows import batch_symbol, rows_of
@@ -20,13 +20,14 @@ SECONDS = 1.0  # for drawn rows: of the reference, and of each subject
 
 @dataclass(frozen=True)
 class Probes:
-    """Inputs beyond the golden ones; `why` says why nobody answers for them. `size` is of the batches that are asked."""
+    """Inputs beyond the golden ones; `why` says why nobody answers for them. `size` and `few` are of the batches that are asked."""
 
     drawn: Probe | None = None
     edges: tuple[Probe, ...] = ()
     given: tuple[Probe, ...] = ()
     sized: tuple[Probe, ...] = ()
     size: int = ROWS
+    few: int = FEW
     why: str = ""
 
 
@@ -50,11 +51,13 @@ def probes_of(wanted: Wanted, request: Request) -> Probes:
 
 
 def _asked(reference: Predictor, wanted: Wanted, request: Request) -> Probes:
-    asked = Probes(given=tuple(_given(reference, wanted, request)), size=_size(reference, wanted))
+    size = _size(reference, wanted)
+    few = FEW if wanted.batches else size  # a batch that may not be as small as any usual one
+    asked = Probes(given=tuple(_given(reference, wanted, request)), size=size, few=few)
     try:
         if wanted.version:
             asked = replace(asked, sized=promised.sized(wanted.version, reference))
-        budget = Budget(seconds=SECONDS, seed=request.seed, size=asked.size)
+        budget = Budget(seconds=SECONDS, seed=request.seed, size=size, few=few)
         found = drawn(reference, wanted.inputs, wanted.outputs, wanted.noise, budget)
         rows = min(wanted.batches) if wanted.batches else _rows(reference, wanted)
         return replace(asked, drawn=found, edges=tuple(edge_probes(reference, wanted.inputs, wanted.noise, rows)))
