@@ -102,7 +102,7 @@ class _Search:
             if first and over():
                 return
             self.take(samples[first : first + self.frame.rows], golden=True)
-        self.first = self.best
+            self.first = self.best
 
     def generation(self) -> None:
         """Ask for candidates that are new, changed, or a step along a gradient."""
