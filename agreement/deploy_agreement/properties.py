@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from deploy_agreement.asking import Judge, skipped
-from deploy_agreement.figures import figures, spread
+from deploy_agreement.figures import deviation, figures, spread
 from deploy_agreement.given import Given
 from deploy_agreement.outputs import Problem
 from deploy_agreement.report import AGREE, DISAGREE, Check
@@ -194,7 +194,7 @@ def _apart(name: str, want: Array, got: Array) -> str:
         return ""
     if not is_float(dtype_name(want.dtype)):
         return f"output {name!r} differs"
-    return f"output {name!r} differs by up to {figures(want, got, spread(want)).max_ulp:.3g} ULP"
+    return f"output {name!r} differs by up to {figures(want, deviation(want, got), spread(want)).max_ulp:.3g} ULP"
 
 
 def same_bits(want: Array, got: Array) -> bool:
