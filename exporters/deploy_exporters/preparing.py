@@ -35,7 +35,8 @@ def prepared(source: Source, files: Sequence[tuple[str, bytes]]) -> list[list[St
 
 
 def _functions(source: Source, found: Any) -> list[Callable[..., Any]]:
-    many = list(getattr(found, "transforms", found) if not callable(found) or hasattr(found, "transforms") else [found])
+    steps = getattr(found, "transforms", found)  # of a Compose of torchvision
+    many = list(steps) if isinstance(steps, Sequence) else [found]
     if not many or not all(callable(each) for each in many):
         raise UsageError(
             f"{source.location} is {type(found).__name__}, which prepares nothing",
