@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.faults import runtimes, server_faults
+from benchmarks.faults import raw_faults, runtimes, server_faults
 from benchmarks.faults.ground import MODELS
-from benchmarks.faults.judging import SECONDS, ask
+from benchmarks.faults.judging import SECONDS, ask, ask_raw
 from benchmarks.faults.serving import Wire, serving
 from benchmarks.faults.usual import LOOSE, TIGHT, usual
 from deploy_core.errors import DeployError
@@ -52,6 +52,8 @@ def judge_all(ground: Ground, *, zoo: str = "") -> Iterator[Pair]:
     for name in ("scorer",) if ground.quick else ("scorer", "vision", "reader", "forecast"):
         ground.prepare(name)
         yield from _runtimes(ground, name)
+    if not ground.quick:
+        yield _prepared(ground)
     if zoo:
         from benchmarks.faults import zoo_pairs
 
@@ -131,6 +133,14 @@ def _served(name: str, opener: Callable[[], Any]) -> Generator[Sequence[Any]]:
             yield endpoints
     finally:
         predictor.close()
+
+
+def _prepared(ground: Ground) -> Pair:
+    """Raw bytes through the steps that training had."""
+    with raw_faults.stored(ground, "vision", "vision-raw", raw_faults.STEPS):
+        report = ask_raw(ground, "vision-raw")
+    said = "" if report.ok or report.skew is None else f"{report.skew.first}: {report.skew.said}"
+    return Pair("vision", "raw bytes by the steps of training", report.ok, said)
 
 
 def _told(ground: Ground, model: str, what: str, row: Agreement, subject: str) -> Pair:

@@ -10,13 +10,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
+from benchmarks.faults import raw_faults
 from benchmarks.faults.fault import Fault
 from benchmarks.faults.ground import Ground
 from benchmarks.faults.usual import LOOSE, TIGHT, usual
 from deploy_agreement import Agreement, OutputAgreement, Problem, Report
 from deploy_toolkit.flows import check
 
-DEFAULT, SEARCH, LOCALISE = "default", "--search", "--localise"
+DEFAULT, SEARCH, RAW = "no option", "--search", "--raw"
 SECONDS = 3.0  # of a search
 
 
@@ -68,6 +69,9 @@ def _group(fault: Fault) -> tuple[str, bool, bool]:
 
 
 def _judge(ground: Ground, model: str, faults: Sequence[Fault], *, trust: bool) -> Iterator[Verdict]:
+    if faults[0].raw:
+        yield from (_judge_raw(ground, fault) for fault in faults)
+        return
     with ExitStack() as stack:
         planted = {fault.name: stack.enter_context(fault.plant(fault, ground)) for fault in faults}
         subjects = list(planted.values())
@@ -79,6 +83,28 @@ def _judge(ground: Ground, model: str, faults: Sequence[Fault], *, trust: bool) 
             done = replace(verdict, usual=not said[TIGHT], loose=not said[LOOSE])
             tell(done)
             yield done
+
+
+def _judge_raw(ground: Ground, fault: Fault) -> Verdict:
+    """Ask with raw bytes, and with what training used to prepare them."""
+    with fault.plant(fault, ground) as name:
+        began = time.perf_counter()
+        report = ask_raw(ground, name)
+        seconds = time.perf_counter() - began
+        by_usual = usual(ground, fault.model, name)
+    skew = report.skew
+    said = "" if skew is None or skew.ok else f"{skew.first}: {skew.said}"
+    named = bool(re.search(fault.named, said, re.IGNORECASE))
+    done = Verdict(fault, RAW if report.skewed else "", named, None, said, seconds)
+    done = replace(done, usual=not by_usual[TIGHT], loose=not by_usual[LOOSE])
+    tell(done)
+    return done
+
+
+def ask_raw(ground: Ground, name: str) -> Report:
+    """Ask as `deploy check NAME --raw FILE --preprocess FILE.py:FUNCTION` does."""
+    request = check.Request((name,), raw=(raw_faults.photo(ground),), preprocess=raw_faults.TRAINING)
+    return check.check(request, store=ground.store)
 
 
 def _again(

@@ -36,7 +36,7 @@ def page(verdicts: Sequence[Verdict], pairs: Sequence[Pair], seconds: float, com
             "",
             *[f"- {line}" for line in _counts(verdicts, pairs)],
             "",
-            "*Found by* says which options it took: none, or `--search 3`. *Named* says whether the report names the guilty",
+            "*Found by* says which options it took: no option, `--search 3`, or `--raw` with a file of bytes. *Named* says whether the report names the guilty",
             "output, row, batch size or check, and for what sits inside of a model, whether `--localise` names the operator",
             "or layer. *The usual check* is one random input through both, and `numpy.allclose`, with rtol = atol = 1e-5, or",
             "rtol = 1e-3 and atol = 1e-5, on the one answer; for servers it is even asked of the endpoint. Seconds are those",
