@@ -18,6 +18,11 @@ from deploy_core.predictor import Predictor
 from deploy_core.signature import Array, Signature, Tensors
 
 _WIDE = 2**60 + 85  # and so are its neighbours: float64 holds every 256th number there
+_BELOW, _ABOVE, _UNHELD = _BEYOND = (
+    "an integer below the first",
+    "an integer above the last",
+    "integers that no float64 holds",
+)
 _HOLDS_WIDE = (np.int64, np.uint64)
 
 
@@ -52,15 +57,19 @@ def edges(signature: Signature, golden: Tensors, rows: int = 1) -> Iterator[Edge
             yield Edge(label, filled, own)
     wide = {name: np.full_like(array, _WIDE) for name, array in few.items() if _may_be_wide(golden[name])}
     if wide:
-        yield Edge("integers that no float64 holds", {**few, **wide}, wide=True)
+        yield Edge(_UNHELD, {**few, **wide}, wide=True)
 
 
-def edge_probes(reference: Predictor, golden: Tensors, measured: Noise, rows: int = 1) -> Iterator[Probe]:
-    """Have the reference answer, or refuse, what lies at the edges.
+def edge_probes(
+    reference: Predictor, golden: Tensors, measured: Noise, rows: int = 1, *, beyond: bool = True
+) -> Iterator[Probe]:
+    """Have the reference answer, or refuse, what lies at the edges; without `beyond` no integers out of the golden range.
 
     Where it answers NaN or infinity, as by dividing zeros, runtimes may have a way of their own, too.
     """
     for edge in edges(reference.signature, golden, rows):
+        if edge.label in _BEYOND and not beyond:
+            continue
         try:
             found = answered(reference, "edges", edge.inputs, measured, label=edge.label, refusable=edge.wide)
             yield replace(found, counts=not edge.own and all(_is_finite(array) for array in found.outputs.values()))
@@ -150,8 +159,8 @@ _EDGES: tuple[tuple[str, Change, bool], ...] = (
     ("minus infinity in one place", _somewhere(float("-inf")), True),
     ("the first integer", _beside(0, lambda golden: int(golden.min())), False),
     ("the last integer", _beside(0, lambda golden: int(golden.max())), False),
-    ("an integer below the first", _beside(-1, lambda golden: int(golden.min())), True),
-    ("an integer above the last", _beside(1, lambda golden: int(golden.max())), True),
+    (_BELOW, _beside(-1, lambda golden: int(golden.min())), True),
+    (_ABOVE, _beside(1, lambda golden: int(golden.max())), True),
     ("only true", _flags(True), False),
     ("only false", _flags(False), True),
     ("empty text", _texts(b""), False),

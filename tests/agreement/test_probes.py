@@ -222,6 +222,8 @@ def test_ids_out_of_range_are_told_of_who_takes_them(make: Make) -> None:
     assert (
         "integers that no float64 holds" not in probes
     )  # nobody is asked for it whom the reference does not vouch for
+    careful = edge_probes(source, inputs, Noise({"y": 1e-7}, "none"), beyond=False)
+    assert {probe.label for probe in careful} == {"the first integer", "the last integer"}
     assert verdict(make, source, look_up, inputs).verdict == "agree"
     clamping = verdict(make, source, lambda given: look_up({"ids": given["ids"].clip(0, 9)}), inputs)
     assert clamping.verdict == "told"

@@ -7,13 +7,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from deploy_agreement import Agreement, Check, compare
 from deploy_agreement import properties as has
 from deploy_agreement.asking import Judge, checked, edged, skipped
-from deploy_agreement.rows import batch_symbol
+from deploy_agreement.drawing import FEW
+from deploy_agreement.rows import batch_symbol, rows_of, take
 from deploy_agreement.transports import Way, messages, same_ways
 from deploy_core.errors import DeployError, first_line
 from deploy_core.predictor import Predictor
+from deploy_core.signature import Tensors
 from deploy_toolkit.flows import degradation
 from deploy_toolkit.flows.check.mates import Mate, binary
 from deploy_toolkit.flows.check.probing import SECONDS, Probes
@@ -21,6 +25,7 @@ from deploy_toolkit.flows.check.request import Request
 from deploy_toolkit.flows.check.wanted import Wanted
 from deploy_toolkit.flows.subjects import Subject
 
+_SOME = 16
 _INT8 = "an int8 variant is held to its golden answers"
 
 
@@ -35,6 +40,14 @@ class Asked:
     probes: Probes
     request: Request
     mate: Mate | None = None
+
+    @property
+    def some(self) -> Tensors:
+        """Golden rows by which properties show: a few of them, where the batch is free."""
+        if self.probes.few != FEW or not self.wanted.batches:
+            return self.wanted.inputs
+        rows = rows_of(self.predictor.signature, self.wanted.inputs, {})
+        return take(self.wanted.inputs, rows.inputs, np.arange(min(_SOME, rows.count)))
 
     @property
     def judge(self) -> Judge:
@@ -91,7 +104,7 @@ def _not_probed(one: Asked) -> str:
 
 
 def _properties(one: Asked) -> Iterator[Check]:
-    given = (one.predictor, one.wanted.inputs, one.judge, one.wanted.noise)
+    given = (one.predictor, one.some, one.judge, one.wanted.noise)
     yield _made("again", partial(has.again, *given))
     yield _made("order", partial(has.order, *given, seed=one.request.seed))
     if one.subject.endpoint is None:
@@ -99,7 +112,7 @@ def _properties(one: Asked) -> Iterator[Check]:
 
 
 def _endpoint(one: Asked) -> Iterator[Check]:
-    given = (one.predictor, one.wanted.inputs, one.judge, one.wanted.noise)
+    given = (one.predictor, one.some, one.judge, one.wanted.noise)
     free = batch_symbol(one.predictor.signature.inputs) is not None and bool(one.wanted.batches)
     yield _made("at once", partial(has.at_once, *given, free=free))
     yield _made("one of many", partial(has.one_of_many, one.subject.open, *given, free=free))
