@@ -29,8 +29,9 @@ OPTIONS: Options = {
 class Script:
     """A TorchScript program called by tensor names."""
 
-    def __init__(self, model: Any, signature: Signature, device: str = "cpu") -> None:
+    def __init__(self, model: Any, signature: Signature, path: Path, device: str = "cpu") -> None:
         self.signature = signature
+        self._path = path
         self._model = model
         self._device = device
 
@@ -53,7 +54,9 @@ class Script:
 
     def intermediates(self, inputs: Tensors) -> Sequence[Intermediate]:
         """Give the tensors inside, computed on the CPU. Raises UsageError for what only a whole program does."""
-        return self._source.intermediates(inputs)
+        from deploy_exporters import jit
+
+        return self._source.intermediates(inputs, layers=jit.layers(self._path))
 
     def gradient(self, inputs: Tensors, weights: Tensors) -> Tensors:
         """Give d(Σ weights · outputs) / d(input) for every float input. Raises UsageError for what has no derivative."""
@@ -88,7 +91,7 @@ def load(path: Path, signature: Signature | None = None, *, threads: int | None 
         raise UsageError(
             f"{path} does not tell the names, dtypes and shapes of its tensors", hint="a TorchScript file of ours does"
         )
-    return Script(model, signature or Signature.from_json(told), place)
+    return Script(model, signature or Signature.from_json(told), path, place)
 
 
 def _place(device: Device) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 import torch
@@ -16,16 +17,18 @@ _Plain = Callable[[Any, Sequence[Any]], Sequence[Any]]
 def run(node: Any, given: Sequence[Any]) -> Sequence[Any]:
     """Run a node on values. Raises UsageError for one that does not run alone."""
     graph: Any = torch._C.Graph()
+    # One that nobody uses may be undefined, which Python cannot have.
+    taken = [len(list(node.outputs())) == 1 or bool(value.uses()) for value in node.outputs()]
     try:
-        graph.registerOutput(_one(graph, list(_copied(graph, node).outputs())))
+        graph.registerOutput(_one(graph, list(compress(_copied(graph, node).outputs(), taken))))
         answer = torch._C._create_function_from_graph("alone", graph)(*given)
     except Exception as error:
         raise UsageError(
             f"{node.kind()} of the program does not run by itself: {reason(error)}",
             hint="look into another format of the same model",
         ) from error
-    count = len(list(node.outputs()))
-    return [answer] if count == 1 else list(answer or ())
+    answers = iter([answer] if sum(taken) == 1 else list(answer or ()))
+    return [next(answers) if each else None for each in taken]
 
 
 def _one(graph: Any, made: Sequence[Any]) -> Any:

@@ -14,6 +14,7 @@ import torch
 
 from deploy_core.errors import UsageError
 from deploy_core.predictor import Intermediate
+from deploy_exporters import jit
 from deploy_exporters.deploy_handler import argument, flatten
 from deploy_exporters.inside import script_nodes
 from deploy_exporters.inside.kept import Kept
@@ -34,21 +35,35 @@ class _Place:
 
 
 def intermediates(
-    script: Any, tensors: Mapping[str, torch.Tensor], outputs: Sequence[str], *, most_bytes: int | None = None
+    script: Any,
+    tensors: Mapping[str, torch.Tensor],
+    outputs: Sequence[str],
+    *,
+    layers: Sequence[tuple[str, str]] = (),
+    most_bytes: int | None = None,
 ) -> list[Intermediate]:
     """Give the tensors inside for inputs by the names that a file of ours has for them.
 
-    The tensors that are answered have the names of `outputs`. Raises UsageError if all take more than `most_bytes`, and
+    The tensors that are answered have the names of `outputs`. `layers` tell of each operator of a frozen trace, in order,
+    its kind and its layer. Raises UsageError if all take more than `most_bytes`, and
     for a program that does what only a whole one can.
     """
     seen = Seen(Kept(most_bytes), strip=getattr(script, "original_name", "") == _FLAT)
-    looking = _Looking(seen)
+    looking = _Looking(seen, _told(script.graph, layers))
     for name, tensor in tensors.items():
         seen.name(tensor, name)
     with torch.no_grad():
         answer = looking.method(_Place(script._c, ""), "forward", _arguments(script, tensors))
     named = zip(outputs, (value for _, value in flatten(answer)), strict=True)
     return seen.told(dict(named))
+
+
+def _told(graph: Any, layers: Sequence[tuple[str, str]]) -> dict[int, str]:
+    """Give the layer of what each operator makes, if these are the graph's operators."""
+    nodes = jit.operators(graph)
+    if [kind for kind, _ in layers] != [node.kind() for node in nodes]:
+        return {}
+    return {value.unique(): layer for (_, layer), node in zip(layers, nodes, strict=True) for value in node.outputs()}
 
 
 def _arguments(script: Any, tensors: Mapping[str, torch.Tensor]) -> list[Any]:
@@ -59,8 +74,9 @@ def _arguments(script: Any, tensors: Mapping[str, torch.Tensor]) -> list[Any]:
 class _Looking:
     """Runs blocks; `values` are by the number that a value has in its graph."""
 
-    def __init__(self, seen: Seen) -> None:
+    def __init__(self, seen: Seen, told: Mapping[int, str]) -> None:
         self.seen = seen
+        self._told = told  # of a graph without modules: the layer by the number of a value
         self._set: dict[tuple[str, str], Any] = {}  # attributes that the program changes; its own stay as they are
 
     def method(self, place: _Place, name: str, args: Sequence[Any]) -> Any:
@@ -85,11 +101,14 @@ class _Looking:
         if kind in script_nodes.PLAIN:
             return script_nodes.PLAIN[kind](node, given)
         # Before it runs: it may change its arguments.
-        call = self.seen.call(node, path, given)
+        call = self.seen.call(node, self._place(node) or path, given)
         made = script_nodes.run(node, given)
         if not kind.startswith("prim::"):
             self.seen.made(call, node, made)
         return made
+
+    def _place(self, node: Any) -> str:
+        return next((self._told[each.unique()] for each in node.outputs() if each.unique() in self._told), "")
 
     def _get(self, node: Any, path: str, given: Sequence[Any], values: Mapping[int, Any]) -> Sequence[Any]:
         (owner,), name = given, node.s("name")

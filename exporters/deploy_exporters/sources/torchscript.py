@@ -59,12 +59,16 @@ class TorchScriptSource(TorchSource):
                 raise UsageError(f"the program casts {spec.name!r} to {answer[spec.name].dtype}")
         return answer
 
-    def intermediates(self, inputs: Tensors) -> Sequence[Intermediate]:
-        """Give the tensors inside for one batch. Raises UsageError for what only a whole program does."""
+    def intermediates(self, inputs: Tensors, *, layers: Sequence[tuple[str, str]] = ()) -> Sequence[Intermediate]:
+        """Give the tensors inside for one batch; `layers` are what `jit.layers` finds in its file.
+
+        Raises UsageError for what only a whole program does.
+        """
         from deploy_exporters.inside import torchscript
 
         tensors = {name: to_tensor(array) for name, array in self.signature.conform(inputs).items()}
-        return torchscript.intermediates(self.script, tensors, [spec.name for spec in self.signature.outputs])
+        names = [spec.name for spec in self.signature.outputs]
+        return torchscript.intermediates(self.script, tensors, names, layers=layers)
 
     def describe(self) -> dict[str, Any]:
         """Give the class, the number of parameters and the digest of the weights, also of those that were frozen."""
