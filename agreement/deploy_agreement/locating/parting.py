@@ -11,7 +11,8 @@ from deploy_agreement.figures import deviation
 from deploy_agreement.locating import names
 from deploy_agreement.locating.alignment import aligned
 from deploy_agreement.locating.graph import Graph, activation
-from deploy_agreement.locating.layouts import nearest, nearness
+from deploy_agreement.locating.laying import apart
+from deploy_agreement.locating.layouts import nearness
 from deploy_agreement.locating.matching import Matching, Pair, by_value
 from deploy_agreement.locating.operators import ACTIVATIONS, HEADS, NORMS
 from deploy_agreement.locating.seen import Seen
@@ -57,16 +58,6 @@ def parted(one: Seen, other: Seen, *, precision: str = "", limits: Mapping[str, 
         if found.region or not bad:
             return found
     return found
-
-
-def apart(matching: Matching, one: str, other: str, by: str) -> Pair:
-    """Pair two tensors whatever their values are, in the layout in which they lie nearest."""
-    mine, theirs, allowed = matching.one.value(one), matching.other.value(other), matching.limit(one)
-    layout = nearest(mine, theirs, allowed)
-    if layout is None:
-        return Pair(one, other, by, float("inf"), allowed)
-    whole = deviation(layout[0].of(mine), theirs)
-    return Pair(one, other, by, float(whole.max(initial=0.0)), allowed, layout[0])
 
 
 def _bad_outputs(matching: Matching, limits: Mapping[str, float] | None) -> list[Pair]:

@@ -10,7 +10,7 @@ import numpy as np
 from deploy_agreement.locating.graph import Graph
 from deploy_core.predictor import Intermediate
 
-_SLIDING = ("convolution", "transposed convolution", "max pool", "average pool")
+SLIDING = ("convolution", "transposed convolution", "max pool", "average pool")
 Padding = tuple[tuple[int, int], ...]
 
 
@@ -28,7 +28,7 @@ _ONNX = ("BatchNormalization", "InstanceNormalization", "GroupNormalization")
 
 def of(graph: Graph, name: str) -> dict[str, Any]:
     """Give `stride`, `dilation`, `kernel` and `padding`, as far as an operator has them."""
-    if graph.family[name] not in _SLIDING:
+    if graph.family[name] not in SLIDING:
         return {}
     node = graph.nodes[name]
     count = node.value.ndim - 2

@@ -1,0 +1,68 @@
+"""Pairs of tensors that differ: how the one lies in the other, which their values do not say."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from deploy_agreement.figures import deviation
+from deploy_agreement.locating.batch_norms import axis
+from deploy_agreement.locating.graph import Graph
+from deploy_agreement.locating.layouts import Layout, layouts, nearest
+from deploy_agreement.locating.matching import Matching, Pair
+from deploy_agreement.locating.windows import SLIDING, channels_first
+from deploy_core.signature import Array
+
+
+def apart(matching: Matching, one: str, other: str, by: str) -> Pair:
+    """Pair two tensors whatever their values are, lying as those lie that agree."""
+    mine, theirs, allowed = matching.one.value(one), matching.other.value(other), matching.limit(one)
+    layout = (
+        _by_operator(matching, one, other) or _usual(matching, mine.shape, theirs.shape) or _likeliest(mine, theirs)
+    )
+    if layout is None:
+        return Pair(one, other, by, float("inf"), allowed)
+    whole = deviation(layout.of(mine), theirs)
+    return Pair(one, other, by, float(whole.max(initial=0.0)), allowed, layout)
+
+
+def _usual(matching: Matching, one: tuple[int, ...], other: tuple[int, ...]) -> Layout | None:
+    """Give the layout in which most tensors of as many axes lie that agree: values that differ say little of it."""
+    layouts_ = {layout.axes: layout for layout in layouts(one, other)}
+    seen = Counter(
+        pair.layout.axes
+        for pair in matching.pairs.values()
+        if pair.ok
+        and pair.layout
+        and pair.one not in matching.one.inputs
+        and pair.layout.axes in layouts_
+        and len(pair.layout.shape) == len(other)
+    )
+    return layouts_[seen.most_common(1)[0][0]] if seen else None
+
+
+def _likeliest(one: Array, other: Array) -> Layout | None:
+    if one.shape == other.shape:
+        return next(layouts(one.shape, other.shape))
+    found = nearest(one, other, 0.0)
+    return found[0] if found else None
+
+
+def _by_operator(matching: Matching, one: str, other: str) -> Layout | None:
+    """Give the layout that follows from where both operators have their channels, if both say it."""
+    mine, theirs = matching.one.value(one), matching.other.value(other)
+    ends = _channels(matching.one, one), _channels(matching.other, other)
+    if mine.ndim != theirs.ndim or mine.ndim < 3 or None in ends:
+        return None
+    rest = [place for place in range(mine.ndim) if place != ends[0]]
+    rest.insert(int(ends[1] or 0), int(ends[0] or 0))
+    found = Layout(tuple(rest), theirs.shape)
+    return found if tuple(mine.shape[place] for place in rest) == theirs.shape else None
+
+
+def _channels(graph: Graph, name: str) -> int | None:
+    node = graph.nodes[name]
+    if graph.family[name] == "batch norm":
+        return axis(node)
+    if graph.family[name] not in SLIDING:
+        return None
+    return 1 if channels_first(node) else node.value.ndim - 1
