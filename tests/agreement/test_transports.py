@@ -129,7 +129,6 @@ def test_what_one_way_refuses_is_told_and_what_both_refuse_is_no_agreement(make:
     assert "grpc refuses no rows" in told.said
     both = compared(make, no_empty, no_empty)
     assert (both.verdict, both.said[-13:]) == ("agree", "both refuse 1")
-    assert compared(make, never, never).verdict == "skipped"
 
 
 def test_a_large_message_is_one(make: Make) -> None:
@@ -145,4 +144,17 @@ def test_messages_for_which_there_is_no_time_are_told(make: Make) -> None:
     asked = list(messages(source.signature, INPUTS))
     check = same_ways(way(make, double, "rest"), [way(make, double)], asked, seconds=0)
     assert check.verdict == "told"
-    assert "not asked for no rows" in check.said
+    assert "there was no time for no rows" in check.said
+
+
+def test_a_form_that_a_server_does_not_speak_is_no_fault(make: Make) -> None:
+    asked: list[Tensors] = []
+
+    def broken(inputs: Tensors) -> dict[str, np.ndarray]:
+        asked.append(inputs)
+        raise EndpointError("broke off")
+
+    check = compared(make, broken)
+    assert check.verdict == "told"
+    assert "grpc does not answer" in check.said
+    assert len(asked) == 1
