@@ -15,8 +15,8 @@ def main(folder: Path) -> None:
     project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     lists = {
-        "embedded": [*project["dependencies"], *extras["serve"]],
-        "torchserve": [*extras["torchserve"], *HANDLER],
+        "embedded": [*project["dependencies"], *extras["serve"], *extras["images"]],
+        "torchserve": [*extras["torchserve"], *extras["images"], *HANDLER],
     }
     for name, packages in lists.items():
         (folder / f"{name}.txt").write_text("".join(f"{package}\n" for package in sorted(packages)))
