@@ -69,7 +69,7 @@ def _layers(model: Any) -> list[tuple[str, str]]:
     scopes = [folded.get(scope, scope) for scope in scopes]
     flat = all(scope.partition(".")[0] in ("", "model") for scope in scopes)
     found = [scope.partition(".")[2] if flat else scope for scope in scopes]
-    return [(node.kind(), scope) for node, scope in zip(nodes, found, strict=True)] if any(found) else []
+    return [(node.kind(), scope) for node, scope in zip(nodes, found, strict=True)] if len(set(found)) > 1 else []
 
 
 def _norms(traced: Any) -> dict[str, str]:

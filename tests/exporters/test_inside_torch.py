@@ -219,6 +219,23 @@ def test_too_many_bytes_are_refused(cnn: TorchSource) -> None:
     assert program.intermediates(graph, tensors, ["output"], most_bytes=50_000)
 
 
+class Scaled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * torch.exp(self.weight)
+
+
+def test_what_is_computed_of_weights_alone_is_a_weight(tmp_path: Path) -> None:
+    source = _opened(Scaled(), torch.ones(2, 3))
+    for looked_into in (source, _in_file(source, tmp_path, "script")):
+        (found,) = looked_into.intermediates(source.example)
+        (scale,) = found.weights.values()
+        np.testing.assert_allclose(scale, np.exp(source.model.weight.detach().numpy()), rtol=1e-6)
+
+
 class Untraceable(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x * float(np.asarray(x.detach()).sum()) if float(x.sum()) > 0 else x

@@ -81,8 +81,15 @@ class _Looking(Interpreter):
             self._weights[n.name] = copied(value)
         maker = _maker(n)
         if maker is not None and isinstance(value, torch.Tensor):
-            self.kept.add(self._intermediate(n, maker, copied(value)))
+            self._keep(n, maker, copied(value))
         return value
+
+    def _keep(self, node: Node, maker: Node, value: Array) -> None:
+        used = [each.name for each in _tensors(maker, self._names)]
+        if used and all(name in self._weights for name in used):
+            self._weights[node.name] = value  # of weights alone an operator makes another
+        else:
+            self.kept.add(self._intermediate(node, maker, value))
 
     def _arguments(self, node: Node) -> Mapping[str, Any]:
         args, kwargs = self.fetch_args_kwargs_from_env(node)
