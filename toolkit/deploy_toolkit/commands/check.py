@@ -26,7 +26,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--inputs", type=_PATH, metavar="FILE.npz|FOLDER", help="Inputs of yours, beside the golden ones.")
 @click.option("--atol", type=click.FloatRange(min=0), help="Absolute tolerance instead of the derived one.")
 @click.option("--rtol", type=click.FloatRange(min=0), help="Relative tolerance instead of the derived one.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of everything that is drawn.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything that is drawn.")
 @click.option(
     "--search", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Look for the worst input."
 )
@@ -48,9 +48,14 @@ def command(output: Output, subjects: tuple[str, ...], access: Access, **given: 
     The golden outputs of the first NAME are wanted of everything else that is named; without a NAME, the answers of
     the first FILE or ENDPOINT. Where there is both a stored NAME and a file, ./NAME is the file.
 
+    Beside golden inputs all are asked inputs that are drawn, and those at the edges of each dtype, which the reference of
+    the NAME answers; the same again and in another order; endpoints also by many at once, over fresh connections, and
+    one transport or dialect against the other.
+
     \b
     Example:
       deploy check simplenet
+      deploy check simplenet --server embedded --inputs mine --html check.html
       deploy check simplenet model.onnx --endpoint tfserving+rest://127.0.0.1:8501/simplenet
       deploy check model.onnx model.tflite --inputs x.npz
       deploy check simplecnn --raw cat.jpg --preprocess train.py:prepare --server embedded

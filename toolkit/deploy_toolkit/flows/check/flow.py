@@ -17,7 +17,7 @@ from deploy_model_store import Store, Version
 from deploy_toolkit.flows import serve, subjects
 from deploy_toolkit.flows.access import Access
 from deploy_toolkit.flows.check.mates import mates
-from deploy_toolkit.flows.check.probing import probes_of
+from deploy_toolkit.flows.check.probing import Probes, probes_of
 from deploy_toolkit.flows.check.request import Request
 from deploy_toolkit.flows.check.rows import row_of
 from deploy_toolkit.flows.check.trained import answers_of, source_of
@@ -35,6 +35,8 @@ def check(request: Request, *, store: Path, on_event: OnEvent = silent) -> Repor
         raise UsageError(
             f"nothing is named that {request.servers[0]} could serve", hint="name a stored model beside the files"
         )
+    if request.seed < 0:
+        raise UsageError(f"the seed {request.seed} is negative", hint="give 0 or more")
     request.access.require_fit(subjects.endpoints(named))
     with ExitStack() as stack:
         workers = stack.enter_context(Workers(state.logs()))
@@ -78,12 +80,18 @@ def _rows(todo: list[Subject], right: Wanted, request: Request, workers: Workers
     for subject in todo:
         on_event(f"checking {subject.name}")
         row = row_of(subject, right, request, probes, ways.get(subject.name))
-        found.append(_with_finds(subject, row, right, request, workers, on_event))
+        found.append(_with_finds(subject, row, right, request, workers, on_event, probes))
     return found
 
 
 def _with_finds(
-    subject: Subject, row: Agreement, right: Wanted, request: Request, workers: Workers, on_event: OnEvent
+    subject: Subject,
+    row: Agreement,
+    right: Wanted,
+    request: Request,
+    workers: Workers,
+    on_event: OnEvent,
+    probes: Probes,
 ) -> _Row:
     row = unproved(row) if subject.unproved else row
     if row.error:
@@ -99,7 +107,7 @@ def _with_finds(
     if request.localise and not row.ok:
         from deploy_toolkit.flows.check.locating import located as parting
 
-        located = parting(subject, row, right, request, workers, on_event)
+        located = parting(subject, row, right, request, workers, on_event, probes=probes, worst=worst)
     return _Row(row, worst, located)
 
 
