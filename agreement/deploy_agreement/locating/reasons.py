@@ -9,6 +9,7 @@ from deploy_agreement.locating.case import Case, Reason
 from deploy_agreement.locating.matching import Matching
 from deploy_agreement.locating.parting import Region
 
+_SHOWN = 4  # operators of a longer stretch
 # The first that finds something: what is surest comes first.
 _FINDERS: tuple[Callable[[Case], Iterator[Reason]], ...] = (
     kinds.of_attributes,
@@ -37,5 +38,17 @@ def reason(matching: Matching, region: Region) -> Reason:
 
 def _nothing(case: Case) -> str:
     one, other = case.matching.one, case.matching.other
-    mine, theirs = one.nodes[case.region.first.one], other.nodes[case.region.first.other]
-    return f"{theirs.operator} gives other values than {mine.operator}, with attributes and weights that do not differ"
+    wanted, there = (
+        [graph.nodes[name].operator for name in names]
+        for graph, names in zip((one, other), case.families(), strict=True)
+    )
+    gives = "gives" if len(there) == 1 else "give"
+    return (
+        f"{_listed(there) or 'it'} {gives} other values than {_listed(wanted) or 'the reference'},"
+        " with attributes and weights that do not differ"
+    )
+
+
+def _listed(operators: list[str]) -> str:
+    shown = operators[-_SHOWN:]
+    return ", ".join(shown[:-1]) + (" and " if len(shown) > 1 else "") + "".join(shown[-1:])

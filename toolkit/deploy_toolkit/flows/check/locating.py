@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy_agreement import Agreement, Located, compare
+from deploy_agreement import Agreement, Located, OutputAgreement, Worst, compare
 from deploy_agreement.locating import Found, Inspectable, Seen, locate, look
+from deploy_agreement.report import DISAGREE
 from deploy_agreement.rows import rows_of, take
 from deploy_core.errors import DeployError, first_line
 from deploy_core.predictor import HasIntermediates, Predictor
@@ -20,6 +21,7 @@ from deploy_core.signature import Signature, Tensors
 from deploy_exporters.formats import hosted
 from deploy_exporters.worker import Workers
 from deploy_toolkit.flows.check import reproducing
+from deploy_toolkit.flows.check.probing import NOTHING, Probes
 from deploy_toolkit.flows.check.request import Request
 from deploy_toolkit.flows.check.wanted import GOLDEN, Wanted
 from deploy_toolkit.flows.degradation import Rule, stored_rule
@@ -37,17 +39,36 @@ class _Asked:
     wanted: Wanted
     request: Request
     workers: Workers
+    probes: Probes = NOTHING
+    worst: Worst | None = None
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """Inputs at which a subject disagrees, the right answers to them, and what was found of its outputs."""
+
+    inputs: Tensors
+    outputs: Tensors
+    found: tuple[OutputAgreement, ...] = ()
 
 
 def located(
-    subject: Subject, row: Agreement, wanted: Wanted, request: Request, workers: Workers, on_event: OnEvent
+    subject: Subject,
+    row: Agreement,
+    wanted: Wanted,
+    request: Request,
+    workers: Workers,
+    on_event: OnEvent,
+    *,
+    probes: Probes = NOTHING,
+    worst: Worst | None = None,
 ) -> Located | None:
     """Find where a subject parts from whoever gave the right answers, and write a reproduction of the one operator.
 
     The reference is looked into, or an artifact of its version that agrees; for an endpoint, the artifact that it serves.
     """
     on_event(f"looking for where {subject.name} parts from the right answers")
-    asked = _Asked(row, wanted, request, workers)
+    asked = _Asked(row, wanted, request, workers, probes, worst)
     try:
         with _opened(subject) as predictor:
             if isinstance(predictor, HasIntermediates):
@@ -64,7 +85,7 @@ def _located(asked: _Asked, subject: Subject, predictor: Inspectable) -> Located
     if reference is None:
         return Located(subject.name, _against(asked.wanted), said=told)
     seen = look(subject.name, predictor, inputs)
-    found = locate(reference, seen, precision=_precision(subject), limits=_limits(asked.row))
+    found = locate(reference, seen, precision=_precision(subject), limits=_limits(_shown(asked).found))
     place = found.located
     if place.first is None:
         place = replace(place, said=_nowhere(asked, reference, seen, place))
@@ -162,24 +183,39 @@ def _agrees(asked: _Asked, predictor: Predictor, rule: Rule) -> bool:
     return row.ok
 
 
+def _shown(asked: _Asked) -> _Shown:
+    """Find inputs at which it disagrees: golden ones, else those of a check, else the worst that was searched for."""
+    golden = _Shown(asked.wanted.inputs, asked.wanted.outputs, asked.row.outputs)
+    if not all(output.ok for output in asked.row.outputs):
+        return golden
+    probes = [probe for probe in (asked.probes.drawn, *asked.probes.given) if probe is not None and not probe.refused]
+    for check in (check for check in asked.row.checks if check.verdict == DISAGREE and check.outputs):
+        probe = next((probe for probe in probes if probe.name == check.name), None)
+        if probe is not None:
+            return _Shown(probe.inputs, probe.outputs, check.outputs)
+    if asked.worst is not None and not asked.worst.ok:
+        return _Shown(asked.worst.inputs, {})
+    return golden
+
+
 def _few(asked: _Asked, signature: Signature) -> dict[str, np.ndarray]:
     """Take a few rows of the inputs, those among them at which the subject is worst."""
-    wanted = asked.wanted
-    rows = rows_of(signature, wanted.inputs, wanted.outputs)
+    shown = _shown(asked)
+    rows = rows_of(signature, shown.inputs, shown.outputs)
     if not rows.inputs:
-        return dict(wanted.inputs)
-    worst = [output.worst_row for output in asked.row.outputs if not output.ok and output.worst_row is not None]
+        return dict(shown.inputs)
+    worst = [output.worst_row for output in shown.found if not output.ok and output.worst_row is not None]
     chosen = list(dict.fromkeys([*worst, *range(min(_ROWS, rows.count))]))[:_ROWS]
-    return take(wanted.inputs, rows.inputs, np.array(chosen, np.int64))
+    return take(shown.inputs, rows.inputs, np.array(chosen, np.int64))
 
 
-def _limits(row: Agreement) -> Mapping[str, float]:
+def _limits(found: tuple[OutputAgreement, ...]) -> Mapping[str, float]:
     """What is tolerated of each output; of one that disagrees, so little that it does so among a few rows, too."""
-    found = {}
-    for output in row.outputs:
+    limits = {}
+    for output in found:
         off = output.max_abs if output.max_abs is not None and np.isfinite(output.max_abs) else output.tolerance.value
-        found[output.name] = output.tolerance.value if output.ok else min(output.tolerance.value, off / 8)
-    return found
+        limits[output.name] = output.tolerance.value if output.ok else min(output.tolerance.value, off / 8)
+    return limits
 
 
 def _precision(subject: Subject) -> str:
