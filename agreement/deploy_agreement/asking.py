@@ -19,6 +19,7 @@ from deploy_core.errors import DeployError, EndpointError, first_line
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Array, Tensors
 
+GIVEN = "given"
 _SHOWN = 3
 
 
@@ -36,6 +37,8 @@ def skipped(name: str, why: str) -> Check:
 
 def checked(predictor: Predictor, probe: Probe, judge: Judge, *, size: int, seconds: float, few: int = FEW) -> Check:
     """Ask for a probe in batches of `size` rows, at first of `few`, for so many seconds, and judge all answers together."""
+    if probe.refused:
+        return skipped(probe.name, f"{probe.label}: the reference refuses it: {probe.refused}")
     parts: list[tuple[Probe, Tensors]] = []
     try:
         parts.extend(asked(predictor, probe, size, seconds, few=few))
@@ -92,12 +95,12 @@ def _refusing(probe: Probe, error: DeployError) -> Check:
 
 
 def _check(probe: Probe, row: Agreement, rows: int) -> Check:
+    whose = f"{probe.label}: " if probe.name == GIVEN and probe.label else ""
     if row.ok:
-        return Check(probe.name, AGREE, f"{rows:,} rows", rows, row.outputs)
-    why = row.why
+        return Check(probe.name, AGREE, f"{whose}{rows:,} rows", rows, row.outputs)
     if not probe.counts:
-        return Check(probe.name, TOLD, why, rows, row.outputs)
-    return Check(probe.name, DISAGREE, f"{why} (in {rows:,} rows)", rows, row.outputs, row.problems)
+        return Check(probe.name, TOLD, whose + row.why, rows, row.outputs)
+    return Check(probe.name, DISAGREE, f"{whose}{row.why} (in {rows:,} rows)", rows, row.outputs, row.problems)
 
 
 def _together(

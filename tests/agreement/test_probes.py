@@ -15,7 +15,7 @@ from deploy_agreement.asking import checked, edged
 from deploy_agreement.drawing import FEW, Budget, asked, drawn
 from deploy_agreement.edges import edge_probes, edges
 from deploy_agreement.inputs import drawn_inputs
-from deploy_agreement.probes import answered
+from deploy_agreement.probes import answered, refused
 from deploy_core.errors import EndpointError, ExportError, InputError
 from deploy_core.signature import Signature, Tensors, TensorSpec
 
@@ -133,6 +133,17 @@ def test_near_ties_of_integers_are_nobodys_fault_but_clear_ones_are(make: Make) 
     assert checked(ties, probe, judge(), size=64, seconds=1).verdict == "agree"
     wrong = make(*spec, lambda inputs: {"top": 1 - inputs["x"].argmax(1)})
     assert checked(wrong, probe, judge(), size=64, seconds=1).verdict == "disagree"
+
+
+def test_what_was_given_is_named(make: Make, source: Any, simplenet: Any) -> None:
+    inputs, quiet = {"x": np.full((3, 6), 2.5, np.float32)}, Noise({"y": 1e-7}, "float64")
+    probe = answered(source, "given", inputs, quiet, label="mine.npz")
+    assert checked(source, probe, judge(), size=64, seconds=1).said == "mine.npz: 3 rows"
+    other = checked(make(*FLOATS, simplenet(1).run), probe, judge(), size=64, seconds=1)
+    assert other.verdict == "disagree"
+    assert other.said.startswith("mine.npz: output 'y' is off by")
+    not_taken = refused("given", inputs, "the table ends at 2", label="mine.npz")
+    assert checked(source, not_taken, judge(), size=64, seconds=1).verdict == "skipped"
 
 
 def test_an_answer_of_which_nobody_is_sure_is_no_agreement(make: Make) -> None:

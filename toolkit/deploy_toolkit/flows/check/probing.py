@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from deploy_agreement import Probe
+from deploy_agreement.asking import GIVEN
 from deploy_agreement.drawing import FEW, ROWS, Budget, drawn
 from deploy_agreement.edges import edge_probes
-from deploy_agreement.probes import answered
+from deploy_agreement.probes import answered, refused
 from deploy_agreement.rows import batch_symbol, rows_of
 from deploy_core.errors import DeployError, first_line
 from deploy_core.predictor import Predictor
@@ -68,13 +70,14 @@ def _asked(reference: Predictor, wanted: Wanted, request: Request) -> Probes:
         return replace(asked, why=f"the reference does not answer: {first_line(error)}")
 
 
-def _given(reference: Predictor, wanted: Wanted, request: Request) -> list[Probe]:
+def _given(reference: Predictor, wanted: Wanted, request: Request) -> Iterator[Probe]:
     """All that the user gave, but for what is asked in place of golden inputs."""
-    named = list(request.inputs.items())[0 if wanted.is_golden else 1 :]
-    return [
-        answered(reference, "given", reference.signature.conform(arrays), wanted.noise, label=name)
-        for name, arrays in named
-    ]
+    for name, arrays in list(request.inputs.items())[0 if wanted.is_golden else 1 :]:
+        inputs = reference.signature.conform(arrays)
+        try:
+            yield answered(reference, GIVEN, inputs, wanted.noise, label=name)
+        except DeployError as error:
+            yield refused(GIVEN, inputs, first_line(error), label=name)
 
 
 def _size(reference: Predictor, wanted: Wanted) -> int:
