@@ -13,11 +13,11 @@ from deploy_agreement.asking import Judge, skipped
 from deploy_agreement.figures import deviation, figures, spread
 from deploy_agreement.given import Given
 from deploy_agreement.outputs import Problem
-from deploy_agreement.report import AGREE, DISAGREE, Check
+from deploy_agreement.report import AGREE, DISAGREE, TOLD, Check
 from deploy_agreement.rounding import Noise
 from deploy_agreement.rows import Rows, rows_of, take
 from deploy_core.dtypes import dtype_name, is_float
-from deploy_core.errors import DeployError, first_line
+from deploy_core.errors import DeployError, EndpointError, first_line
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Array, Tensors
 
@@ -25,6 +25,14 @@ AT_ONCE = 8  # questions under way
 SECONDS = 2.0
 CONNECTIONS = 12  # of two workers each is met with a probability of 1 - 2 ** -11
 _TURNS = 4  # of each thread
+_TOO_MUCH = (
+    429,
+    503,
+    504,
+    "RESOURCE_EXHAUSTED",
+    "UNAVAILABLE",
+    "DEADLINE_EXCEEDED",
+)  # is refused, and not answered wrong
 _FEW = 8  # rows that are asked of every connection
 
 
@@ -66,7 +74,10 @@ def at_once(
         try:
             found = [pair for pairs in pool.map(work, range(AT_ONCE)) for pair in pairs]
         except DeployError as error:
-            return _failing("at once", f"fails when {AT_ONCE} ask at the same time", error)
+            what = f"fails when {AT_ONCE} ask at the same time"
+            if isinstance(error, EndpointError) and error.status in _TOO_MUCH:
+                return Check("at once", TOLD, f"{what}: {first_line(error)}")
+            return _failing("at once", what, error)
     said = f"{len(found)} questions, {AT_ONCE} at a time"
     return _own_answers("at once", predictor, inputs, first, rows, found, judge, noise, said)
 

@@ -100,15 +100,25 @@ def test_a_fixed_batch_is_asked_at_once_in_other_orders(make: Make, run: Any) ->
     assert set(fixed.asked) == {64}
 
 
-def test_a_failure_under_load_is_told(make: Make, run: Any) -> None:
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (EndpointError("too many requests", status=503), "told"),
+        (EndpointError("broke off"), "disagree"),
+        (EndpointError("index out of range", status=500), "disagree"),
+    ],
+)
+def test_a_failure_under_load_is_found_and_a_refusal_told(
+    make: Make, run: Any, error: EndpointError, verdict: str
+) -> None:
     def answer(inputs: Tensors) -> dict[str, np.ndarray]:
         if len(inputs["x"]) < 64:
-            raise EndpointError("too many requests", status=503)
+            raise error
         return {"y": run(inputs)["y"]}
 
     check = at_once(make(*SPEC, answer), INPUTS, JUDGE, QUIET)
-    assert check.verdict == "disagree"
-    assert "too many requests" in check.said
+    assert check.verdict == verdict
+    assert str(error) in check.said
 
 
 @pytest.mark.parametrize("unlucky", range(3))
