@@ -240,27 +240,29 @@ def test_a_tolerance_grows_with_answers_that_are_greater_than_golden_ones() -> N
 
     names = {"outputs": "y:float32[batch,1]"}
     start = _drawn() / 2
-    honest = Answering(lambda x: steep(x.astype(np.float64)), **names)
-    found = _found(Answering(steep, **names), honest, start)
-    assert found.ok
-    wrong = Answering(lambda x: steep(x) * np.float32(1 + 1e-3), **names)
-    assert _found(Answering(steep, **names), wrong, start, 2_000).over > 10
+    limits = {"y": Tolerance(1e-3 * float(steep(start).max()), "derived")}
+    other = Answering(lambda x: steep(x) * np.float32(1 + 5e-4), **names)
+    for grows in (True, False):
+        terms = Terms(limits, grows=grows)
+        found = search(Answering(steep, **names), other, {"x": start}, terms, seconds=600, most=1_000)
+        assert found.want > 2 * steep(start).max()
+        assert found.ok == grows
 
 
 def test_an_edge_of_the_model_itself_accuses_nobody() -> None:
     """Where a model decides, two honest ones decide otherwise on the very edge, which the search goes for."""
-    names = {"outputs": "y:float32[batch,1]"}
+    names = {"inputs": "x:float32[batch,1]", "outputs": "y:float32[batch,1]"}
 
-    def decided(x: np.ndarray, edge: float = 0.5) -> np.ndarray:
-        score = (x @ NET.w[:, :1]).astype(np.float32)
-        return np.where(score > np.float32(edge), score + 1, score)
+    def deciding(edge: float) -> Answering:
+        return Answering(lambda x: np.where(x > np.float32(edge), x + 1, x), **names)
 
-    def moved(by: float) -> Answering:
-        return Answering(lambda x: decided(x, 0.5 + by), **names)
-
+    beside = np.nextafter(np.float32(0.5), np.float32(1))
+    start = np.append(np.linspace(-2, 2, 63, dtype=np.float32), beside)[:, None]
     limits = {"y": Tolerance(1e-5, "as asked")}
-    assert _found(Answering(decided, **names), moved(1e-7), _drawn(), limits=limits).ok
-    found = _found(Answering(decided, **names), moved(5e-3), _drawn(), limits=limits)
+    want, got = (deciding(edge).predict({"x": start})["y"] for edge in (0.5, float(beside)))
+    assert (want - got).max() > 0.99, "one of the golden inputs lies there"
+    assert _found(deciding(0.5), deciding(float(beside)), start, 1_000, limits=limits).ok
+    found = _found(deciding(0.5), deciding(0.505), start, limits=limits)
     assert found.over > 1e4, "an edge in another place is a fault"
 
 
