@@ -11,6 +11,12 @@ import pytest
 from located_models import Faults, Weights, images, tflite_like, torch_like, weights
 
 from deploy_agreement.locating import NOWHERE, Seen, locate
+from deploy_agreement.locating.attributes import normal
+from deploy_agreement.locating.graph import Graph
+from deploy_agreement.locating.layouts import equal
+from deploy_agreement.locating.names import same
+from deploy_agreement.locating.operators import family
+from deploy_core.predictor import Intermediate
 from deploy_core.signature import Array
 
 Look = Callable[..., Seen]
@@ -109,3 +115,127 @@ def test_honest_pair_parts_nowhere(one: str, other: str) -> None:
     assert found.operands is None
     assert len(found.located.matches) >= 9  # image, two folded blocks, flat, three dense layers and what follows each
     assert all(match.ok for match in found.located.matches)
+
+
+def _eight_bits(by: float = 1.0) -> Faults:
+    def rounded(array: Array) -> Array:
+        step = np.abs(array).max() / 127
+        return np.asarray(np.round(array / step) * step, np.float32)
+
+    def made(each: Weights) -> Weights:
+        coarse = {name: rounded(array) if array.ndim > 1 else array for name, array in each.items()}
+        return {**coarse, "3.weight": coarse["3.weight"] * np.float32(by)}
+
+    return Faults(weights=made)
+
+
+def test_eight_bits_are_no_fault_and_a_wrong_scale_among_them_is() -> None:
+    reference = torch_like(images())
+    honest = locate(reference, tflite_like(images(), _eight_bits()), precision="int8")
+    assert honest.located.first is None
+    assert len(honest.located.matches) >= 9
+    scaled = locate(reference, tflite_like(images(), _eight_bits(1.5)), precision="int8")
+    assert "features.3: weight 'weight' is 1.5 times the wanted one" in scaled.located.said
+
+
+def test_difference_within_what_tensors_are_allowed_is_found_when_outputs_are_held_to_less() -> None:
+    slight = _changed("mix.bias", lambda b: b * np.float32(1 + 2e-6))
+    one, other = torch_like(images()), torch_like(images(), slight)
+    assert locate(one, other).located.first is None
+    found = locate(one, other, limits={"probs": 1e-9})
+    assert found.located.first is not None
+    assert found.located.first.one.layer == "mix"
+
+
+def test_output_that_agrees_is_not_asked_after() -> None:
+    found = locate(torch_like(images()), torch_like(images(), PLANTED["gelu by tanh"].fault), limits={"probs": 1.0})
+    assert found.located.first is None
+
+
+def test_operands_are_what_the_reference_has_there() -> None:
+    one = torch_like(images())
+    found = locate(one, tflite_like(images(), PLANTED["padding on the wrong side"].fault))
+    operands = found.operands
+    assert operands is not None
+    assert operands.operators == ("p3", "c3")
+    relu = next(step.value for step in one.steps if step.name == "relu2")
+    assert list(operands.inputs) == ["c0"]
+    np.testing.assert_array_equal(operands.inputs["c0"], relu.transpose(0, 2, 3, 1))
+    want = next(step.value for step in one.steps if step.name == operands.one.name)
+    np.testing.assert_array_equal(operands.expected, want.transpose(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize(
+    ("operators", "wanted"),
+    [
+        ("Conv CONV_2D aten::convolution aten.conv2d.default Conv2D DEPTHWISE_CONV_2D", "convolution"),
+        ("BatchNormalization aten::batch_norm FusedBatchNormV3", "batch norm"),
+        ("Gemm MatMul FULLY_CONNECTED aten::linear aten.addmm.default Dense BatchMatMulV2", "dense"),
+        ("AddV2 ADD aten::add_ Add BiasAdd", "add"),
+        ("Softmax SOFTMAX aten::softmax aten._softmax.default", "softmax"),
+        ("Sigmoid LOGISTIC aten::sigmoid", "sigmoid"),
+        ("Reshape RESHAPE aten::view aten.flatten.using_ints Flatten", "reshape"),
+        ("Never.Heard", "never"),
+    ],
+)
+def test_operators_of_one_family(operators: str, wanted: str) -> None:
+    assert {family(operator) for operator in operators.split()} == {wanted}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "wanted"),
+    [
+        (("x", "features.1"), ("/features/features.1/Conv_output", ""), True),
+        (("x", "features.1"), ("model/features_1/batchnorm/add_1:0", ""), True),
+        (("x", "encoder.layers.0.norm1"), ("y", "layers.0.norm1"), True),
+        (("x", "blocks.0.norm"), ("y", "blocks.1.norm"), False),
+        (("x", "features.1"), ("y", "features.11"), False),
+        (("conv_1", ""), ("conv.1", ""), True),
+        (("conv_1", ""), ("conv_2", ""), False),
+    ],
+)
+def test_names_of_one_place(one: tuple[str, str], other: tuple[str, str], wanted: bool) -> None:
+    first, second = (Intermediate(name, np.zeros(1), "Conv", layer=layer) for name, layer in (one, other))
+    assert same(first, second) is wanted
+    assert same(second, first) is wanted
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2, 3), (0, 2, 3, 1), (0, 3, 1, 2), (3, 2, 1, 0)])
+def test_layout_is_found_and_undone(axes: tuple[int, ...]) -> None:
+    one = np.random.default_rng(1).standard_normal((2, 3, 4, 5))
+    found = equal(one, one.transpose(axes), 0.0)
+    assert found is not None
+    np.testing.assert_array_equal(found[0].of(one), one.transpose(axes))
+    np.testing.assert_array_equal(found[0].back(one.transpose(axes), one.shape), one)
+
+
+@pytest.mark.parametrize("shape", [(2, 60), (2, 1, 3, 20), (120,), (2, 3, 4, 5, 1)])
+def test_layout_is_found_in_another_shape(shape: tuple[int, ...]) -> None:
+    one = np.random.default_rng(1).standard_normal((2, 3, 4, 5))
+    assert equal(one, one.reshape(shape), 0.0) is not None
+    turned = one.transpose(0, 2, 3, 1)
+    assert equal(one, turned.reshape(shape) if len(shape) < 4 else turned, 0.0) is not None
+    assert equal(one, one.reshape(shape) + 1, 0.5) is None
+
+
+def _window(operator: str, weight: tuple[int, ...], out: tuple[int, ...], **attributes: object) -> dict[str, object]:
+    node = Intermediate("out", np.zeros(out), operator, ("x", "w"), attributes, {"w": np.zeros(weight, np.float32)})
+    first = operator in ("Conv", "aten::conv2d")
+    inputs = {"x": np.zeros((1, 3, 8, 8) if first else (1, 8, 8, 3), np.float32)}
+    return normal(Graph(Seen("net", inputs, {}, (node,))), "out")
+
+
+def test_one_convolution_is_written_in_five_ways() -> None:
+    found = [
+        _window("Conv", (4, 3, 3, 3), (1, 4, 4, 4), strides=(2, 2), pads=(0, 0, 1, 1), dilations=(1, 1), group=1),
+        _window("Conv", (4, 3, 3, 3), (1, 4, 4, 4), strides=(2, 2), auto_pad="SAME_UPPER", dilations=(1, 1), group=1),
+        _window("Conv2D", (3, 3, 3, 4), (1, 4, 4, 4), strides=(1, 2, 2, 1), padding="SAME", dilations=(1, 1, 1, 1)),
+        _window("Conv2D", (3, 3, 3, 4), (1, 4, 4, 4), strides=(2, 2), padding="same", dilation_rate=(1, 1), data_format="channels_last"),
+        _window("CONV_2D", (4, 3, 3, 3), (1, 4, 4, 4), strideH=2, strideW=2, padding="SAME", dilationHFactor=1, dilationWFactor=1),
+    ]  # fmt: skip
+    assert all(each["padding"] == ((0, 1), (0, 1)) for each in found)
+    assert all(each["stride"] == (2, 2) and each["kernel"] == (3, 3) and each["dilation"] == (1, 1) for each in found)
+    torch = _window(
+        "aten::conv2d", (4, 3, 3, 3), (1, 4, 4, 4), stride=[2, 2], padding=[1, 1], dilation=[1, 1], groups=1
+    )
+    assert torch["padding"] == ((1, 1), (1, 1))

@@ -27,6 +27,7 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "convolution": ("groups",),
 }
 _DEFAULTS: dict[str, Any] = {"alpha": {"leaky relu": 0.01, "elu": 1.0}, "approximate": "none"}
+_QUANTISED = ("scale", "zeropoint")
 _AXES = ("axis",)  # they mean the same only where both lie alike
 
 
@@ -46,6 +47,9 @@ def normal(graph: Graph, name: str) -> dict[str, Any]:
     plain = {_normal(key): value for key, value in node.attributes.items()}
     found = {
         key: _form(key, plain[key], node.value.ndim) for key in _KNOWN.get(family, ()) if plain.get(key) is not None
+    }
+    found |= {
+        key: float(plain[key]) for key in _QUANTISED if isinstance(plain.get(key), int | float) and "zeropoint" in plain
     }
     found |= windows.of(graph, name)
     return found

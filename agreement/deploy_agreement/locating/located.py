@@ -46,7 +46,7 @@ def locate(one: Seen, other: Seen, *, precision: str = "", limits: Mapping[str, 
 
     `limits` are what is tolerated of each output; `precision` is the dtype that `other` computes in, if less than float32.
     """
-    found = parted(one, other, precision=precision, limits=limits)
+    found = parted(one, other, precision=precision or _quantised(one, other), limits=limits)
     pairs = found.pairs()
     if found.region is None:
         return Found(Located(other.name, one.name, _matches(found.matching, pairs), said=NOWHERE))
@@ -57,6 +57,12 @@ def locate(one: Seen, other: Seen, *, precision: str = "", limits: Mapping[str, 
     said = f"{_place(found.matching, why)}: {why.told}"
     located = Located(other.name, one.name, matches, matches[at], said)
     return Found(located, _operands(found.matching, found.region))
+
+
+def _quantised(one: Seen, other: Seen) -> str:
+    """Tell by the tensors inside whether numbers of 8 bits are held against floats."""
+    ways = [any("zero_point" in step.attributes for step in seen.steps) for seen in (one, other)]
+    return "int8" if any(ways) else ""
 
 
 def _matches(matching: Matching, pairs: Iterable[Pair]) -> tuple[Match, ...]:

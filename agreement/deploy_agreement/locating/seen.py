@@ -18,7 +18,7 @@ _NOISE_FACTOR = (
     16.0  # of a tensor that two inputs one ULP apart have moved: twice that of an output, measured over fewer
 )
 _SPREAD_FACTOR = 32.0  # in eps: what one operator's sums in another order are apart
-_COARSE = {"float16": eps("float16"), "bfloat16": eps("bfloat16"), "int8": 2.0**-8}
+COARSE = {"float16": eps("float16"), "bfloat16": eps("bfloat16"), "int8": 2.0**-8}
 
 
 class Inspectable(Protocol):
@@ -69,7 +69,7 @@ def limit(value: Array, noise: float, *, precision: str = "", tight: float = 1.0
     kind = dtype_name(value.dtype)
     if not is_float(kind):
         return 0.0
-    coarse = max(eps(kind), eps("float32"), _COARSE.get(precision, 0.0))
+    coarse = max(eps(kind), eps("float32"), COARSE.get(precision, 0.0))
     size = magnitude(value)
     greatest = float(size[np.isfinite(size)].max(initial=0.0))
     rules = (

@@ -11,6 +11,7 @@ from deploy_agreement.locating.case import Case, Reason
 from deploy_agreement.locating.layouts import same_values
 from deploy_agreement.locating.operators import ACTIVATIONS
 from deploy_agreement.locating.parting import chain
+from deploy_agreement.locating.seen import COARSE
 from deploy_agreement.patterns import patterns
 from deploy_core.signature import Array
 
@@ -46,7 +47,8 @@ def of_activations(case: Case) -> Iterator[Reason]:
     x = one.value(one.parents[name][0])
     if not case.matching.agrees(one.parents[name][0]) or x.dtype.kind != "f":
         return
-    for words in replay.ways(x, case.got, case.bound):
+    own = set(replay.ways(x, case.want, case.bound))
+    for words in (each for each in replay.ways(x, case.got, case.bound) if each not in own):
         gives = f"gives {words}" if words.startswith("its input") else f"is {words}"
         yield Reason(name, f"{gives}, wanted is {one.nodes[name].operator}")
 
@@ -79,7 +81,9 @@ def of_weights(case: Case) -> Iterator[Reason]:
     families = set(case.families()[1].values())
     wanted = folding.folded(one, case.region.one, families)
     slopes = {} if "batch norm" in families else folding.slopes(one, case.region.one)
-    for name, told in weights.differences(wanted, theirs, weights.everywhere(one), slopes):
+    slack = max(weights.SLACK, 2 * COARSE.get(case.matching.precision, 0.0))
+    known = weights.Known(weights.everywhere(one), slopes, slack)
+    for name, told in weights.differences(wanted, theirs, known):
         yield Reason(name, told)
 
 

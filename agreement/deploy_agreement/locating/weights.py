@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,27 +13,36 @@ from deploy_agreement.locating.layouts import Layout, equal, layouts, nearest
 from deploy_agreement.locating.names import place
 from deploy_core.signature import Array
 
-_SLACK = 16 * eps("float32")
+SLACK = 16 * eps("float32")
 _BY_MUCH = "is off by"
 _MUCH = 0.2  # of a correlation: chance does not reach it with as many values as weights have
 _FEW = 1e-2  # of the spread: what half precision or folding leaves
 
 
+@dataclass(frozen=True)
+class Known:
+    """What there is to know of weights: `others` are those of all layers, by their place.
+
+    `slopes` are by what each weight of that name was multiplied when something was folded into it; `slack` is how far
+    equal ones may lie apart, in units of the greatest of them.
+    """
+
+    others: Mapping[str, Array]
+    slopes: Mapping[str, Array] = field(default_factory=dict)
+    slack: float = SLACK
+
+
 def differences(
-    wanted: Mapping[str, Mapping[str, Array]],
-    theirs: Mapping[str, Array],
-    others: Mapping[str, Array],
-    slopes: Mapping[str, Array],
+    wanted: Mapping[str, Mapping[str, Array]], theirs: Mapping[str, Array], known: Known
 ) -> Iterator[tuple[str, str]]:
     """Give the tensor whose weights differ and say how, for each that none of `theirs` is.
 
-    `wanted` has the weights of each tensor's operator by name; `others` are those of all layers, by their place. `slopes`
-    are by what each wanted weight of that name was multiplied when something was folded into it.
+    `wanted` has the weights of each tensor's operator by name.
     """
     free = {key: array for key, array in theirs.items() if _is(array)}
     missing = []
     for name, key, array in ((n, k, a) for n, arrays in wanted.items() for k, a in arrays.items() if _is(a)):
-        same = next((each for each, got in free.items() if _same(array, got)), None)
+        same = next((each for each, got in free.items() if _same(array, got, known.slack)), None)
         if same is None:
             missing.append((name, key, array))
         else:
@@ -41,30 +51,30 @@ def differences(
         fitting = (got for got in free.values() if got.size == array.size)
         got = min(fitting, key=lambda each: _off(array, each), default=None)
         if got is not None:
-            yield name, f"{_called(key)} {_how_folded(array, got, others, slopes.get(key))}"
+            yield name, f"{_called(key)} {_how_folded(array, got, known, known.slopes.get(key))}"
 
 
-def _how_folded(want: Array, got: Array, others: Mapping[str, Array], slope: Array | None) -> str:
+def _how_folded(want: Array, got: Array, known: Known, slope: Array | None) -> str:
     """Say how they differ as they are, or before something was folded into them, whichever is told by more than numbers."""
-    told = how(want, got, others)
+    told = how(want, got, known)
     if slope is None or not slope.all() or not told.startswith(_BY_MUCH):
         return told
-    before = how(want / slope, laid(want, got).back(got, want.shape) / slope, others)
+    before = how(want / slope, laid(want, got).back(got, want.shape) / slope, known)
     return told if before.startswith(_BY_MUCH) else before
 
 
-def how(want: Array, got: Array, others: Mapping[str, Array]) -> str:
-    """Say how weights differ from those that are wanted; `others` are all weights, by their place."""
-    owner = next((where for where, array in others.items() if _same(array, got)), "")
+def how(want: Array, got: Array, known: Known) -> str:
+    """Say how weights differ from those that are wanted."""
+    owner = next((where for where, array in known.others.items() if _same(array, got, known.slack)), "")
     if owner:
         return f"is that of {owner}"
     mine = laid(want, got).of(want)
     for axis in range(mine.ndim):
-        if moved := _permuted(mine, got, axis):
+        if moved := _permuted(mine, got, axis, known.slack):
             return f"has axis {axis} in another order: place {moved[0]} holds what belongs to {moved[1]}"
-    if np.allclose(np.sort(mine, None), np.sort(got, None), rtol=0, atol=_SLACK * _scale(mine)):
+    if np.allclose(np.sort(mine, None), np.sort(got, None), rtol=0, atol=known.slack * _scale(mine)):
         return "holds the same values in another order"
-    return _by_much(mine, got)
+    return _by_much(mine, got, known.slack)
 
 
 def laid(want: Array, got: Array) -> Layout:
@@ -83,33 +93,43 @@ def _together(one: Array, other: Array) -> float:
     return float((mine * theirs).sum()) / size if size else 0.0
 
 
-def _by_much(mine: Array, got: Array) -> str:
+def _by_much(mine: Array, got: Array, slack: float) -> str:
     apart = deviation(mine, got)
-    wrong = int((apart > _SLACK * _scale(mine)).sum())
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(mine != 0, got.astype(np.float64) / mine, np.nan)
-    middle = float(np.nanmedian(ratio)) if np.isfinite(ratio).any() else 1.0
-    if abs(middle - 1) > _FEW and np.nanmax(np.abs(ratio - middle)) < _FEW * abs(middle):
-        return f"is {middle:.6g} times the wanted one"
+    wrong = int((apart > slack * _scale(mine)).sum())
+    if times := _times(mine, got):
+        return f"is {times} times the wanted one"
     for axis in range(mine.ndim if mine.ndim > 1 else 0):
-        if scaled := _scaled_rows(mine, ratio, axis):
-            return f"is {scaled[1]:.6g} times the wanted one at place {scaled[0]} of axis {axis}"
+        if scaled := _scaled_row(mine, got, axis):
+            return f"is {scaled[1]} times the wanted one at place {scaled[0]} of axis {axis}"
     return f"{_BY_MUCH} up to {float(apart.max()):.3g} in {wrong} of {mine.size} values"
 
 
-def _scaled_rows(mine: Array, ratio: Array, axis: int) -> tuple[int, float] | None:
-    """Find the first place along an axis that is scaled, if each place is scaled by one number and another is not."""
-    rows = np.moveaxis(ratio, axis, 0).reshape(mine.shape[axis], -1)
-    if rows.shape[1] < 2 or not np.isfinite(rows).all():
-        return None
-    middles = np.median(rows, axis=1)
-    wrong = np.flatnonzero(np.abs(middles - 1) > _FEW)
-    if not wrong.size or (np.abs(rows - middles[:, None]) > _FEW * np.abs(middles[:, None])).any():
-        return None
-    return int(wrong[0]), float(middles[wrong[0]])
+def _times(mine: Array, got: Array) -> str:
+    """Give the number by which one is multiplied, in as many digits as it has; empty if it is not, or by 1."""
+    one, other = mine.astype(np.float64).ravel(), got.astype(np.float64).ravel()
+    square = float(one @ one)
+    number = float(one @ other) / square if square else 1.0
+    left = float(np.sqrt(np.mean((other - number * one) ** 2)) / np.sqrt(np.mean(other**2))) if other.any() else 1.0
+    if abs(number - 1) < 2 * _FEW or left > _FEW:
+        return ""
+    return f"{number:.6g}" if left < SLACK else f"{number:.3g}"
 
 
-def _permuted(mine: Array, got: Array, axis: int) -> tuple[int, int] | None:
+def _scaled_row(mine: Array, got: Array, axis: int) -> tuple[int, str] | None:
+    """Find the first place along an axis that is multiplied, if each is, be it by 1, and some are not."""
+    rows, seen = (np.moveaxis(each, axis, 0).reshape(each.shape[axis], -1) for each in (mine, got))
+    if rows.shape[1] < 3:
+        return None
+    found = [_times(one, other) for one, other in zip(rows, seen, strict=True)]
+    alike = [
+        bool(told) or np.allclose(a, b, rtol=0, atol=_FEW * _scale(a))
+        for told, a, b in zip(found, rows, seen, strict=True)
+    ]
+    first = next((place for place, told in enumerate(found) if told), None)
+    return None if first is None or not all(alike) else (first, found[first])
+
+
+def _permuted(mine: Array, got: Array, axis: int, slack: float) -> tuple[int, int] | None:
     """Find whether what lies along an axis changed places; give the first place, and whose values it holds."""
     rows, seen = (np.moveaxis(each, axis, 0).reshape(each.shape[axis], -1) for each in (mine, got))
     if not 1 < len(rows) <= 1024 or rows.shape[1] < 2:
@@ -118,7 +138,7 @@ def _permuted(mine: Array, got: Array, axis: int) -> tuple[int, int] | None:
     for row in seen:
         apart = np.abs(rows - row).max(axis=1)
         order.append(int(apart.argmin()))
-        if apart[order[-1]] > _SLACK * _scale(mine):
+        if apart[order[-1]] > slack * _scale(mine):
             return None
     if sorted(order) != list(range(len(order))) or order == sorted(order):
         return None
@@ -135,8 +155,8 @@ def everywhere(graph: Graph) -> dict[str, Array]:
     return found
 
 
-def _same(one: Array, other: Array) -> bool:
-    return one.size == other.size and equal(one, other, _SLACK * _scale(one)) is not None
+def _same(one: Array, other: Array, slack: float) -> bool:
+    return one.size == other.size and equal(one, other, slack * _scale(one)) is not None
 
 
 def _off(one: Array, other: Array) -> float:
