@@ -9,7 +9,7 @@ from deploy_agreement.inputs import batches_like, enough_rows, golden_inputs, sa
 from deploy_agreement.limits import ANY, Tolerance, tolerance
 from deploy_agreement.outputs import Element, OutputAgreement, Points, Problem
 from deploy_agreement.probes import Probe
-from deploy_agreement.quantised import measured, tolerances, with_degradation
+from deploy_agreement.quantised import measured, tolerances, unlike, with_degradation
 from deploy_agreement.report import Agreement, Check, ProofError, Report, failed, unproved
 from deploy_agreement.rounding import Noise, noise, require_numbers, times_more
 from deploy_agreement.shapes import Promise, Refused, again, compare_sizes, promise
@@ -58,6 +58,7 @@ __all__ = [
     "times_more",
     "tolerance",
     "tolerances",
+    "unlike",
     "unproved",
     "with_degradation",
 ]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from deploy_agreement.comparison import BATCHES, compare
 from deploy_agreement.degradation import degradation
 from deploy_agreement.limits import ANY, Tolerance, published, tolerance
+from deploy_agreement.outputs import Problem
 from deploy_agreement.report import Agreement
 from deploy_agreement.rounding import Noise
 from deploy_agreement.rows import rows_of
@@ -15,6 +16,9 @@ from deploy_core.dtypes import dtype_name
 from deploy_core.errors import DeployError
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Tensors
+
+_ALIKE = 1.1  # times the rms error when it was published
+_ROUNDING = 1e-5  # of the spread; a step of int8 is about 4e-3
 
 
 def measured(
@@ -56,3 +60,22 @@ def with_degradation(row: Agreement, want: Tensors, predictor: Predictor, inputs
         return row
     axes = rows_of(predictor.signature, inputs, want).outputs
     return replace(row, degradation=degradation(want, got, axes))
+
+
+def unlike(row: Agreement, errors: Mapping[str, float]) -> list[Problem]:
+    """Say which outputs of a variant are further off from the source (rms) than they were when it was published.
+
+    The greatest error may stay what it was where a zero point or a scale is off by one; the mean one does not. Kernels
+    with and without a delegate, other batches and threads move it by less than a thousandth.
+    """
+    now = {one.name: one.rms_error for one in row.degradation.outputs} if row.degradation else {}
+    return [
+        Problem(
+            "unlike-published",
+            f"output {name!r} is off by {rms:.2%} of its spread (rms), by {errors[name]:.2%} when it was published:"
+            " other int8 numbers than those that were measured",
+            name,
+        )
+        for name, rms in now.items()
+        if rms is not None and name in errors and rms > _ALIKE * errors[name] + _ROUNDING
+    ]

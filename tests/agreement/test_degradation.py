@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy_agreement import ANY, Noise, compare, measured, tolerances, with_degradation
+from deploy_agreement import ANY, Agreement, Noise, compare, measured, tolerances, unlike, with_degradation
 from deploy_agreement.degradation import Degradation, OutputDegradation, degradation
 from deploy_core.errors import UsageError
 from deploy_core.signature import Tensors
@@ -213,3 +213,20 @@ def test_the_cost_is_added_to_the_row(make: Make) -> None:
     broken = make("x:float32[batch,6]", "y:float32[batch,6]", refuses)
     failed = measured("broken", {"y": X["x"]}, broken, X, noise=NOISE)
     assert with_degradation(failed, {"y": X["x"]}, broken, X) == failed
+
+
+def test_a_variant_of_other_numbers_than_were_measured_is_told(make: Make) -> None:
+    def asked(answer: Callable[[np.ndarray], np.ndarray]) -> Agreement:
+        model = _model(make, answer)
+        return with_degradation(measured("int8", {"y": X["x"]}, model, X, noise=NOISE), {"y": X["x"]}, model, X)
+
+    row = asked(lambda x: _stepped(x, 0.1))
+    assert row.degradation is not None
+    errors = {"y": row.degradation.outputs[0].rms_error or 0.0}
+    assert not unlike(row, errors)
+    moved = asked(lambda x: _stepped(x, 0.1) + np.float32(0.03))  # the greatest error stays within twice what it was
+    limits = tolerances({"y": X["x"]}, {"y": row.outputs[0].max_abs or 0.0}, noise=NOISE)
+    assert (moved.outputs[0].max_abs or 9.0) < limits["y"].value
+    (problem,) = unlike(moved, errors)
+    assert (problem.kind, problem.output) == ("unlike-published", "y")
+    assert not unlike(asked(np.copy), {"y": 0.0})  # what rounds no more than float32 is never told

@@ -12,12 +12,14 @@ from deploy_agreement import (
     DEGRADED,
     Agreement,
     Noise,
+    Problem,
     ProofError,
     Report,
     Tolerance,
     compare,
     measured,
     tolerances,
+    unlike,
     with_degradation,
 )
 from deploy_core.artifact import Artifact, size_of
@@ -75,6 +77,14 @@ def resembling(version: Version, row: Agreement, outputs: Tensors, noise: Noise)
 def with_cost(row: Agreement, artifact: Artifact, predictor: Predictor, inputs: Tensors, outputs: Tensors) -> Agreement:
     """Add to a variant's row what it lost; any other row stays as it is."""
     return with_degradation(row, outputs, predictor, inputs) if _is_coarse(artifact) else row
+
+
+def unlike_published(row: Agreement, version: Version, artifact: Artifact) -> list[Problem]:
+    """Say how an int8 variant differs from what was measured when it was published, for the golden inputs."""
+    rows = [one for one in version.agreement.get("rows", ()) if one["subject"] == artifact.name]
+    told = (rows[0].get("degradation") or {}) if rows and is_int8(artifact) else {}
+    errors = {one["name"]: float(one["rms_error"]) for one in told.get("outputs", ()) if one["rms_error"] is not None}
+    return unlike(row, errors)
 
 
 def with_sizes(report: Report, artifacts: Iterable[Artifact]) -> Report:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from deploy_agreement import Agreement, Problem, Report, Tolerance, compare, compare_sizes, failed
+from deploy_agreement import Agreement, Problem, Report, Tolerance, compare, compare_sizes, failed, same_inputs
 from deploy_core.errors import DeployError
 from deploy_core.predictor import Predictor
 from deploy_toolkit.flows import degradation
@@ -44,6 +44,7 @@ def row_of(
         row = _with_cost(row, subject, predictor, wanted)
         row = _with_sizes(row, subject, predictor, wanted, probes, request)
         found = (*_damaged(subject), *_stale(predictor, wanted), *_served_variant(predictor, row, wanted))
+        found = (*found, *_unlike_published(row, subject, wanted, request))
         told = row.error + _of_another(subject, predictor, wanted) if row.error else ""
         row = dataclasses.replace(row, problems=(*found, *row.problems), error=told)
         return row if row.error else _with_checks(Asked(subject, predictor, row, wanted, probes, request, mate))
@@ -85,6 +86,15 @@ def _with_cost(row: Agreement, subject: Subject, predictor: Predictor, wanted: W
         return row
     full = degradation.with_cost(row, subject.artifact, predictor, wanted.inputs, wanted.outputs)
     return degradation.with_sizes(Report((full,)), subject.version.artifacts).rows[0]
+
+
+def _unlike_published(row: Agreement, subject: Subject, wanted: Wanted, request: Request) -> list[Problem]:
+    if subject.version is None or subject.artifact is None or request.atol is not None or request.rtol is not None:
+        return []
+    golden = subject.version.golden  # what was measured was measured by these
+    if not (same_inputs(golden.inputs, wanted.inputs) and same_inputs(golden.outputs, wanted.outputs)):
+        return []
+    return degradation.unlike_published(row, subject.version, subject.artifact)
 
 
 def _damaged(subject: Subject) -> Iterator[Problem]:
