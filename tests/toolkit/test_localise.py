@@ -6,6 +6,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +18,20 @@ import pytest
 from command_line import run_deploy
 from onnx import helper, numpy_helper
 
-from deploy_core.predictor import Intermediate
-from deploy_core.signature import Array
+from deploy_agreement import Located, compare
+from deploy_agreement.locating import locate, look
+from deploy_core.artifact import Artifact
+from deploy_core.predictor import Intermediate, Predictor
+from deploy_core.signature import Array, Tensors
 from deploy_exporters.formats import hosted
 from deploy_exporters.steps.job import Job
 from deploy_exporters.worker import Workers
 from deploy_model_store import Store, Version
+from deploy_toolkit.flows.check.locating import located
+from deploy_toolkit.flows.check.request import Request
+from deploy_toolkit.flows.check.wanted import GOLDEN, Wanted
+from deploy_toolkit.flows.golden import noise_of
+from deploy_toolkit.flows.subjects import Subject
 
 Graph = Any
 Change = Callable[[Graph, dict[str, Intermediate]], None]
@@ -257,3 +268,99 @@ def test_reproduction_agrees_once_the_operator_is_mended(folder: Path, tmp_path:
     onnx.save(model, tmp_path / "operator.onnx")
     done = subprocess.run([sys.executable, tmp_path / "reproduce.py"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+class _Server:
+    """Stands for an endpoint: nothing inside of it can be seen."""
+
+    endpoint = "a server"
+
+    def __init__(self, file: Predictor, answer: Callable[[Array], Array]) -> None:
+        self.signature = file.signature
+        self._file, self._answer = file, answer
+
+    def predict(self, inputs: Tensors) -> Tensors:
+        return {name: self._answer(array) for name, array in self._file.predict(inputs).items()}
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _holding(version: Version, artifact: Artifact) -> Version:
+    record = replace(version.record, artifacts=(artifact,))
+    return replace(version, manifest=replace(version.manifest, record=record))
+
+
+def _served(models: Path, tmp_path: Path, file: Path | None, answer: Callable[[Array], Array]) -> Located:
+    """Localise a server of a version whose one artifact is that file, or what was published."""
+    version = Store(models).resolve("simplecnn")
+    published = next(each for each in version.artifacts if each.name == "onnx")
+    artifact = replace(published, path=file or published.path)
+    version = _holding(version, artifact)
+    with Workers(tmp_path / "logs") as workers:
+        golden = version.golden
+        assert version.reference is not None
+        right = Wanted(
+            GOLDEN, golden.inputs, golden.outputs, noise_of(golden), version,
+            reference=partial(hosted, workers, version.reference),
+        )  # fmt: skip
+        server = Subject("oip+rest://127.0.0.1:1/simplecnn", lambda: _Server(hosted(workers, artifact), answer))
+        row = compare(server.name, right.outputs, server.open(), right.inputs, noise=right.noise, batches=())
+        assert not row.ok
+        asked = Request((), localise=True, found=tmp_path / "found")
+        found = located(server, row, right, asked, workers, lambda _: None)
+    assert found is not None
+    return found
+
+
+def test_server_of_a_file_that_agrees(models: Path, tmp_path: Path) -> None:
+    found = _served(models, tmp_path, None, lambda array: array + 1)
+    assert found.first is None
+    assert found.said == "the file simplecnn@1/onnx agrees, the server does not: look at what is sent"
+
+
+def test_server_of_a_file_that_disagrees_as_well(models: Path, folder: Path, tmp_path: Path) -> None:
+    found = _served(models, tmp_path, _file(folder, "epsilon", "onnx"), lambda array: array)
+    assert found.subject == "oip+rest://127.0.0.1:1/simplecnn"
+    assert found.said.startswith("it answers as simplecnn@1/onnx does: block1.norm2: batch norm has epsilon 0.01")
+    assert found.first is not None
+    assert (Path(found.reproduction) / "reproduce.py").exists()
+
+
+def test_reference_that_cannot_be_looked_into_is_replaced(models: Path, folder: Path, tmp_path: Path) -> None:
+    version = Store(models).resolve("simplecnn")
+    good = next(each for each in version.artifacts if each.name == "onnx")
+    version = _holding(version, good)
+    with Workers(tmp_path / "logs") as workers:
+        golden = version.golden
+        right = Wanted(GOLDEN, golden.inputs, golden.outputs, noise_of(golden), version, reference=None)
+        bad = replace(good, path=_file(folder, "padding", "onnx"))
+        subject = Subject("bad", partial(hosted, workers, bad), artifact=bad)
+        row = compare("bad", right.outputs, subject.open(), right.inputs, noise=right.noise, batches=())
+        found = located(subject, row, right, Request((), found=tmp_path / "found"), workers, lambda _: None)
+    assert found is not None
+    assert found.against == "simplecnn@1/onnx"
+    assert "block2.norm2: convolution has padding ((0, 2), (0, 2)), wanted is ((1, 1), (1, 1))" in found.said
+    assert (
+        "compared with simplecnn@1/onnx, which agrees, since the reference was not looked into: it is not kept"
+        in found.said
+    )
+
+
+def test_honest_files_part_nowhere(models: Path, tmp_path: Path) -> None:
+    version = Store(models).resolve("simplecnn")
+    inputs = {name: array[:3] for name, array in version.golden.inputs.items()}
+    with Workers(tmp_path / "logs") as workers:
+        seen = {each.name: look(each.name, _open(workers, each), inputs, nudged=True) for each in _honest(version)}
+    for one, other in permutations(seen, 2):
+        found = locate(seen[one], seen[other]).located
+        assert found.first is None, (one, other, found.said)
+        assert len(found.matches) >= 9, (one, other)
+
+
+def _honest(version: Version) -> list[Artifact]:
+    return [each for each in version.artifacts if each.name in ("onnx", "savedmodel", "tflite", "torchscript")]
+
+
+def _open(workers: Workers, artifact: Artifact) -> Any:
+    return hosted(workers, artifact)
