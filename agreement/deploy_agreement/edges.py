@@ -23,6 +23,7 @@ _BELOW, _ABOVE, _UNHELD = _BEYOND = (
     "an integer above the last",
     "integers that no float64 holds",
 )
+_FAR = 4  # times as far as golden inputs: a limit just beyond them shows there
 _HOLDS_WIDE = (np.int64, np.uint64)
 
 
@@ -43,8 +44,8 @@ class Edge:
 def edges(signature: Signature, golden: Tensors, rows: int = 1) -> Iterator[Edge]:
     """Give inputs of so many rows for every edge that an input of this signature has.
 
-    Floats are zeros, ones, negative zeros, denormals, the largest and the lowest number in all places; NaN and infinities
-    in one place of golden values. Integers are the first and the last of the golden range and one beyond on either side:
+    Floats are zeros, ones, negative zeros, denormals, four times the golden values, the largest and the lowest number in
+    all places; NaN and infinities in one place of golden values. Integers are the first and the last of the golden range and one beyond on either side:
     no more, since an integer may be a size, too; but for one that no float64 holds. What is always 0 or 1 in golden
     inputs, as a mask is, is a flag, and only that. What an edge does not concern is golden.
     """
@@ -71,7 +72,9 @@ def edge_probes(
         if edge.label in _BEYOND and not beyond:
             continue
         try:
-            found = answered(reference, "edges", edge.inputs, measured, label=edge.label, refusable=edge.wide)
+            found = answered(
+                reference, "edges", edge.inputs, measured, label=edge.label, refusable=edge.wide, alone=True
+            )
             yield replace(found, counts=not edge.own and all(_is_finite(array) for array in found.outputs.values()))
         except DeployError as error:
             if not edge.wide:
@@ -84,6 +87,13 @@ Change = Callable[[Array, Array], Array | None]
 def _everywhere(value: Callable[[np.dtype[Any]], float]) -> Change:
     def change(array: Array, golden: Array) -> Array | None:
         return np.full_like(array, value(array.dtype)) if _is_real(array) and not are_flags(golden) else None
+
+    return change
+
+
+def _times(factor: float) -> Change:
+    def change(array: Array, golden: Array) -> Array | None:
+        return (array * factor).astype(array.dtype) if _is_real(array) and not are_flags(golden) else None
 
     return change
 
@@ -152,6 +162,7 @@ _EDGES: tuple[tuple[str, Change, bool], ...] = (
     ("ones", _everywhere(lambda dtype: 1.0), False),
     ("negative zeros", _everywhere(lambda dtype: -0.0), False),
     ("denormals", _everywhere(lambda dtype: float(_info(dtype).smallest_subnormal)), False),
+    (f"{_FAR} times the golden values", _times(_FAR), False),
     ("the largest number", _everywhere(lambda dtype: float(_info(dtype).max)), True),
     ("the lowest number", _everywhere(lambda dtype: float(_info(dtype).min)), True),
     ("NaN in one place", _somewhere(float("nan")), True),

@@ -167,6 +167,7 @@ def test_every_dtype_has_its_edges() -> None:
     assert found["the largest number"]["h"].max() == 65504
     assert float(found["the largest number"]["b"].max()) == float(ml_dtypes.finfo(ml_dtypes.bfloat16).max)
     assert found["denormals"]["d"][0] == 5e-324
+    assert found["4 times the golden values"]["h"].max() == 12
     assert np.signbit(found["negative zeros"]["h"]).all()
     assert np.isnan(found["NaN in one place"]["h"]).sum() == 1
     assert (found["the first integer"]["i"][0], found["an integer above the last"]["i"][0]) == (3, 10)
@@ -194,6 +195,9 @@ def test_edges_that_count_and_edges_that_are_told(make: Make, simplenet: Any, so
     clamped = verdict(make, source, at(lambda x: np.isnan(x).any(), 0.0), inputs)
     assert clamped.verdict == "told"
     assert "at NaN in one place" in clamped.said
+    limit = 2 * float(np.abs(inputs["x"]).max())
+    cut = verdict(make, source, lambda given: net.run({"x": given["x"].clip(-limit, limit)}), inputs)
+    assert (cut.verdict, "at 4 times the golden values" in cut.said) == ("disagree", True)
     wrong = verdict(make, source, at(lambda x: not x.any(), 7.0), inputs)
     assert wrong.verdict == "disagree"
     assert "at zeros" in wrong.said
