@@ -110,25 +110,37 @@ def no_activation(model: Any) -> None:
     found.builtinOptions.fusedActivationFunction = 0
 
 
-def zero_point(operator: int, by: int) -> Edit:
-    """Move the zero point of what the n-th operator with weights gives."""
+def zero_point_of_weights(operator: int, by: int) -> Edit:
+    """Move the int8 weights of the n-th operator by a step: they were written with another zero point."""
 
     def edit(model: Any) -> None:
-        graph = model.subgraphs[0]
-        tensor = graph.tensors[_weighted(model)[operator].outputs[0]]
-        tensor.quantization.zeroPoint = np.array(tensor.quantization.zeroPoint) + by
+        buffer = _buffer(model, operator)
+        values = np.array(buffer.data, np.uint8).view(np.int8).astype(np.int32) + by
+        buffer.data = np.clip(values, -127, 127).astype(np.int8).view(np.uint8)
+
+    return edit
+
+
+def zero_point_of_input(operator: int, by: int) -> Edit:
+    """Fold another zero point of its input into the bias of the n-th operator, as a converter's off-by-one does."""
+
+    def edit(model: Any) -> None:
+        tensors, op = model.subgraphs[0].tensors, _weighted(model)[operator]
+        weights = np.array(_buffer(model, operator).data, np.uint8).view(np.int8).astype(np.int64)
+        moved = by * weights.reshape(tensors[op.inputs[1]].shape[0], -1).sum(axis=1)
+        bias = model.buffers[tensors[op.inputs[2]].buffer]
+        values = np.array(bias.data, np.uint8).view(np.int32) + moved
+        bias.data = values.astype(np.int32).view(np.uint8)
 
     return edit
 
 
 def weight_scale(operator: int, factor: float) -> Edit:
-    """Change the scale of the weights of the n-th operator in one channel."""
+    """Change the scale of the weights of the n-th operator."""
 
     def edit(model: Any) -> None:
         tensor = model.subgraphs[0].tensors[_weighted(model)[operator].inputs[1]]
-        scales = np.array(tensor.quantization.scale)
-        scales[0] *= factor
-        tensor.quantization.scale = scales
+        tensor.quantization.scale = np.array(tensor.quantization.scale) * np.float32(factor)
 
     return edit
 

@@ -153,12 +153,6 @@ def few_rows(ground: Ground, name: str) -> Callable[[Tensors], Tensors]:
     return answer
 
 
-def without_nan(ground: Ground, name: str) -> Callable[[Tensors], Tensors]:
-    """Answer NaN and infinity as large numbers."""
-    predict = honest(ground, name).predict
-    return lambda inputs: {key: np.nan_to_num(array) for key, array in predict(inputs).items()}
-
-
 def in_json(change: Walk) -> Body:
     """Change a body as a JSON document."""
 

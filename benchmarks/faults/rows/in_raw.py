@@ -17,6 +17,6 @@ FAULTS = (
     _raw("served-by-opencv", kinds.RESIZE, "resize", resize={"step": "resize", "as": "opencv", "filter": "bilinear", "size": 16}),
     _raw("served-nearest", kinds.RESIZE, "resize", resize={"step": "resize", "as": "pillow", "filter": "nearest", "size": 16}),
     _raw("served-without-mean", kinds.MEAN, "normalize", normalize=None),
-    _raw("served-without-scale", kinds.MEAN, "scale", scale=None),
+    _raw("served-without-scale", kinds.MEAN, "scale|of 255", scale=None),
     _raw("served-with-other-mean", kinds.MEAN, "normalize", normalize={"step": "normalize", "mean": [0.5] * 3, "std": [0.5] * 3}),
 )  # fmt: skip

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from benchmarks.faults import server_faults as s
 from benchmarks.faults.fault import Fault
 from benchmarks.faults.rows import in_torch as kinds
@@ -31,6 +33,14 @@ def _null(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def _single(value: int) -> int:
+    return int(np.float32(value))
+
+
+def _zero(value: float) -> float:
+    return value if math.isfinite(value) else 0.0
+
+
 def _reversed(rows: list[Any]) -> list[Any]:
     return rows[::-1]
 
@@ -53,12 +63,12 @@ FAULTS = (
     _server("state-kept", kinds.LEAK, "forecast", s.remembering, "again|output forecast"),
     _server("clipped-at-3", kinds.THRESHOLD, "scorer", s.clipped, _scores, dialect="torchserve+rest"),
     _server("zeros-beyond-32-rows", kinds.FROZEN, "vision", s.few_rows, "batch|row", dialect="oip+grpc"),
-    _server("nan-made-a-number", kinds.NULL, "heads", s.without_nan, "NaN|nan|infinit|edge"),
     _wire("six-digits", kinds.DIGITS, "scorer", "6 significant digits", rest=_digits("%.6g"), quick=True),
     _wire("four-decimals", kinds.DIGITS, "vision", "digits|decimals|output logits", rest=_digits("%.4f")),
     _wire("six-digits-in-torchserve", kinds.DIGITS, "heads", "6 significant digits", dialect="torchserve+rest", rest=_digits("%.6g")),
     _wire("inputs-with-4-digits", kinds.DIGITS, "scorer", "input|" + _scores, request=_digits("%.4g")),
     _wire("nan-to-null", kinds.NULL, "heads", "null|None", rest=s.floats(_null), quick=True),
+    _wire("nan-to-zero", kinds.NULL, "heads", "nan|infinit|largest|lowest", dialect="oip+rest", rest=s.floats(_zero)),
     _wire("infinity-to-null", kinds.NULL, "heads", "null|None", dialect="torchserve+rest", rest=s.floats(_null)),
     _wire("rows-reversed", kinds.JSON, "scorer", "row", rest=s.rows(_reversed), quick=True),
     _wire("values-sorted", kinds.JSON, "scorer", _scores, rest=s.rows(_values)),
@@ -66,7 +76,7 @@ FAULTS = (
     _wire("last-value-lost", kinds.JSON, "scorer", "shape|ragged", rest=s.rows(lambda rows: [row[:-1] for row in rows])),
     _wire("body-cut-off", kinds.JSON, "scorer", "JSON|malformed", rest=_cut),
     _wire("int64-through-double", kinds.OVERFLOW, "counter", "output total", rest=s.integers(lambda value: int(float(value)))),
-    _wire("int64-asked-as-double", kinds.OVERFLOW, "counter", "total|2\\^53|large", request=s.integers(lambda value: int(float(value)))),
+    _wire("int64-asked-as-float32", kinds.OVERFLOW, "counter", "output total", request=s.integers(_single)),
     _wire("outputs-swapped-in-grpc", kinds.ORDER, "heads", "swapped-outputs", dialect="oip+grpc", grpc=s.swapped_messages("corners", "sizes")),
     _wire("bfloat16-in-grpc", kinds.HALF, "heads", "bfloat16", dialect="oip+grpc", grpc=s.half_messages),
 )  # fmt: skip

@@ -94,8 +94,8 @@ FAULTS = (
     _torch("one-output-twice", ORDER, "heads", around(w.TwiceTheCorners), "holds the values of 'corners'"),
     _torch("root-of-a-negative", THRESHOLD, "heads", around(w.NotANumber), "NaN"),
     _torch("one-in-a-thousand", SELDOM, "scorer", around(w.OneInAThousand), _scores),
-    _torch("cut-off-at-3", THRESHOLD, "scorer", around(w.AboveThreshold), _scores, quick=True),
-    _torch("cut-off-at-6", THRESHOLD, "scorer", around(w.FarAboveThreshold), _scores),
+    _torch("cut-off-in-the-tail", THRESHOLD, "scorer", around(w.AboveThreshold), _scores, quick=True),
+    _torch("cut-off-beyond-the-example", THRESHOLD, "scorer", around(w.FarAboveThreshold), _scores),
     _torch("last-row-of-odd-batches", ODD, "scorer", around(w.OddBatches), "batch size", quick=True),
     _torch("32-rows-repeated", FROZEN, "vision", around(w.BigBatches), "row|batch"),
 )  # fmt: skip
