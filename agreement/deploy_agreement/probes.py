@@ -17,7 +17,8 @@ from deploy_core.errors import DeployError
 from deploy_core.predictor import HasFloat64, Predictor
 from deploy_core.signature import Array, Tensors
 
-_AWAY = 2.0**-19  # of an input's own size, 16 units in the last place of float32
+_UNITS = 16  # in the last place of float32, by which inputs are moved at most
+_AWAY = _UNITS * 2.0**-23  # of an input's own size
 _PAIRS = 1  # of inputs moved there and back
 _MORE_PAIRS = 4  # for integers, whose ties are seen only if what ties moves apart
 _JUMP = 1e-2  # of an output's spread: no smooth output moves so far with its inputs moved so little
@@ -76,8 +77,12 @@ def answered(
     label: str = "",
     counts: bool = True,
     refusable: bool = False,
+    alone: bool = False,
 ) -> Probe:
     """Ask the reference, and how sure it is. `measured` is its noise on the golden inputs, the least that holds here.
+
+    With `alone` the inputs are too few, and too far from the golden ones, to say which element moves by how much: all are
+    given the greatest noise, and that of inputs moved by a unit in the last place, too.
 
     It is not sure of an element that its answer in float64, or to inputs moved by some units in the last place, has
     otherwise: with another finiteness, as another integer, or by a jump. Raises what the reference does.
@@ -87,7 +92,10 @@ def answered(
     moved = [reference.predict(one) for one in _all_moved(inputs, _PAIRS if _are_floats(outputs) else _MORE_PAIRS)]
     others = [*moved, *([exact] if exact else [])]
     unsure = {key: _unsure(array, [other[key] for other in others]) for key, array in outputs.items()}
-    noise = _noise(measured, outputs, exact or outputs, unsure)
+    own = _all_apart(outputs, exact or outputs, unsure)
+    if alone:
+        own = _greatest(own, *(_all_apart(outputs, one, unsure, 1 / _UNITS) for one in moved))
+    noise = _noise(measured, own)
     marked = {key: mask for key, mask in unsure.items() if mask.any()}
     return Probe(name, inputs, outputs, noise, counts=counts, label=label, unsure=marked, refusable=refusable)
 
@@ -179,12 +187,20 @@ def _same_infinity(left: Array, right: Array) -> Array:
     return np.asarray((_nan(left) & _nan(right)) | (left == right))
 
 
-def _noise(measured: Noise, outputs: Tensors, other: Tensors, unsure: Mapping[str, Array]) -> Noise:
+def _noise(measured: Noise, own: Tensors) -> Noise:
     values: dict[str, Any] = {}
-    for name, array in outputs.items():
+    for name, array in own.items():
         known = np.asarray(measured.values.get(name, 0.0), np.float64)
-        values[name] = np.maximum(known, _pooled(_apart(array, other[name], unsure[name]), known.shape))
+        values[name] = np.maximum(known, _pooled(array, known.shape))
     return Noise(values, measured.origin)
+
+
+def _greatest(*each: Tensors) -> dict[str, Array]:
+    return {name: np.asarray(max(float(one[name].max(initial=0.0)) for one in each)) for name in each[0]}
+
+
+def _all_apart(want: Tensors, other: Tensors, unsure: Tensors, factor: float = 1.0) -> dict[str, Array]:
+    return {name: factor * _apart(array, other[name], unsure[name]) for name, array in want.items()}
 
 
 def _pooled(own: Array, shape: tuple[int, ...]) -> Array:
