@@ -20,6 +20,7 @@ from deploy_core.predictor import Predictor
 from deploy_core.signature import Array, Tensors
 
 _COLUMNS = 256  # of a row, enough to know it by
+_NAMED = 5  # rows
 
 
 @dataclass(frozen=True)
@@ -157,9 +158,34 @@ def _some_sizes(case: Case, name: str, wrong: Sequence[Answer], *, explained: bo
     good = _good_sizes(case, name, wrong)
     if not good:
         return None
+    guilty = {row for answer in wrong for row in answer.index[_wrong_places(case, name, answer)].tolist()}
+    asked = {row for a in case.answers if case.agrees(a, name) for row in a.index.tolist()}
+    if guilty and not guilty & asked:  # whatever the batch
+        rows = _listed(sorted(guilty)[:_NAMED]) + (", …" if len(guilty) > _NAMED else "")
+        return Problem("some-rows", f"output {name!r} is wrong for golden row {rows}, of {case.rows.count}", name)
     message = f"output {name!r} agrees at batch size {_listed(good)}, but not at {_listed(bad)}"
-    leak = ": rows influence each other" if 1 in good and not explained else ""
-    return Problem("batch-size", message + leak, name)
+    return Problem("batch-size", message + ("" if explained else _why_sizes(case, name, wrong, good, bad)), name)
+
+
+def _why_sizes(case: Case, name: str, wrong: Sequence[Answer], good: Sequence[int], bad: Sequence[int]) -> str:
+    """Say what it looks like: rows beyond a place are lost, or rows that are right alone are wrong in company."""
+    if 1 not in good or max(good) > min(bad):
+        return ""
+    largest = max(wrong, key=lambda answer: answer.size)
+    places = _wrong_places(case, name, largest)
+    if places.size and places[0] >= max(good) and places.size == largest.size - places[0]:
+        return f": every row of a batch from row {places[0]} on is wrong"
+    return ": rows influence each other"
+
+
+def _wrong_places(case: Case, name: str, answer: Answer) -> Array:
+    """Give the places in a batch of the rows that are beyond the tolerance, none where an output has no rows."""
+    pair, axis = case.pair(answer, name), case.rows.outputs.get(name)
+    if pair is None or axis is None:
+        return np.zeros(0, np.intp)
+    want, got = pair
+    beyond = ~(deviation(want, got, nan_agrees=case.nan_agrees) <= case.limits[name].limit(want))
+    return np.flatnonzero(np.moveaxis(beyond, axis, 0).reshape(answer.size, -1).any(axis=1))
 
 
 def _mended(case: Case) -> list[Problem]:

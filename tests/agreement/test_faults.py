@@ -159,6 +159,31 @@ def test_rows_that_influence_each_other(trials: list[Trial]) -> None:
     assert "rows influence each other" in trials[0].compare(leaking(trials[0])).why
 
 
+def test_one_wrong_row_is_named_and_no_batch_blamed(trials: list[Trial]) -> None:
+    for trial in trials[:2]:
+        spoilt = trial.x["x"][37]
+
+        def answer(inputs: Tensors, trial: Trial = trial, spoilt: np.ndarray = spoilt) -> dict[str, np.ndarray]:
+            hit = (inputs["x"] == spoilt).all(axis=1, keepdims=True)
+            return {"y": trial.net.run(inputs)["y"] + hit.astype(np.float32)}
+
+        why = trial.compare(answer).why
+        assert "is wrong for golden row 37, of 64" in why
+        assert "influence" not in why
+
+
+def test_rows_that_are_lost_beyond_a_place(trials: list[Trial]) -> None:
+    def lost(trial: Trial) -> Answer:
+        def answer(inputs: Tensors) -> dict[str, np.ndarray]:
+            y = trial.net.run(inputs)["y"].copy()
+            y[32:] = 0
+            return {"y": y}
+
+        return answer
+
+    assert "every row of a batch from row 32 on is wrong" in trials[0].compare(lost(trials[0])).why
+
+
 def test_a_frozen_batch(trials: list[Trial]) -> None:
     def frozen(trial: Trial) -> Answer:
         def answer(inputs: Tensors) -> dict[str, np.ndarray]:
