@@ -19,6 +19,7 @@ from deploy_core.signature import Array, Tensors
 ROWS = 64
 MOST = 4096
 _ELEMENTS = 2**21  # of inputs and outputs together, of all rows
+_QUICK = 0.25  # of the time, for which a batch is no reason to ask for smaller ones
 FEW = 8  # rows of the first batches
 
 
@@ -93,7 +94,7 @@ def _most(axes: Rows, golden: Tensors, outputs: Tensors, budget: Budget) -> int:
 def _indexes(
     count: int, size: int, few: int, seconds: float, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Array]:
-    """Give the rows of each batch: few at first, whose time does not count, then `size` if that takes no longer than all may."""
+    """Give the rows of each batch: few at first, whose time does not count, then `size` unless these take much of the time."""
     start, step, end = 0, min(few, size), math.inf
     while start < count and (began := clock()) < end:
         yield np.arange(start, min(start + step, count))
@@ -101,5 +102,5 @@ def _indexes(
         if start == 0:
             end = now + seconds
         start += step
-        if (now - began) * size <= seconds * step:
+        if now - began <= _QUICK * seconds:
             step = size
