@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.tolerance.__main__ import main as measured_by_benchmark
 from benchmarks.tolerance.arithmetic import HONEST
 from benchmarks.tolerance.models import Computed, model
 
@@ -294,3 +295,10 @@ def test_empty_places_of_an_image_get_the_noise_of_their_channel_and_no_other(ma
     assert values.shape == (1, 3, 12, 12)
     assert values[0, 0, 0].min() > 0.5 * np.median(values[0, 0])
     assert values[0, 1].max() < 1e-3 * values[0, 0].min()
+
+
+def test_the_benchmark_counts_pairs_and_faults(capsys: pytest.CaptureFixture[str]) -> None:
+    assert measured_by_benchmark(["--seeds", "1"]) == 0
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("| all"))
+    pairs, accused = row.split("|")[2:4]
+    assert (int(pairs), int(accused)) == (6, 0)
