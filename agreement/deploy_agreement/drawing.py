@@ -19,7 +19,6 @@ from deploy_core.signature import Array, Tensors
 ROWS = 64
 MOST = 4096
 _ELEMENTS = 2**21  # of inputs and outputs together, of all rows
-_QUICK = 0.25  # of the time, for which a batch is no reason to ask for smaller ones
 FEW = 8  # rows of the first batches
 
 
@@ -94,7 +93,7 @@ def _most(axes: Rows, golden: Tensors, outputs: Tensors, budget: Budget) -> int:
 def _indexes(
     count: int, size: int, few: int, seconds: float, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Array]:
-    """Give the rows of each batch: few at first, whose time does not count, then `size` unless these take much of the time."""
+    """Give the rows of each batch: few at first, whose time does not count, then twice as many as long as there is time."""
     start, step, end = 0, min(few, size), math.inf
     while start < count and (began := clock()) < end:
         yield np.arange(start, min(start + step, count))
@@ -102,5 +101,5 @@ def _indexes(
         if start == 0:
             end = now + seconds
         start += step
-        if now - began <= _QUICK * seconds:
-            step = size
+        if 2 * (now - began) <= seconds:
+            step = min(2 * step, size)
