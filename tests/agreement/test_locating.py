@@ -239,3 +239,24 @@ def test_one_convolution_is_written_in_five_ways() -> None:
         "aten::conv2d", (4, 3, 3, 3), (1, 4, 4, 4), stride=[2, 2], padding=[1, 1], dilation=[1, 1], groups=1
     )
     assert torch["padding"] == ((1, 1), (1, 1))
+
+
+def _masked(name: str, scores: Array, by: float = 1.0) -> Seen:
+    hidden = np.where(np.tri(6, dtype=bool), scores * np.float32(by), -np.inf).astype(np.float32)
+    raised = np.exp(hidden - hidden.max(axis=-1, keepdims=True))
+    probs = np.asarray(raised / raised.sum(axis=-1, keepdims=True), np.float32)
+    steps = (
+        Intermediate(f"{name}_masked", hidden, "Where", ("scores",)),
+        Intermediate("probs", probs, "Softmax", (f"{name}_masked",), {"axis": -1}),
+    )
+    return Seen(name, {"scores": scores}, {"probs": probs}, steps)
+
+
+def test_infinite_masks_are_matched_and_parted() -> None:
+    scores = np.random.default_rng(4).standard_normal((2, 6, 6)).astype(np.float32)
+    honest = locate(_masked("one", scores), _masked("other", scores)).located
+    assert honest.first is None
+    assert len(honest.matches) == 3
+    parts = locate(_masked("one", scores), _masked("other", scores, 0.5)).located
+    assert parts.first is not None
+    assert parts.first.one.name == "one_masked"

@@ -7,10 +7,12 @@ from collections import Counter
 from deploy_agreement.figures import deviation
 from deploy_agreement.locating.batch_norms import axis
 from deploy_agreement.locating.graph import Graph
-from deploy_agreement.locating.layouts import Layout, layouts, nearest
+from deploy_agreement.locating.layouts import Layout, judged, layouts
 from deploy_agreement.locating.matching import Matching, Pair
 from deploy_agreement.locating.windows import SLIDING, channels_first
 from deploy_core.signature import Array
+
+_MUCH = 0.2  # of a nearness: chance does not make as much
 
 
 def apart(matching: Matching, one: str, other: str, by: str) -> Pair:
@@ -41,10 +43,12 @@ def _usual(matching: Matching, one: tuple[int, ...], other: tuple[int, ...]) -> 
 
 
 def _likeliest(one: Array, other: Array) -> Layout | None:
-    if one.shape == other.shape:
-        return next(layouts(one.shape, other.shape))
-    found = nearest(one, other, 0.0)
-    return found[0] if found else None
+    """Give the plain layout, unless another is nearer by far."""
+    ways = judged(one, other)
+    best = max(ways, key=lambda way: way[1], default=None)
+    if best is None or best[1] <= ways[0][1] + _MUCH:
+        return ways[0][0] if ways else None
+    return best[0]
 
 
 def _by_operator(matching: Matching, one: str, other: str) -> Layout | None:

@@ -74,14 +74,24 @@ def equal(one: Array, other: Array, limit: float) -> tuple[Layout, float] | None
 
 def nearness(one: Array, other: Array) -> float:
     """Judge by a sample how much of `other` is `one` in some layout: 1 for equal ones, 0 for what has nothing in common."""
+    return max((near for _, near in judged(one, other)), default=0.0)
+
+
+def judged(one: Array, other: Array) -> list[tuple[Layout, float]]:
+    """Give every layout with its nearness, the plain one first."""
     wide = float(np.std(one)) if one.dtype.kind in "fiu" else 0.0
     if not wide or one.size != other.size:
-        return 0.0
+        return [(way, 0.0) for way in layouts(one.shape, other.shape)]
     places = _places(one.size)
     seen = other.reshape(-1)[places].astype(np.float64)
-    off = [np.sqrt(np.mean((_sampled(one, way, places) - seen) ** 2)) for way in layouts(one.shape, other.shape)]
-    least = min((float(each) for each in off if np.isfinite(each)), default=wide)
-    return max(0.0, 1 - least / wide)
+    return [
+        (way, _near(float(np.sqrt(np.mean((_sampled(one, way, places) - seen) ** 2))) / wide))
+        for way in layouts(one.shape, other.shape)
+    ]
+
+
+def _near(off: float) -> float:
+    return max(0.0, 1 - off) if np.isfinite(off) else 0.0
 
 
 def same_values(one: Array, other: Array, limit: float) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from deploy_agreement.found import Inside, Located, Match
 from deploy_agreement.locating.case import Reason
 from deploy_agreement.locating.matching import Matching, Pair
@@ -46,7 +48,13 @@ def locate(one: Seen, other: Seen, *, precision: str = "", limits: Mapping[str, 
 
     `limits` are what is tolerated of each output; `precision` is the dtype that `other` computes in, if less than float32.
     """
-    found = parted(one, other, precision=precision or _quantised(one, other), limits=limits)
+    # Masks are infinite, and what is made of them in trying an explanation may be no number.
+    with np.errstate(all="ignore"):
+        return _found(one, other, precision or _quantised(one, other), limits)
+
+
+def _found(one: Seen, other: Seen, precision: str, limits: Mapping[str, float] | None) -> Found:
+    found = parted(one, other, precision=precision, limits=limits)
     pairs = found.pairs()
     if found.region is None:
         return Found(Located(other.name, one.name, _matches(found.matching, pairs), said=NOWHERE))

@@ -16,6 +16,7 @@ _FINDERS: tuple[Callable[[Case], Iterator[Reason]], ...] = (
     operands.of_lookups,
     operands.of_preparation,
     values.of_batch_norms,
+    values.of_layer_norms,
     values.of_activations,
     values.of_matrices,
     values.of_weights,

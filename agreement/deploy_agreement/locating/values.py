@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from deploy_agreement.locating import batch_norms, folding, replay, weights
+from deploy_agreement.locating import batch_norms, folding, layer_norms, replay, weights
 from deploy_agreement.locating.case import Case, Reason
 from deploy_agreement.locating.layouts import same_values
 from deploy_agreement.locating.operators import ACTIVATIONS
@@ -29,6 +29,17 @@ def of_batch_norms(case: Case) -> Iterator[Reason]:
         if x.shape != case.got.shape:
             continue
         told = batch_norms.told_of(one.nodes[name], x, case.got, positive=name != case.region.first.one)
+        if told:
+            yield Reason(name, told)
+
+
+def of_layer_norms(case: Case) -> Iterator[Reason]:
+    """Tell a layer norm with another epsilon, whatever it is made of."""
+    one, name = case.matching.one, case.region.first.one
+    if case.got is None or one.family[name] != "layer norm" or not one.parents[name]:
+        return
+    if case.matching.agrees(one.parents[name][0]):
+        told = layer_norms.told_of(one.nodes[name], one.value(one.parents[name][0]), case.got)
         if told:
             yield Reason(name, told)
 
