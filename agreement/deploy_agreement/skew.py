@@ -6,23 +6,21 @@ time, until they give what training gave: that mistake is the skew.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from deploy_agreement.found import Skew, StepSkew
 from deploy_agreement.skew_causes import Cause, Steps, causes, named
+from deploy_agreement.skew_limits import DECODERS, EPS, Distance, distance, limits, worst
 from deploy_core.preprocessing import Raw, running
 from deploy_core.preprocessing.resizing import resize
 from deploy_core.signature import Array
 
 _SEARCHED = 3  # files among which a cause is searched
 _BEST = 6  # causes to which a second is added
-_EPS = 8 * float(np.finfo(np.float32).eps)
-_GAIN = {"bicubic": 1.5, "lanczos": 1.5, "lanczos3": 1.5, "lanczos5": 1.5}
-_JPEG = b"\xff\xd8"
+_NOTABLE = 0.02  # of the limit: below, nobody asks where it comes from
 
 
 @dataclass(frozen=True)
@@ -39,15 +37,10 @@ class Prepared:
         return self.stages[-1][1]
 
 
-@dataclass(frozen=True)
-class _Distance:
-    off: float | None  # None: of different shapes
-    mean: float | None
-    limit: float
-
-    @property
-    def ok(self) -> bool:
-        return self.off is not None and self.off <= self.limit
+_OTHER_DECODER = (
+    "training decodes JPEG by another library, some of which are fast and less exact, as TensorFlow's is without "
+    'dct_method="INTEGER_ACCURATE"; a PNG shows the steps without it'
+)
 
 
 def skew(raw: Raw, files: Sequence[Prepared]) -> Skew:
@@ -55,14 +48,12 @@ def skew(raw: Raw, files: Sequence[Prepared]) -> Skew:
     served = [list(raw.stages(file.data)) for file in files]
     if not files:
         return Skew(0, said="there is nothing to compare: no raw file, or no answer of the training side")
-    whole = _worst(
-        _distance(stages[-1], file.last, _limits(raw.steps, file.data, stages)[-1])
-        for file, stages in zip(files, served, strict=True)
-    )
-    cause = None if whole.off is not None and whole.off <= _exact(files) else _cause(raw, files)
-    if whole.ok and not (cause and cause.of_numbers):
-        said = "" if cause is None else f"within the rounding of pixels; {cause.said}"
-        return Skew(len(files), tuple(_rows(raw, files, served)), said=said)
+    pairs = zip(files, served, strict=True)
+    whole = worst(_whole(raw.steps, file, stages) for file, stages in pairs)
+    exact = whole.off is not None and whole.off <= max(_rounding(files), _NOTABLE * whole.limit)
+    cause = None if exact else _cause(raw, files, whole)
+    if (whole.ok and not (cause and cause.of_numbers)) or (whole.nearly and cause is None):
+        return _agreeing(raw, files, served, whole, cause)
     rows = tuple(_rows(raw, files, served)) if any(len(file.stages) > 1 for file in files) else ()
     if cause is None:
         first = next((row.step for row in rows if not row.ok), "")
@@ -72,8 +63,23 @@ def skew(raw: Raw, files: Sequence[Prepared]) -> Skew:
     return Skew(len(files), steps, cause.step, cause.said)
 
 
-def _exact(files: Sequence[Prepared]) -> float:
-    return _EPS * max(float(np.abs(file.last.astype(np.float64)).max(initial=0)) for file in files)
+def _agreeing(
+    raw: Raw, files: Sequence[Prepared], served: Sequence[list[Array]], whole: Distance, cause: Cause | None
+) -> Skew:
+    if whole.ok:
+        said = "" if cause is None else f"within the rounding of pixels; {cause.said}"
+        return Skew(len(files), tuple(_rows(raw, files, served)), said=said)
+    step = StepSkew("input of the model", whole.off, whole.mean, whole.loose, ok=True)
+    return Skew(len(files), (step,), said=_OTHER_DECODER)
+
+
+def _whole(steps: Steps, file: Prepared, stages: Sequence[Array]) -> Distance:
+    limit = limits(steps, file.data, stages)[-1]
+    return distance(stages[-1], file.last, limit, limits(steps, file.data, stages, DECODERS)[-1])
+
+
+def _rounding(files: Sequence[Prepared]) -> float:
+    return EPS * max(float(np.abs(file.last.astype(np.float64)).max(initial=0)) for file in files)
 
 
 def _unexplained(first: str) -> str:
@@ -86,56 +92,16 @@ def _shapes(files: Sequence[Prepared], served: Sequence[list[Array]]) -> str:
     return "" if one == other else f"training gives shape {one}, serving {other}"
 
 
-def _limits(steps: Sequence[Mapping[str, Any]], data: bytes, stages: Sequence[Array]) -> list[float]:
-    """Give how far each stage may be off by the rounding of pixels: decoders and resizes may each be off by one."""
-    limit, limits = 0.0, []
-    for step, array in zip(steps, stages, strict=True):
-        kind = step["step"]
-        if kind == "decode":
-            limit = 1.0 if data[:2] == _JPEG else 0.0
-        elif kind == "resize":
-            limit = limit * _GAIN.get(step["filter"], 1.0) + 1.0
-        elif kind == "color" and step["to"] == "grey":
-            limit += 1.0
-        elif kind == "scale":
-            over, under = running.factor(step["by"])
-            limit *= abs(over / under)
-        elif kind == "normalize":
-            limit /= float(np.abs(step["std"]).min())
-        scale = float(np.abs(array.astype(np.float64)).max(initial=0)) if array.dtype.kind == "f" else 0.0
-        limits.append(limit + _EPS * scale)
-    return limits
-
-
-def _distance(one: Array, other: Array, limit: float) -> _Distance:
-    one, other = (array[0] if array.ndim == 4 and len(array) == 1 else array for array in (one, other))
-    if one.shape != other.shape:
-        return _Distance(None, None, limit)
-    apart = np.abs(one.astype(np.float64) - other.astype(np.float64))
-    if np.isnan(apart).any():
-        return _Distance(float("inf"), float("inf"), limit)
-    return _Distance(float(apart.max(initial=0.0)), float(apart.mean()) if apart.size else 0.0, limit)
-
-
-def _worst(distances: Iterator[_Distance]) -> _Distance:
-    many = list(distances)
-    for one in many:
-        if one.off is None:
-            return one
-    off = max(one.off or 0.0 for one in many)
-    return _Distance(off, float(np.mean([one.mean for one in many])), max(one.limit for one in many))
-
-
 def _rows(raw: Raw, files: Sequence[Prepared], served: Sequence[list[Array]]) -> Iterator[StepSkew]:
     """Compare stage by stage as far as training shows its stages: each with the declared step that comes next to it."""
-    limits = [_limits(raw.steps, file.data, stages) for file, stages in zip(files, served, strict=True)]
+    allowed = [limits(raw.steps, file.data, stages) for file, stages in zip(files, served, strict=True)]
     begin, last = 0, len(raw.steps) - 1
     for number, (name, _) in enumerate(files[0].stages):
         at_last = number == len(files[0].stages) - 1
         tried = {
-            index: _worst(
+            index: worst(
                 _alike(stages[index], file.stages[number][1], limit[index])
-                for file, stages, limit in zip(files, served, limits, strict=True)
+                for file, stages, limit in zip(files, served, allowed, strict=True)
             )
             for index in ([last] if at_last else range(begin, len(raw.steps)))
         }
@@ -146,11 +112,11 @@ def _rows(raw: Raw, files: Sequence[Prepared], served: Sequence[list[Array]]) ->
         begin = index + 1 if found.ok else begin
 
 
-def _alike(served: Array, trained: Array, limit: float) -> _Distance:
+def _alike(served: Array, trained: Array, limit: float) -> Distance:
     """Compare in whichever layout the two have: a stage in between may have its channels elsewhere."""
-    found = _distance(served, trained, limit)
+    found = distance(served, trained, limit)
     if found.off is None and trained.ndim >= 3:
-        return _distance(served, np.moveaxis(trained, -3, -1), limit)
+        return distance(served, np.moveaxis(trained, -3, -1), limit)
     return found
 
 
@@ -159,10 +125,10 @@ def _against(raw: Raw, cause: Cause, files: Sequence[Prepared], served: Sequence
     others = [list(running.stages(cause.steps, file.data, resize)) for file in files]
     behind = len(cause.steps) - len(raw.steps)
     for index, step in enumerate(raw.steps):
-        found = _worst(
-            _distance(stages[index], _counterpart(other, index, cause.index, behind), limit)
+        found = worst(
+            distance(stages[index], _counterpart(other, index, cause.index, behind), limit)
             for file, stages, other in zip(files, served, others, strict=True)
-            for limit in [_limits(raw.steps, file.data, stages)[index]]
+            for limit in [limits(raw.steps, file.data, stages)[index]]
         )
         exact = index < cause.index or (found.ok and not cause.of_numbers)
         said = cause.said if index == min(cause.index, len(raw.steps) - 1) else ""
@@ -174,19 +140,31 @@ def _counterpart(stages: Sequence[Array], index: int, changed: int, behind: int)
     return stages[min(max(place, 0), len(stages) - 1)]
 
 
-def _cause(raw: Raw, files: Sequence[Prepared]) -> Cause | None:
+def _cause(raw: Raw, files: Sequence[Prepared], whole: Distance) -> Cause | None:
     """Find the mistake, or the two, that make of the bytes what training made of them."""
     search = _Search(files[:_SEARCHED])
-    single = search.ranked(causes(raw.steps))
+    single = _better(search.ranked(causes(raw.steps)), whole, 0.8)
     if single and single[0][0].ok:
         return single[0][1]
     if numbers := search.numbers(raw.steps):
         return numbers
-    begun = [cause for found, cause in single if found.off is not None][:_BEST]
-    double = search.ranked(_doubled(begun))
+    if whole.nearly:
+        return None
+    begun = [cause for _, cause in single][:_BEST]
+    double = _better(search.ranked(_doubled(begun)), whole, 0.8)
     if double and double[0][0].ok:
         return double[0][1]
-    return next((found for cause in begun if (found := search.numbers(cause.steps, cause))), None)
+    if numbers := next((found for cause in begun if (found := search.numbers(cause.steps, cause))), None):
+        return numbers
+    # What is left may be the decoders'; one mistake is likelier than two.
+    near = [cause for found, cause in (*_better(single, whole, 0.5), *double) if found.nearly]
+    return near[0] if near else None
+
+
+def _better(found: list[tuple[Distance, Cause]], whole: Distance, share: float) -> list[tuple[Distance, Cause]]:
+    """Keep the causes that leave at most that share of the difference; what changes nothing explains nothing."""
+    most = float("inf") if whole.mean is None else share * whole.mean
+    return [pair for pair in found if pair[0].mean is not None and pair[0].mean <= most]
 
 
 def _doubled(begun: Sequence[Cause]) -> Iterator[Cause]:
@@ -204,7 +182,7 @@ class _Search:
         self._files = files
         self._known: dict[tuple[int, str], Array] = {}
 
-    def ranked(self, many: Iterator[Cause]) -> list[tuple[_Distance, Cause]]:
+    def ranked(self, many: Iterator[Cause]) -> list[tuple[Distance, Cause]]:
         """Give the causes, those that explain best first."""
         found = [(self._off(cause.steps), cause) for cause in many]
         return sorted(found, key=lambda pair: (pair[0].mean is None, not pair[0].ok, pair[0].mean or 0.0))
@@ -226,15 +204,14 @@ class _Search:
         serving = f"{serving}; {before.said}" if before else serving
         return Cause(_renumbered(steps, index, fits), index, str(steps[index]["step"]), training, serving)
 
-    def _off(self, steps: Steps) -> _Distance:
+    def _off(self, steps: Steps) -> Distance:
         distances = []
         for index, file in enumerate(self._files):
             array = self._run(index, steps)
             if array is None:
-                return _Distance(None, None, 0.0)
-            limit = _limits(steps, file.data, [array] * len(steps))[-1]
-            distances.append(_distance(array, file.last, limit))
-        return _worst(iter(distances))
+                return Distance(None, None, 0.0)
+            distances.append(_whole(steps, file, [array] * len(steps)))
+        return worst(iter(distances))
 
     def _run(self, file: int, steps: Steps) -> Array | None:
         array: Array = np.frombuffer(self._files[file].data, np.uint8)

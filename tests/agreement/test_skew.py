@@ -178,6 +178,30 @@ def test_pictures_turned_by_exif() -> None:
     assert "training turns pictures as EXIF says" in report.said
 
 
+def test_another_decoder_of_jpeg_is_told_and_hides_no_mistake() -> None:
+    """As TensorFlow's fast one: a few levels off at some pixels, of a JPEG only."""
+    from PIL import Image
+
+    def roughly(data: bytes) -> Any:
+        image = np.asarray(opened(data)).astype(int)
+        random = np.random.default_rng(len(data))
+        noise = random.integers(-5, 6, image.shape) * (random.random(image.shape) < 0.3)
+        rough = Image.fromarray(np.clip(image + noise, 0, 255).astype(np.uint8))
+        return tensor(rough.resize((32, 32), Image.Resampling.NEAREST)).numpy()
+
+    steps = [DECODE, {"step": "resize", "as": "pillow", "filter": "nearest", "size": 32}, *STEPS[3:]]
+    for file, mistake, ok, said in (
+        (1, {}, True, "training decodes JPEG by another library"),
+        (1, {"filter": "bilinear"}, False, "training uses nearest"),
+        (0, {}, False, "no usual mistake explains it"),  # a PNG is decoded alike by all
+    ):
+        served = [steps[0], {**steps[1], **mistake}, *steps[2:]]
+        raw = Raw(preprocessing.parsed(served, "here")[0], "x")
+        report = skew(raw, [Prepared("a", FILES[file], (("train", roughly(FILES[file])),))])
+        assert report.ok == ok, report
+        assert said in report.said
+
+
 def test_steps_of_training_are_compared_one_by_one() -> None:
     def stages(data: bytes, how: int) -> tuple[tuple[str, Any], ...]:
         image = small(data, how)
