@@ -135,6 +135,25 @@ def test_near_ties_of_integers_are_nobodys_fault_but_clear_ones_are(make: Make) 
     assert checked(wrong, probe, judge(), size=64, seconds=1).verdict == "disagree"
 
 
+def test_a_jump_is_nobodys_fault_where_inputs_lie_on_it(make: Make) -> None:
+    """A float that follows from a choice: on the edge of it either is right, elsewhere one."""
+    spec = ("x:float32[batch,2]", "y:float32[batch]")
+
+    def choose(inputs: Tensors) -> dict[str, np.ndarray]:
+        return {"y": np.where(inputs["x"][:, 0] >= inputs["x"][:, 1], np.float32(5), np.float32(-5))}
+
+    source = make(*spec, choose)
+    x = np.array([[2.5, 2.5], [1, 2], [3, 1]], np.float32)
+    probe = answered(source, "given", {"x": x}, Noise({"y": 1e-7}, "none"))
+    assert probe.unsure["y"].tolist() == [True, False, False]
+    other = make(*spec, lambda inputs: {"y": np.where(inputs["x"][:, 0] > inputs["x"][:, 1], 5, -5).astype("f4")})
+    assert checked(other, probe, judge(), size=64, seconds=1).verdict == "agree"
+    assert (
+        checked(make(*spec, lambda inputs: {"y": -choose(inputs)["y"]}), probe, judge(), size=64, seconds=1).verdict
+        == "disagree"
+    )
+
+
 def test_what_was_given_is_named(make: Make, source: Any, simplenet: Any) -> None:
     inputs, quiet = {"x": np.full((3, 6), 2.5, np.float32)}, Noise({"y": 1e-7}, "float64")
     probe = answered(source, "given", inputs, quiet, label="mine.npz")
