@@ -49,7 +49,9 @@ def judge_all(ground: Ground, *, zoo: str = "") -> Iterator[Pair]:
         ground.prepare(name)
         yield from _endpoints(ground, name)
         yield from _wires(ground, name)
-    for name in ("scorer",) if ground.quick else ("scorer", "vision", "reader", "forecast"):
+    for name in (
+        ("scorer",) if ground.quick else ("scorer", "vision", "reader")
+    ):  # an LSTM without rows ends ONNX Runtime
         ground.prepare(name)
         yield from _runtimes(ground, name)
     if not ground.quick:
@@ -93,7 +95,7 @@ def _wires(ground: Ground, name: str) -> Iterator[Pair]:
     """What may be done to bodies: other spaces, another order of keys, more digits than are needed."""
     with ExitStack() as stack:
         opened: dict[str, str] = {}
-        for what, change in _WIRES.items():
+        for what, change in list(_WIRES.items())[ground.quick :]:
             endpoints = stack.enter_context(
                 serving(name, server_faults.honest(ground, name), wire=Wire(rest=server_faults.in_json(change)))
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from deploy_core.signature import Signature, Tensors
 
 THREADS = (1, 2)
+_QUICK = (("DISABLE_ALL", 1), ("ENABLE_ALL", 2))
 _LEVELS = ("DISABLE_ALL", "ENABLE_BASIC", "ENABLE_EXTENDED", "ENABLE_ALL")
 
 
@@ -27,10 +29,9 @@ def every(ground: Ground, name: str) -> Mapping[str, Callable[[], Predictor]]:
         f"ONNX Runtime, {level}, {threads} thread{'s' * (threads > 1)}": partial(
             _onnx, files["onnx"], signature, level, threads
         )
-        for level in _LEVELS
-        for threads in THREADS
+        for level, threads in (_QUICK if ground.quick else product(_LEVELS, THREADS))
     }
-    for threads in THREADS:
+    for threads in THREADS[ground.quick :]:
         found[f"libtorch, {threads} thread{'s' * (threads > 1)}"] = partial(
             _torch, files["torchscript"], signature, threads
         )
@@ -71,7 +72,8 @@ def _torch(path: Path, signature: Signature, threads: int) -> Predictor:
     script = load_file("torchscript", path, signature)
 
     def answer(inputs: Tensors) -> Tensors:
-        torch.set_num_threads(threads)
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
         return script.predict(inputs)
 
     return Answering(signature, answer)

@@ -38,7 +38,7 @@ def _shorter(array: np.ndarray) -> np.ndarray:
 
 
 def _plus_one(array: np.ndarray) -> np.ndarray:
-    return array + np.ones_like(array)
+    return np.asarray(array + np.ones_like(array))
 
 
 _TWICE = f.put_in(
