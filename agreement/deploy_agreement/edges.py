@@ -68,12 +68,13 @@ def edge_probes(
 
     Where it answers NaN or infinity, as by dividing zeros, runtimes may have a way of their own, too.
     """
+    scales = {name: _size(array) for name, array in golden.items()}
     for edge in edges(reference.signature, golden, rows):
         if edge.label in _BEYOND and not beyond:
             continue
         try:
             found = answered(
-                reference, "edges", edge.inputs, measured, label=edge.label, refusable=edge.wide, alone=True
+                reference, "edges", edge.inputs, measured, label=edge.label, refusable=edge.wide, scales=scales
             )
             yield replace(found, counts=not edge.own and all(_is_finite(array) for array in found.outputs.values()))
         except DeployError as error:
@@ -145,6 +146,13 @@ def _may_be_wide(golden: Array) -> bool:
 
 def _is_finite(array: Array) -> bool:
     return not is_float(dtype_name(array.dtype)) or bool(np.isfinite(array.astype(np.complex128)).all())
+
+
+def _size(golden: Array) -> float:
+    """Give how large golden values are; 0 for what nobody moves a little, as a flag."""
+    if not _is_real(golden) or are_flags(golden):
+        return 0.0
+    return float(np.abs(golden.astype(np.float64)).max(initial=0.0))
 
 
 def _is_real(array: Array) -> bool:

@@ -17,8 +17,7 @@ from deploy_core.errors import DeployError
 from deploy_core.predictor import HasFloat64, Predictor
 from deploy_core.signature import Array, Tensors
 
-_UNITS = 16  # in the last place of float32, by which inputs are moved at most
-_AWAY = _UNITS * 2.0**-23  # of an input's own size
+_AWAY = 2.0**-19  # of an input's own size, 16 units in the last place of float32
 _PAIRS = 1  # of inputs moved there and back
 _MORE_PAIRS = 4  # for integers, whose ties are seen only if what ties moves apart
 _JUMP = 1e-2  # of an output's spread: no smooth output moves so far with its inputs moved so little
@@ -77,24 +76,26 @@ def answered(
     label: str = "",
     counts: bool = True,
     refusable: bool = False,
-    alone: bool = False,
+    scales: Mapping[str, float] | None = None,
 ) -> Probe:
     """Ask the reference, and how sure it is. `measured` is its noise on the golden inputs, the least that holds here.
 
-    With `alone` the inputs are too few, and too far from the golden ones, to say which element moves by how much: all are
-    given the greatest noise, and that of inputs moved by a unit in the last place, too.
+    With `scales`, the size of golden inputs, these are too few and too far from the golden ones to say which element moves by
+    how much: all have the greatest noise, also that of inputs moved by some units in the last place of that size. So
+    a layer that divides by the spread of what is all the same, and makes much of any rounding, accuses nobody.
 
     It is not sure of an element that its answer in float64, or to inputs moved by some units in the last place, has
     otherwise: with another finiteness, as another integer, or by a jump. Raises what the reference does.
     """
     outputs = reference.predict(inputs)
     exact = _exact(reference, inputs)
-    moved = [reference.predict(one) for one in _all_moved(inputs, _PAIRS if _are_floats(outputs) else _MORE_PAIRS)]
+    pairs = _PAIRS if _are_floats(outputs) else _MORE_PAIRS
+    moved = [reference.predict(one) for one in _all_moved(inputs, pairs, scales)]
     others = [*moved, *([exact] if exact else [])]
     unsure = {key: _unsure(array, [other[key] for other in others]) for key, array in outputs.items()}
     own = _all_apart(outputs, exact or outputs, unsure)
-    if alone:
-        own = _greatest(own, *(_all_apart(outputs, one, unsure, 1 / _UNITS) for one in moved))
+    if scales is not None:
+        own = _greatest(own, *(_all_apart(outputs, one, unsure) for one in moved))
     noise = _noise(measured, own)
     marked = {key: mask for key, mask in unsure.items() if mask.any()}
     return Probe(name, inputs, outputs, noise, counts=counts, label=label, unsure=marked, refusable=refusable)
@@ -155,18 +156,22 @@ def _are_floats(outputs: Tensors) -> bool:
     return all(is_float(dtype_name(array.dtype)) for array in outputs.values())
 
 
-def _all_moved(inputs: Tensors, pairs: int) -> Iterator[Tensors]:
+def _all_moved(inputs: Tensors, pairs: int, scales: Mapping[str, float] | None) -> Iterator[Tensors]:
     if any(array.dtype.kind == "f" for array in inputs.values()):
         for seed, way in product(range(pairs), (1, -1)):
             random = np.random.default_rng(seed)
-            yield {name: _away(array, random, way) for name, array in inputs.items()}
+            yield {
+                name: _away(array, random, way, None if scales is None else scales.get(name, 0.0))
+                for name, array in inputs.items()
+            }
 
 
-def _away(array: Array, random: np.random.Generator, way: int) -> Array:
-    if array.dtype.kind != "f" or are_flags(array):
+def _away(array: Array, random: np.random.Generator, way: int, scale: float | None) -> Array:
+    if array.dtype.kind != "f" or (are_flags(array) and not scale):
         return array
+    by = way * _AWAY * random.uniform(-1, 1, array.shape)
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.asarray(array * (1 + way * _AWAY * random.uniform(-1, 1, array.shape))).astype(array.dtype)
+        return np.asarray(array * (1 + by) + (scale or 0.0) * by).astype(array.dtype)
 
 
 def _unsure(want: Array, others: Sequence[Array]) -> Array:
@@ -199,8 +204,8 @@ def _greatest(*each: Tensors) -> dict[str, Array]:
     return {name: np.asarray(max(float(one[name].max(initial=0.0)) for one in each)) for name in each[0]}
 
 
-def _all_apart(want: Tensors, other: Tensors, unsure: Tensors, factor: float = 1.0) -> dict[str, Array]:
-    return {name: factor * _apart(array, other[name], unsure[name]) for name, array in want.items()}
+def _all_apart(want: Tensors, other: Tensors, unsure: Tensors) -> dict[str, Array]:
+    return {name: _apart(array, other[name], unsure[name]) for name, array in want.items()}
 
 
 def _pooled(own: Array, shape: tuple[int, ...]) -> Array:

@@ -222,6 +222,23 @@ def test_edges_that_count_and_edges_that_are_told(make: Make, simplenet: Any, so
     assert "at zeros" in wrong.said
 
 
+def test_what_makes_much_of_rounding_accuses_nobody(make: Make) -> None:
+    """Of zeros the layer before makes something constant; its spread is nothing but rounding, and one divides by it."""
+
+    def norm(offset: float) -> Any:
+        def answer(inputs: Tensors) -> dict[str, np.ndarray]:
+            x = inputs["x"] + np.float32(0.3)
+            x = x + np.float32(offset) * np.arange(6, dtype=np.float32)
+            return {"y": (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + np.float32(1e-5))}
+
+        return answer
+
+    source = make("x:float32[batch,6]", "y:float32[batch,6]", norm(0))
+    check = verdict(make, source, norm(6e-8), golden(source))
+    assert check.verdict == "agree", check.said
+    assert verdict(make, source, norm(1e-3), golden(source)).verdict == "disagree"
+
+
 def test_an_answer_that_is_none_counts_at_any_edge_and_a_refusal_does_not(
     make: Make, simplenet: Any, source: Any
 ) -> None:
