@@ -157,7 +157,7 @@ def _some_sizes(case: Case, name: str, wrong: Sequence[Answer], *, explained: bo
     bad = sorted({answer.size for answer in wrong})
     good = _good_sizes(case, name, wrong)
     if not good:
-        return None
+        return None if explained else _in_company(case, name, wrong)
     guilty = {row for answer in wrong for row in answer.index[_wrong_places(case, name, answer)].tolist()}
     asked = {row for a in case.answers if case.agrees(a, name) for row in a.index.tolist()}
     if guilty and not guilty & asked:  # whatever the batch
@@ -165,6 +165,20 @@ def _some_sizes(case: Case, name: str, wrong: Sequence[Answer], *, explained: bo
         return Problem("some-rows", f"output {name!r} is wrong for golden row {rows}, of {case.rows.count}", name)
     message = f"output {name!r} agrees at batch size {_listed(good)}, but not at {_listed(bad)}"
     return Problem("batch-size", message + ("" if explained else _why_sizes(case, name, wrong, good, bad)), name)
+
+
+def _in_company(case: Case, name: str, wrong: Sequence[Answer]) -> Problem | None:
+    """Whether a row that is always wrong gets one answer alone and another one beside others."""
+    axis = case.rows.outputs.get(name)
+    whole = next((answer for answer in wrong if answer.whole), None)
+    if axis is None or whole is None:
+        return None
+    for answer in (one for one in wrong if not one.whole and case.pair(one, name)):
+        beside, own = np.take(whole.got[name], answer.index, axis=axis), answer.got[name]
+        if comparable(beside, own) and not near(beside, own, case.limits[name]):
+            said = f"output {name!r}: rows get another answer in a batch of {answer.size} than in one of {whole.size}"
+            return Problem("batch-size", f"{said}: rows influence each other, or no answer is given twice", name)
+    return None
 
 
 def _why_sizes(case: Case, name: str, wrong: Sequence[Answer], good: Sequence[int], bad: Sequence[int]) -> str:

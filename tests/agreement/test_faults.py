@@ -159,6 +159,18 @@ def test_rows_that_influence_each_other(trials: list[Trial]) -> None:
     assert "rows influence each other" in trials[0].compare(leaking(trials[0])).why
 
 
+def test_rows_that_influence_each_other_where_none_is_right(trials: list[Trial]) -> None:
+    def normed(trial: Trial) -> Answer:
+        def answer(inputs: Tensors) -> dict[str, np.ndarray]:
+            y = trial.net.run(inputs)["y"]
+            return {"y": np.sin(3 * y) * y.std(axis=0) + np.float32(9)}
+
+        return answer
+
+    why = trials[0].compare(normed(trials[0])).why
+    assert "rows get another answer in a batch of 1 than in one of 64: rows influence each other" in why
+
+
 def test_one_wrong_row_is_named_and_no_batch_blamed(trials: list[Trial]) -> None:
     for trial in trials[:2]:
         spoilt = trial.x["x"][37]
