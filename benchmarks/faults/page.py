@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -10,6 +11,9 @@ from benchmarks.faults.judging import DEFAULT, Verdict
 from benchmarks.zoo.__main__ import tools
 
 _SAID = 150  # characters
+_PLACE = re.compile(
+    r"(?<=grpc)://[^\s/]+/\w+|(?<=rest)://[^\s/]+/\w+|/\S*/(?=[\w-]+\.\w)"
+)  # ports and folders of one run
 
 
 def summary(verdicts: Sequence[Verdict], pairs: Sequence[Pair], seconds: float) -> str:
@@ -124,5 +128,5 @@ def _yes(value: bool) -> str:
 
 def _short(text: str) -> str:
     """Give the beginning in one line, without what differs from run to run."""
-    line = " ".join(text.replace("|", "/").split())
+    line = " ".join(_PLACE.sub("", text).replace("|", "/").split())
     return line if len(line) <= _SAID else f"{line[:_SAID]}…"

@@ -45,7 +45,9 @@ def between(dialect: str = "tfserving+rest", **changes: Body) -> Plant:
 
 @contextmanager
 def _url(fault: Fault, predictor: Predictor, dialect: str, **how: Any) -> Generator[str]:
-    with serving(fault.model, predictor, **how) as endpoints:
+    # Under a name of its own: endpoints of one host and name are taken for ways to one server.
+    name = fault.model if how.get("version", 1) > 1 else fault.name
+    with serving(name, predictor, **how) as endpoints:
         yield str(next(e for e in endpoints if f"{e.dialect}+{e.transport}" == dialect))
 
 
