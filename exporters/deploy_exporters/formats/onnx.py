@@ -12,6 +12,7 @@ from deploy_core.device import CPU, Device
 from deploy_core.errors import InputError, UnavailableError, UsageError
 from deploy_core.predictor import Intermediate
 from deploy_core.signature import BATCH, Array, Dim, Signature, Tensors, TensorSpec
+from deploy_exporters.formats import onnx_empty as empty
 from deploy_exporters.formats.option import Option, Options
 
 FILE = "model.onnx"
@@ -41,10 +42,14 @@ class Session:
         self._names = [spec.name for spec in signature.outputs]
 
     def predict(self, inputs: Tensors) -> Tensors:
-        """Answer one batch."""
-        return dict(
-            zip(self._names, map(_bytes, self._run(self._names, _texts(self.signature.conform(inputs)))), strict=True)
-        )
+        """Answer one batch. Raises InputError for an empty sequence in a recurrent model."""
+        arrays = self.signature.conform(inputs)
+        if any(array.size == 0 for array in arrays.values()) and empty.is_deadly(self._path):
+            return empty.answer(self._answer, self.signature, arrays)
+        return self._answer(arrays)
+
+    def _answer(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        return dict(zip(self._names, map(_bytes, self._run(self._names, _texts(arrays))), strict=True))
 
     def predict_float64(self, inputs: Tensors) -> Tensors:
         """Answer in float64, by the standard's reference implementation: ONNX Runtime has no float64 convolution.
