@@ -80,7 +80,8 @@ class Decisions:
 def told(noun: str, count: int, flips: int, verb: str, *, close: int, margin: float | None) -> str:
     """Say in one sentence how many flips there are, how clear they are, and whether it is only rounding that decides."""
     if not flips:
-        return f"all {count:,} {noun} {verb}".replace("all 1 ", "the only ") if count else ""
+        alone = f"the same is decided of the only {noun.removesuffix('s')}"
+        return alone if count == 1 else f"all {count:,} {noun} {verb}" if count else ""
     said = f"{flips:,} of {count:,} {noun} {verb}"
     if close == flips:
         return f"{said}, where rounding decides: {'it is' if flips == 1 else 'all are'} within the tolerance"

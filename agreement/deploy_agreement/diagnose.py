@@ -117,16 +117,15 @@ def _owners(case: Case, name: str, answer: Answer, axis: int) -> Array | None:
     every = _flat(case.want[name], axis)
     got = _flat(answer.got[name], axis)
     limit = _flat(case.limits[name].limit(case.want[name]), axis)
-    owners = []
-    for row, asked in zip(got, answer.index, strict=True):
-        close = np.asarray((deviation(every, np.broadcast_to(row, every.shape)) <= limit).all(axis=1))
+    right = (deviation(every[answer.index], got) <= limit[answer.index]).all(axis=1)
+    found = answer.index.copy()  # of equal rows the asked one is meant, else one of the same batch
+    for place in np.flatnonzero(~right):
+        close = np.asarray((deviation(every, np.broadcast_to(got[place], every.shape)) <= limit).all(axis=1))
         if not close.any():
             return None
-        # Of equal rows the asked one is meant, else one of the same batch.
         within = answer.index[close[answer.index]]
-        owners.append(asked if close[asked] else within[0] if within.size else int(close.argmax()))
-    found = np.array(owners)
-    return found if (found != answer.index).any() else None
+        found[place] = within[0] if within.size else int(close.argmax())
+    return found if not right.all() else None
 
 
 def _flat(array: Array, axis: int) -> Array:

@@ -9,10 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from deploy_agreement.answers import Answer
-from deploy_agreement.figures import Figures, deviation, figures
+from deploy_agreement.figures import Figures, deviation, figures, is_text
 from deploy_agreement.limits import Tolerance
 from deploy_agreement.outputs import Element, Points
-from deploy_core.dtypes import dtype_name
 from deploy_core.signature import Array
 
 POINTS = 2000
@@ -43,7 +42,8 @@ class Pair:
     def times(self) -> Array:
         """Give the deviation of each element in units of what agrees."""
         must_equal = np.where(self.apart > 0, np.inf, 0.0)
-        return np.divide(self.apart, self.limits, out=must_equal, where=self.limits > 0)
+        with np.errstate(over="ignore"):
+            return np.divide(self.apart, self.limits, out=must_equal, where=self.limits > 0)
 
     @property
     def ok(self) -> bool:
@@ -72,7 +72,7 @@ class Pair:
 
     def worst(self) -> Element | None:
         """Give the worst element; None for text."""
-        if dtype_name(self.want.dtype) == "string":
+        if is_text(self.want):
             return None
         want, got = (float(_plain(array[self.place])) for array in (self.want, self.got))
         return Element(self.place, want, got, float(self.limits[self.place]))
@@ -84,7 +84,7 @@ class Pair:
 
 def points(pairs: Sequence[Pair], seed: int = 0) -> Points | None:
     """Draw up to `POINTS` elements of all answers, among them the `WORST` that are; None for text."""
-    if any(dtype_name(pair.want.dtype) == "string" for pair in pairs):
+    if any(is_text(pair.want) for pair in pairs):
         return None
     random = np.random.default_rng(seed)
     total = sum(pair.want.size for pair in pairs)

@@ -56,8 +56,9 @@ def spreads(want: Array, axes: Iterable[int]) -> Array:
     values = np.where(finite, _wide(want), 0.0)
     greatest = float(np.abs(values).max(initial=0.0))
     scale = greatest if greatest > _SQUARES_OVERFLOW else 1.0
+    values /= scale
     count = np.maximum(finite.sum(axis=over, keepdims=True), 1)
-    centred = np.where(finite, values / scale - (values / scale).sum(axis=over, keepdims=True) / count, 0.0)
+    centred = np.where(finite, values - values.sum(axis=over, keepdims=True) / count, 0.0)
     return np.asarray(np.sqrt(np.square(np.abs(centred)).sum(axis=over, keepdims=True) / count) * scale)
 
 
@@ -77,13 +78,15 @@ def deviation(want: Array, got: Array, *, nan_agrees: bool = False) -> Array:
     if kind in ("string", "bool"):
         return np.asarray(encoded(want) != encoded(got), np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
-        apart = np.abs(_wide(want) - _wide(got))
+        apart = np.asarray(np.abs(_wide(want) - _wide(got)))
         equal = np.asarray(want == got)
     if nan_agrees and is_float(kind):
         equal |= np.isnan(want) & np.isnan(got)
     if not is_float(kind):
-        apart = np.maximum(apart, 1.0)
-    return np.asarray(np.where(equal, 0.0, np.where(np.isnan(apart), np.inf, apart)))
+        apart = np.asarray(np.maximum(apart, 1.0))
+    apart[np.isnan(apart)] = np.inf
+    apart[equal] = 0.0
+    return apart
 
 
 def figures(want: Array, apart: Array, scale: float) -> Figures:
@@ -123,9 +126,14 @@ def nan_count(array: Array) -> int:
     return int(np.isnan(_wide(array)).sum()) if is_float(dtype_name(array.dtype)) else 0
 
 
+def is_text(array: Array) -> bool:
+    """Tell whether the elements are text."""
+    return dtype_name(array.dtype) == "string"
+
+
 def encoded(array: Array) -> Array:
     """Give text as bytes, so that `str` and `bytes` of the same text are equal; anything else as it is."""
-    if dtype_name(array.dtype) != "string":
+    if not is_text(array):
         return array
     return string_array([v.encode() if isinstance(v, str) else v for v in array.ravel().tolist()], array.shape)
 

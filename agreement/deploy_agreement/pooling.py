@@ -72,7 +72,8 @@ def pooled(found: Moved) -> Array | float:
 
 def _around(noise: Array, found: Moved) -> Array:
     """Give what an element of which little is known is given: the usual noise, and that by reach at its own reach."""
-    reach = np.nan_to_num(found.high - found.low)
+    with np.errstate(over="ignore"):
+        reach = np.nan_to_num(found.high - found.low)
     by_reach = noise[(noise > 0) & (reach > 0)] / reach[(noise > 0) & (reach > 0)]
     usual = np.median(noise[noise > 0])
     return np.maximum(usual, np.quantile(by_reach, _HIGH) * reach) if by_reach.size else np.full(noise.shape, usual)

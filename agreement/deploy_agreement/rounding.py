@@ -9,6 +9,7 @@ from functools import reduce
 import numpy as np
 
 from deploy_agreement.figures import deviation, eps, magnitude, nan_count
+from deploy_agreement.inputs import ROWS
 from deploy_agreement.pooling import Moved, fit, moved, pooled
 from deploy_agreement.rows import Rows, batch_symbol, rows_of, take
 from deploy_core.dtypes import dtype_name, is_float
@@ -53,8 +54,8 @@ class Noise:
 def noise(predictor: Predictor, *batches: Tensors, nan_agrees: bool = False) -> Noise:
     """Measure the noise of each element of each output; 0 for non-floats.
 
-    It is the greatest over all rows, of three differences: from float64 where the predictor can; between batch sizes, which
-    shows sums in another order where the runtime makes them; and from inputs moved at random to the next float, which
+    It is the greatest over all rows, of three differences: from float64 where the predictor can; between batch sizes (of the
+    first 64 rows, since each row is asked for thrice), which shows sums in another order where the runtime makes them; and from inputs moved at random to the next float, which
     shows how a rounding at the entrance grows on its way. Where there is float64, half of the last is taken, and what moves
     far more with the size of the batch is no rounding, and is left to be found. Where there is neither that nor an input
     that could be moved, some eps of each value are assumed. `pooled` says what becomes of elements that few rows move.
@@ -167,25 +168,31 @@ def _nudged_apart(predictor: Predictor, inputs: Tensors, outputs: Tensors) -> di
     if not _moves(inputs):
         return found
     random = np.random.default_rng(0)
+    narrow = all(array.dtype not in (np.float64, np.complex128) for array in outputs.values())
     for _ in range(_NUDGES):
-        nudged = predictor.predict({name: _nudged(array, random) for name, array in inputs.items()})
+        nudged = predictor.predict({name: _nudged(array, random, narrow=narrow) for name, array in inputs.items()})
         found = _greater(found, _all_apart(nudged, outputs))
     return found
 
 
-def _nudged(array: Array, random: np.random.Generator) -> Array:
+def _nudged(array: Array, random: np.random.Generator, *, narrow: bool) -> Array:
     if array.dtype.kind != "f":
         return array
-    away = np.where(random.random(array.shape) < 0.5, -np.inf, np.inf).astype(array.dtype)
-    return np.where(np.isfinite(array), np.nextafter(array, away), array)
+    # A model with float64 inputs and float32 outputs computes in float32: it would not see a step of float64.
+    dtype = np.dtype(np.float32) if narrow and array.dtype == np.float64 else array.dtype
+    away = np.where(random.random(array.shape) < 0.5, -np.inf, np.inf).astype(dtype)
+    with np.errstate(over="ignore"):
+        moved = np.nextafter(array.astype(dtype), away).astype(array.dtype)
+    return np.where(np.isfinite(array) & np.isfinite(moved), moved, array)
 
 
 def _over_batches(predictor: Predictor, inputs: Tensors, outputs: Tensors, rows: Rows) -> dict[str, Array]:
     found = {name: np.zeros(array.shape) for name, array in outputs.items()}
     free = batch_symbol(predictor.signature.inputs) is not None
+    most = min(rows.count, ROWS)
     for size in (s for s in _SIZES if s < rows.count and free):
-        for start in range(0, rows.count, size):
-            _widen(found, predictor, inputs, outputs, rows, np.arange(start, min(start + size, rows.count)))
+        for start in range(0, most, size):
+            _widen(found, predictor, inputs, outputs, rows, np.arange(start, min(start + size, most)))
     return found
 
 

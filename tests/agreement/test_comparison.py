@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from deploy_agreement import Agreement, Noise, Report, compare, golden_inputs, noise, tolerance
+from deploy_agreement.figures import deviation
 from deploy_core.errors import DeployError, EndpointError, ExportError, InputError, UnavailableError
 from deploy_core.signature import Signature, Tensors, TensorSpec
 
@@ -409,3 +410,23 @@ def test_the_document_is_as_its_schema_says(against: Callable[..., Agreement]) -
     assert (again["ok"], again["exit_code"]) == (False, 4)
     assert (Report(rows[:1]).ok, Report(rows[:1]).exit_code) == (True, 0)
     assert not re.search("numpy", json.dumps(document))
+
+
+def test_one_wrong_row_of_many_is_looked_for_among_all_rows_only_itself(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = {"x": np.random.default_rng(1).normal(size=(2000, 6)).astype(np.float32)}
+    looked: list[int] = []
+
+    def counted(want: np.ndarray, got: np.ndarray, **how: Any) -> np.ndarray:
+        looked.append(want.size)
+        return deviation(want, got, **how)
+
+    monkeypatch.setattr("deploy_agreement.diagnose.deviation", counted)
+
+    def wrong(inputs: Tensors) -> dict[str, np.ndarray]:
+        return {"y": _sum(inputs)["y"] + (inputs["x"][:, :1] == many["x"][-1, 0])}
+
+    found = compare("it", _sum(many), make("x:float32[batch,6]", "y:float32[batch,1]", wrong), many, noise=QUIET)
+    assert any("golden row 1999, of 2000" in problem.message for problem in found.problems)
+    assert sum(looked) < 100 * 2000

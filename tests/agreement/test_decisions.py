@@ -240,6 +240,60 @@ def test_boxes_of_one_image_and_another_number_of_them() -> None:
     assert (found.rows, found.flips, found.shown[0].want) == (3, 1, "class 1 (0.60)")
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_none_are_no_class_and_no_box(value: float) -> None:
+    want = detected()
+    for name in ("boxes", "classes"):
+        got = {**detected(), name: np.full_like(want[name], value, np.float32)}
+        assert (boxes_of(want, got).rows, boxes_of(want, got).flips) == (8, 8)
+    assert "class nan (0.90)" in {
+        flip.got for flip in boxes_of(want, {**want, "classes": want["classes"] * np.nan}).shown
+    }
+
+
+def test_classes_in_words() -> None:
+    want, got = detected(), detected()
+    want["classes"] = np.where(want["classes"] == 0, b"cat", b"dog").astype(object)
+    got["classes"] = np.array([[str(one, "utf-8") for one in row] for row in want["classes"]], object)
+    assert boxes_of(want, got).flips == 0
+    got["classes"][0, 0] = "cow"
+    assert {("cat (0.90)", "nothing"), ("nothing", "cow (0.90)")} == {
+        (flip.want, flip.got) for flip in boxes_of(want, got).shown
+    }
+
+
+@pytest.mark.parametrize(
+    "boxes", [np.zeros((2, 4, 5), np.float32), np.zeros((4, 4), np.float32), np.full((2, 4, 4), b"box", object)]
+)
+def test_what_holds_no_boxes_is_not_compared_as_such(boxes: Array) -> None:
+    got = {**detected(), "boxes": boxes}
+    if boxes.ndim == 2:
+        got = {name: array[0] for name, array in detected().items()}
+    assert "boxes" not in decide(detected(), got, dict.fromkeys(got, 0), {})
+
+
+def test_boxes_of_both_answers_are_told_in_one_way() -> None:
+    """By its centre and size, one box could pass for its corners; the others say what it is."""
+    want = {
+        "boxes": np.array([[[50.0, 50, 10, 10], [10, 10, 10, 10]]], np.float32),
+        "scores": np.array([[0.9, 0.8]], np.float32),
+    }
+    got = {**want, "scores": np.array([[0.2, 0.8]], np.float32)}
+    assert [flip.want for flip in boxes_of(want, got).shown] == ["class 0 (0.90)"]
+
+
+def test_a_nan_at_the_threshold_is_no_rounding() -> None:
+    found = one(np.array([0.4, 0.50001, 0.6]), np.array([0.4, np.nan, 0.6]), 1e-3, "y")
+    assert (found.flips, found.close, found.clear) == (1, 0, 1)
+    assert not found.shown[0].close
+
+
+def test_a_single_row_and_sums_beyond_the_dtype() -> None:
+    assert one(SCORES[:1], SCORES[:1]).said == "the same is decided of the only row"
+    huge = np.full((2, 3), 3e38, np.float32)
+    assert one(huge, huge, name="y").flips == 0
+
+
 Make = Callable[..., Predictor]
 
 

@@ -37,3 +37,27 @@ def test_integers_are_not_nudged_and_some_noise_is_assumed(make: Callable[..., A
     assert "at least 4 × eps of a value" in found.origin
     exact = make("n:int64[batch,1]", "y:float32[batch,1]", answer, answer)
     assert noise(exact, rows).values["y"] == 0.0
+
+
+def test_inputs_in_float64_are_nudged_as_the_float32_that_they_become(make: Callable[..., Any], simplenet: Any) -> None:
+    net = simplenet(0)
+    wide = make(
+        "x:float64[batch,6]", "y:float32[batch,1]", lambda inputs: net.run({"x": inputs["x"].astype(np.float32)})
+    )
+    as_float32, as_float64 = noise(make(*SPEC, net.run), X), noise(wide, {"x": X["x"].astype(np.float64)})
+    assert as_float64.values == as_float32.values
+
+
+def test_of_many_rows_only_some_are_asked_for_one_by_one(make: Callable[..., Any], simplenet: Any) -> None:
+    many = {"x": np.random.default_rng(2).normal(size=(1000, 6)).astype(np.float32)}
+    model = make(*SPEC, simplenet(0).run)
+    assert noise(model, many).origin.endswith("1000 rows")
+    assert len(model.asked) < 120
+
+
+def test_the_range_of_float64_is_no_bound(make: Callable[..., Any]) -> None:
+    def answer(inputs: Any) -> dict[str, np.ndarray]:
+        return {"y": np.concatenate([inputs["x"] * 1.7e308, inputs["x"] / 3], axis=1)}
+
+    rows = {"x": np.array([[1.0], [-1.0], [0.5]])}
+    assert np.isfinite(noise(make("x:float64[batch,1]", "y:float64[batch,2]", answer), rows).values["y"]).all()

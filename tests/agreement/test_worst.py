@@ -396,3 +396,17 @@ def test_it_ends_after_its_time_and_tells_how_far_it_is() -> None:
     assert heard[-1].tried == found.tried
     assert [one.tried for one in heard] == sorted(one.tried for one in heard)
     assert (found.over, found.ok) == (0.0, True)
+
+
+def test_masks_of_infinities_are_taken_from_those_seen() -> None:
+    """An attention mask holds 0 and -inf, between which no number lies."""
+    names = {"inputs": "mask:float32[batch,4]", "outputs": "y:float32[batch,1]"}
+    start = np.where(np.random.default_rng(0).random((8, 4)) < 0.5, -np.inf, 0.0).astype(np.float32)
+    start[:, 0] = 0
+    start[0, 0] = -np.inf
+    start[(start == 0).all(axis=1)] = -np.inf
+    one = Answering(lambda x: np.exp(x).sum(axis=1, keepdims=True), **names)
+    other = Answering(lambda x: np.exp(x).sum(axis=1, keepdims=True) + (x == 0).all(axis=1, keepdims=True), **names)
+    found = _found(one, other, start, most=2_000)
+    assert found.over > 1
+    assert found.inputs["mask"].tolist() == [[0.0] * 4]

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,9 @@ def named(name: str) -> bool:
 
 def are_probabilities(want: Array) -> bool:
     """Tell whether the last axis holds shares of one."""
-    return bool(want.min() >= 0) and bool(np.abs(want.sum(axis=-1) - 1).max() < _SUMS_TO_ONE)
+    if not (want.min() >= 0 and want.max() <= 1 + _SUMS_TO_ONE):
+        return False  # so that no sum is too great for its dtype
+    return bool(np.abs(want.sum(axis=-1) - 1).max() < _SUMS_TO_ONE)
 
 
 def sure(name: str, want: Array, labels: Sequence[str]) -> bool:
@@ -73,6 +76,13 @@ def answers(want: Array, got: Array, labels: Sequence[str]) -> Decisions | None:
 def word(number: int, labels: Sequence[str]) -> str:
     """Give the name of a class."""
     return str(labels[number]) if 0 <= number < len(labels) else f"class {number}"
+
+
+def named_class(value: Any, labels: Sequence[str]) -> str:
+    """Give the name of a class that is an element of an output: a number of whatever dtype, or text."""
+    if isinstance(value, bytes | str):
+        return value.decode(errors="replace") if isinstance(value, bytes) else value
+    return word(int(value), labels) if np.isfinite(value) else f"class {value}"
 
 
 def _verb(which: str, *, sure: bool, one: bool) -> str:

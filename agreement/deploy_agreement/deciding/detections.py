@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from deploy_agreement.deciding.classes import word
+from deploy_agreement.deciding.classes import named_class
 from deploy_agreement.decisions import DETECTIONS, SHOWN, Decisions, Flip, told
+from deploy_agreement.figures import encoded, is_text
 from deploy_core.signature import Array, Tensors
 
 SURE = 0.5  # the score from which a box counts
@@ -33,13 +34,15 @@ class Outputs:
         """All that there are."""
         return frozenset({self.boxes, self.scores, self.classes} - {""})
 
-    def fits(self, got: Tensors) -> bool:
-        """Tell whether answers hold all of them, in shapes that belong together."""
+    def fits(self, want: Tensors, got: Tensors) -> bool:
+        """Tell whether answers hold all of them, in shapes that belong together, as numbers or text where these are wanted."""
         if not self.names <= got.keys():
             return False
         boxes = got[self.boxes]
-        return boxes.ndim in (2, 3) and all(
-            got[name].shape[: boxes.ndim - 1] == boxes.shape[:-1] for name in self.names
+        alike = boxes.ndim == want[self.boxes].ndim and boxes.shape[-1] == _CORNERS
+        return alike and all(
+            got[name].shape[: boxes.ndim - 1] == boxes.shape[:-1] and is_text(got[name]) == is_text(want[name])
+            for name in self.names
         )
 
 
@@ -78,18 +81,21 @@ def decide(
     `slack` is how far a score may lie off, `each_alone` says that boxes of two dimensions are one for each row.
     """
     axis = 1 if each_alone else 0
-    pairs = list(zip(_rows(outputs, want, axis), _rows(outputs, got, axis), strict=False))
+    wanted, came = ([*_rows(outputs, answer, axis)] for answer in (want, got))
+    if any(_by_centre(row.boxes) for row in wanted):
+        wanted, came = ([replace(row, boxes=_corners(row.boxes)) for row in rows] for rows in (wanted, came))
+    pairs = list(zip(wanted, came, strict=False))
     flips = [flip for row, pair in enumerate(pairs) for flip in _differences(row, *pair, labels, slack)]
     close = sum(flip.close for flip in flips)
-    wanted = sum(len(one.scores) for one, _ in pairs)
+    count = sum(len(one.scores) for one, _ in pairs)
     extra = sum(flip.want == "nothing" for flip in flips)
     margin = max((flip.margin for flip in flips if flip.margin is not None), default=None)
     each = [f"{len(flips) - extra:,} missing"] * (len(flips) > extra) + [f"{extra:,} extra"] * (extra > 0)
     verb = f"differ ({', '.join(each)})" if flips else "are found again"
-    said = told("detections", wanted + extra, len(flips), verb, close=close, margin=margin)
+    said = told("detections", count + extra, len(flips), verb, close=close, margin=margin)
     return Decisions(
         kind=DETECTIONS,
-        rows=wanted + extra,
+        rows=count + extra,
         flips=len(flips),
         flipped=tuple(dict.fromkeys(flip.row for flip in flips))[:SHOWN],
         margin=margin,
@@ -102,26 +108,31 @@ def decide(
 def overlap(one: Array, others: Array) -> Array:
     """Give intersection by union of a box with each of several, all by their corners."""
     low, high = np.maximum(one[:2], others[:, :2]), np.minimum(one[2:], others[:, 2:])
-    common: Array = np.clip(high - low, 0, None).prod(axis=1)
-    union = (one[2:] - one[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(axis=1) - common
-    return np.where(union > 0, common / np.where(union > 0, union, 1.0), 0.0)
+    with np.errstate(invalid="ignore", over="ignore"):  # boxes without an end overlap nothing
+        common: Array = np.clip(high - low, 0, None).prod(axis=1)
+        union = (one[2:] - one[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(axis=1) - common
+    known = np.isfinite(union) & (union > 0)
+    return np.where(known, common / np.where(known, union, 1.0), 0.0)
 
 
 def _rows(outputs: Outputs, answer: Tensors, axis: int) -> Iterator[_Found]:
     boxes, scores = answer[outputs.boxes].astype(np.float64), answer[outputs.scores].astype(np.float64)
-    classes = answer[outputs.classes] if outputs.classes else np.zeros(scores.shape)
+    classes = encoded(answer[outputs.classes]) if outputs.classes else np.zeros(scores.shape)
     if boxes.ndim == 2:
         boxes, scores, classes = (np.expand_dims(each, axis) for each in (boxes, scores, classes))
     for box, score, kind in zip(boxes, scores, classes, strict=True):
         order = np.argsort(-score, kind="stable")
         order = order[score[order] >= SURE]
-        yield _Found(_corners(box[order]), score[order], kind[order])
+        yield _Found(box[order], score[order], kind[order])
+
+
+def _by_centre(boxes: Array) -> bool:
+    """Whether boxes are told by centre and size: then a second corner lies before the first."""
+    return bool((boxes[:, 2:] < boxes[:, :2]).any())
 
 
 def _corners(boxes: Array) -> Array:
-    """Boxes by centre and size become corners; that a second corner lies before the first tells them."""
-    if (boxes[:, 2:] >= boxes[:, :2]).all():
-        return boxes
+    """Give the corners of boxes that are told by centre and size."""
     half = boxes[:, 2:] / 2
     return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
 
@@ -139,7 +150,7 @@ def _differences(row: int, want: _Found, got: _Found, labels: Sequence[str], sla
 
 
 def _told(kind: object, score: float, labels: Sequence[str]) -> str:
-    return f"{word(int(kind), labels)} ({score:.2f})"  # type: ignore[call-overload]
+    return f"{named_class(kind, labels)} ({score:.2f})"
 
 
 def _shares(scores: Array) -> bool:

@@ -32,7 +32,7 @@ def decide(
     found: dict[str, Decisions] = {}
     names = labels or {}
     boxes = detections.find(want)
-    if boxes is not None and boxes.fits(got):
+    if boxes is not None and boxes.fits(want, got):
         slack = float(np.max(limits.get(boxes.scores, 0.0), initial=0.0))
         alone = boxes.boxes in axes
         found[boxes.boxes] = detections.decide(

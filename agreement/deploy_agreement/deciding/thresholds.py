@@ -22,7 +22,8 @@ def decide(name: str, want: Array, got: Array, limit: Array, labels: Sequence[st
     other = usable & (((want >= threshold) != (got >= threshold)) | np.isnan(got))
     rows = np.flatnonzero(other)
     away = np.abs(want.astype(np.float64) - threshold)
-    close = int((away[rows] <= limit[rows]).sum())
+    within = (away <= limit) & ~np.isnan(got)
+    close = int(within[rows].sum())
     margin = float(away[rows].max()) if rows.size else None
     sides = labels if len(labels) == _TWO else (f"below {threshold:g}", f"{threshold:g} or more")
 
@@ -30,9 +31,7 @@ def decide(name: str, want: Array, got: Array, limit: Array, labels: Sequence[st
         return "NaN" if np.isnan(value) else str(sides[int(value >= threshold)])
 
     clearest = rows[np.argsort(-away[rows], kind="stable")][:SHOWN]
-    shown = tuple(
-        Flip(int(r), side(want[r]), side(got[r]), float(away[r]), bool(away[r] <= limit[r])) for r in clearest
-    )
+    shown = tuple(Flip(int(r), side(want[r]), side(got[r]), float(away[r]), bool(within[r])) for r in clearest)
     where = "other" if rows.size else "same"
     verb = f"{'lies' if rows.size == 1 else 'lie'} on the {where} side of {threshold:g}"
     said = told("rows", int(usable.sum()), len(rows), verb, close=close, margin=margin)

@@ -36,10 +36,6 @@ class Flock:
         score, candidate = kept[int(rng.integers(len(kept)) * rng.random())]
         return (score if kept is self.kept["over"] else -np.inf), candidate
 
-    def best(self, count: int) -> list[Numbers]:
-        """Give the best by how far off they are."""
-        return [candidate for _, candidate in self.kept["over"][:count]]
-
     def _keep(self, name: str, score: float, candidate: Numbers) -> None:
         kept = self.kept[name]
         if score == -np.inf or (len(kept) >= _SIZES[name] and score <= kept[-1][0]):

@@ -19,8 +19,8 @@ _ALIKE = 4.0
 class Space:
     """One input: candidates are float64 numbers between `low` and `high`, integers if it is `whole`.
 
-    What is no number, and integers that float64 does not hold, are places in `choices`, the values seen; complex numbers
-    are two numbers each. `sample` are the golden values, one candidate on each place of the first axis; `size` is how big
+    What is no number, integers that float64 does not hold, and all values of an input with NaN or infinities among them
+    are places in `choices`, the values seen; complex numbers are two numbers each. `sample` are the golden values, one candidate on each place of the first axis; `size` is how big
     a value usually is.
     """
 
@@ -67,7 +67,7 @@ class Space:
 def space_of(array: Array) -> Space:
     """Find out what an input may be from golden candidates, one on each place of the first axis."""
     kind = dtype_name(array.dtype)
-    if kind in ("string", "bool") or _is_wide(array):
+    if kind in ("string", "bool") or _is_wide(array) or not _is_finite(array):
         choices, places = np.unique(encoded(array).ravel(), return_inverse=True)
         numbers = places.reshape(array.shape).astype(np.float64)
         top = np.asarray(float(max(0, len(choices) - 1)))
@@ -85,6 +85,10 @@ def spaces_of(candidates: Mapping[str, Array]) -> dict[str, Space]:
 
 def _is_wide(array: Array) -> bool:
     return array.dtype.kind in "iu" and bool(array.size) and max(abs(int(array.min())), int(array.max())) > _EXACT
+
+
+def _is_finite(array: Array) -> bool:
+    return not is_float(dtype_name(array.dtype)) or bool(np.isfinite(array).all())
 
 
 def _pairs(array: Array) -> Array:
