@@ -1,5 +1,6 @@
 """Whether two predictors predict the same: inputs, noise, tolerance, comparison."""
 
+from deploy_agreement.as_published import as_published
 from deploy_agreement.comparison import BATCHES, batches_for, compare
 from deploy_agreement.decisions import Decisions
 from deploy_agreement.degradation import COLLAPSED, DEGRADED, Degradation, OutputDegradation
@@ -43,6 +44,7 @@ __all__ = [
     "Tolerance",
     "Worst",
     "again",
+    "as_published",
     "batches_for",
     "batches_like",
     "compare",

@@ -29,13 +29,17 @@ _STORED_AS_THEY_ARE = {
 class Golden:
     """`noise` is per output in the output's own unit, one number or one for each element; `noise_origin` says how it was measured.
 
-    What has one for each element is an array that broadcasts over the output, its axis of rows 1 long.
+    What has one for each element is an array that broadcasts over the output, its axis of rows 1 long. `answers` are what
+    quantised artifacts answered to the inputs, as one batch, when they were published, by the artifact's name; `answered_by`
+    says by which runtime on which processor. Stores written before have neither.
     """
 
     inputs: Tensors
     outputs: Tensors
     noise: Mapping[str, Array | float] = field(default_factory=dict)
     noise_origin: str = ""
+    answers: Mapping[str, Tensors] = field(default_factory=dict)
+    answered_by: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -55,10 +59,11 @@ def write_golden(golden: Golden, path: Path) -> dict[str, Any]:
         **{f"input/{name}": _native(array) for name, array in golden.inputs.items()},
         **{f"output/{name}": _native(array) for name, array in golden.outputs.items()},
         **{f"noise/{name}": np.atleast_1d(np.asarray(value, np.float64)) for name, value in golden.noise.items()},
+        **{f"answer/{by}/{name}": _native(a) for by, given in golden.answers.items() for name, a in given.items()},
     }
     save_file({name: _storable(array) for name, array in arrays.items()}, path)
     tensors = {name: {"dtype": dtype_name(array.dtype), "shape": list(array.shape)} for name, array in arrays.items()}
-    return {"tensors": tensors, "noise_origin": golden.noise_origin}
+    return {"tensors": tensors, "noise_origin": golden.noise_origin, "answered_by": dict(golden.answered_by)}
 
 
 def read_golden(path: Path, facts: Mapping[str, Any]) -> Golden:
@@ -80,6 +85,8 @@ def read_golden(path: Path, facts: Mapping[str, Any]) -> Golden:
             name: float(array[0]) if array.shape == (1,) else array for name, array in _of(arrays, "noise/").items()
         },
         noise_origin=facts["noise_origin"],
+        answers=_answers(_of(arrays, "answer/")),
+        answered_by=dict(facts.get("answered_by", {})),
     )
 
 
@@ -111,3 +118,12 @@ def _unpacked(data: bytes, dtype: str, shape: tuple[int, ...]) -> Array:
 
 def _of(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _answers(arrays: Mapping[str, Array]) -> dict[str, Tensors]:
+    """Sort arrays by the artifact that gave them; an artifact's name has no slash, an output's may have."""
+    found: dict[str, dict[str, Array]] = {}
+    for path, array in arrays.items():
+        artifact, _, name = path.partition("/")
+        found.setdefault(artifact, {})[name] = array
+    return dict(found)

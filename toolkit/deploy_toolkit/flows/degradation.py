@@ -76,7 +76,7 @@ def resembling(version: Version, row: Agreement, outputs: Tensors, noise: Noise)
 
 def with_cost(row: Agreement, artifact: Artifact, predictor: Predictor, inputs: Tensors, outputs: Tensors) -> Agreement:
     """Add to a variant's row what it lost; any other row stays as it is."""
-    return with_degradation(row, outputs, predictor, inputs) if _is_coarse(artifact) else row
+    return with_degradation(row, outputs, predictor, inputs) if is_coarse(artifact) else row
 
 
 def unlike_published(row: Agreement, version: Version, artifact: Artifact) -> list[Problem]:
@@ -141,7 +141,8 @@ def is_int8(artifact: Artifact | None) -> bool:
     return artifact is not None and artifact.variant.endswith("int8")
 
 
-def _is_coarse(artifact: Artifact) -> bool:
+def is_coarse(artifact: Artifact) -> bool:
+    """Tell whether it has coarser numbers than its source, int8 or float16."""
     return is_int8(artifact) or artifact.variant == _HALF
 
 

@@ -131,7 +131,7 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
         on_event("asking the source model")
         golden = golden_data.asked(opened, request.ranges.get(BATCH))
         order = replace(request.order(staged, name), raw=kept.document)
-        written, report = make(workers, opened, order, golden, on_event, limit=request.max_degradation)
+        written, report, golden = make(workers, opened, order, golden, on_event, limit=request.max_degradation)
         version = shelf.publish(staged, name, _record(opened, written, report, kept), golden)
     on_event(f"stored {version}")
     return Exported(version, report, request.targets)
@@ -139,16 +139,19 @@ def export(request: Request, *, store: Path, on_event: OnEvent = silent) -> Expo
 
 def make(
     workers: Workers, opened: OpenedSource, order: Order, golden: Golden, on_event: OnEvent, *, limit: float | None
-) -> tuple[Export, Report]:
-    """Write what is ordered, prove it at every size that the source takes, and hold variants to a limit, if there is one."""
+) -> tuple[Export, Report, Golden]:
+    """Write what is ordered, prove it at every size that the source takes, and hold variants to a limit, if there is one.
+
+    The golden data come back with what the variants answered.
+    """
     measured = golden_data.noise_of(golden)
     promised = promise(opened, golden.inputs, measured, ranges=order.ranges)
     order = replace(order, proofs=[(one.inputs, one.outputs) for one in promised.sized])
     written = write(workers, opened, order, on_step=lambda step: on_event(f"writing {step}"))
-    report = prove(workers, opened, written, golden, measured, promised, on_event)
+    report, golden = prove(workers, opened, written, golden, measured, promised, on_event)
     report = degradation.with_sizes(report, (*order.known, *written.artifacts))
     degradation.require(report, limit)
-    return written, report
+    return written, report, golden
 
 
 def _check_signature(request: Request, location: str, path: Path | None) -> None:

@@ -40,9 +40,12 @@ def extend(request: flow.Request, version: Version, shelf: Store, on_event: OnEv
         order = replace(
             request.order(staged, version.name), reference=reference, known=version.artifacts, raw=kept.document
         )
-        written, report = flow.make(workers, opened, order, version.golden, on_event, limit=request.max_degradation)
+        limit = request.max_degradation
+        written, report, golden = flow.make(workers, opened, order, version.golden, on_event, limit=limit)
         agreement = _joined(version.agreement, report, (artifact.name for artifact in written.artifacts))
-        grown = shelf.extend(staged, version, written.artifacts, agreement=agreement, replaced=_fields(kept))
+        grown = shelf.extend(
+            staged, version, written.artifacts, golden=golden, agreement=agreement, replaced=_fields(kept)
+        )
     on_event(f"stored {grown} with {', '.join(request.targets)} added to {version}")
     return flow.Exported(grown, report, request.targets)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def add(store: Path, name: str, given: Sequence[Mapping[str, Array]], on_event: 
         opened = extension.opened_reference(workers, version, reference, trust=False)
         extension.require_same(opened, version)
         grown = _answered(opened, golden, new)
-        report = _proof(workers, opened, version, Export(version.artifacts, reference), grown, on_event)
+        report, grown = _proof(workers, opened, version, Export(version.artifacts, reference), grown, on_event)
         published = shelf.extend(staged, version, golden=grown, agreement=report.to_json())
     added = _rows(version.signature, new).count
     on_event(f"stored {published} with {added} golden rows added to {version}")
@@ -125,12 +125,13 @@ def _answered(opened: OpenedSource, golden: Golden, new: Tensors) -> Golden:
     measured = noise(opened, *batches_like(opened.signature, inputs))
     # Not less than before: then it may have been measured with the source itself, which knows more than its reference.
     values = {n: np.maximum(v, golden.noise.get(n, 0.0)) for n, v in measured.values.items()}
-    return replace(golden, inputs=inputs, outputs=outputs, noise=_plain(values), noise_origin=measured.origin)
+    # What variants answered was to the rows before: they are asked again.
+    return Golden(inputs, outputs, _plain(values), measured.origin)
 
 
 def _proof(
     workers: Workers, opened: OpenedSource, version: Version, files: Export, golden: Golden, on_event: OnEvent
-) -> Report:
+) -> tuple[Report, Golden]:
     measured = Noise(golden.noise, golden.noise_origin)
     told = version.agreement.get("promised", {}).get("ranges", {})
     ranges = {symbol: (ends[0], ends[1]) for symbol, ends in told.items()}

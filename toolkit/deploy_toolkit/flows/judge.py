@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from deploy_agreement import compare
+from deploy_agreement.report import DISAGREE
 from deploy_core.endpoint import Endpoint
 from deploy_core.predictor import Predictor
 from deploy_exporters.formats.mar import version_of
 from deploy_model_store import Version
-from deploy_toolkit.flows import degradation, promised
+from deploy_toolkit.flows import degradation, kept, promised
 from deploy_toolkit.flows.golden import noise_of
 
 
@@ -39,7 +40,12 @@ class Judge:
             precision=rule.precision,
             tolerances=rule.tolerances,
         )
-        return None if row.ok else row.why
+        return row.why if not row.ok else self._not_as_published(version, predictor)
+
+    def _not_as_published(self, version: Version, predictor: Predictor) -> str | None:
+        """Say how a variant answers otherwise than it did when it was published; None if it does not, or is none."""
+        check = kept.held(version, version.artifact(self._artifact), predictor, ours=False) if self._artifact else None
+        return f"{check.name}: {check.said}" if check and check.verdict == DISAGREE else None
 
     def _version_of(self, endpoint: Endpoint) -> Version:
         ours = [version for version in self._served if version.name == endpoint.model]

@@ -19,13 +19,13 @@ from deploy_agreement import (
 )
 from deploy_core.artifact import Artifact
 from deploy_core.errors import ExportError, UnavailableError, UsageError
-from deploy_core.signature import BATCH
+from deploy_core.signature import BATCH, Tensors
 from deploy_exporters.export import Export, OpenedSource
 from deploy_exporters.formats import hosted
 from deploy_exporters.telling import require_told
 from deploy_exporters.worker import Workers
 from deploy_model_store import Golden
-from deploy_toolkit.flows import degradation
+from deploy_toolkit.flows import degradation, kept
 from deploy_toolkit.output import OnEvent
 
 _NOT_CONVERTED = {"frozen-batch", "frozen-dimension", "nan"}
@@ -39,24 +39,26 @@ def prove(
     measured: Noise,
     promised: Promise,
     on_event: OnEvent,
-) -> Report:
+) -> tuple[Report, Golden]:
     """Run every written file and the reference; raise ProofError unless each answers as the source model does.
 
-    Its exit code is 4 for another prediction, 3 for a file that cannot run or is frozen; its `report` says where.
+    Gives the golden data with what each variant of coarser numbers answered to them. The error's exit code is 4 for another prediction, 3 for a file that cannot run or is frozen; its `report` says where.
     Each is asked for the golden inputs, and for every size that is promised. A file of a format that nothing here can run is not proved: its row says so.
     """
-    rows = []
+    rows, asked = [], []
     batches = batches_for(opened.signature, promised.ranges.get(BATCH))
     for subject, artifact in _subjects(written):
         on_event(f"comparing {subject}")
-        rows.append(unproved(_row(workers, subject, artifact, _Wanted(golden, measured, batches, promised.sized))))
+        row, answer = _row(workers, subject, artifact, _Wanted(golden, measured, batches, promised.sized))
+        rows.append(unproved(row))
+        asked.append((artifact, answer))
     report = Report(tuple(rows), promised=promised.to_json())
     for warning in degradation.warnings(report):
         on_event(f"warning: {warning}")
     if report.bad:
         raise _disagreement(report)
     _require_asked(written, report)
-    return report
+    return report, kept.with_answers(golden, asked)
 
 
 @dataclass(frozen=True)
@@ -69,19 +71,20 @@ class _Wanted:
     sized: Sequence[Probe]
 
 
-def _row(workers: Workers, subject: str, artifact: Artifact, wanted: _Wanted) -> Agreement:
+def _row(workers: Workers, subject: str, artifact: Artifact, wanted: _Wanted) -> tuple[Agreement, Tensors | None]:
     golden = wanted.golden
     try:
         require_told(workers, artifact)
         predictor = hosted(workers, artifact)
     except (UnavailableError, ExportError, UsageError) as error:
         # A UsageError, too: what was just written and does not load is a failed file.
-        return failed(subject, error)
+        return failed(subject, error), None
     try:
         row = degradation.compared(artifact, subject, predictor, golden, wanted.noise, wanted.batches)
         rule = degradation.form_rule(artifact, golden.outputs)
         row = compare_sizes(row, predictor, wanted.sized, precision=rule.precision, tolerances=rule.tolerances)
-        return degradation.with_cost(row, artifact, predictor, golden.inputs, golden.outputs)
+        row = degradation.with_cost(row, artifact, predictor, golden.inputs, golden.outputs)
+        return row, kept.answer(artifact, predictor, golden)
     finally:
         predictor.close()
 

@@ -18,7 +18,7 @@ from deploy_agreement.transports import Way, messages, same_ways
 from deploy_core.errors import DeployError, first_line
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Tensors
-from deploy_toolkit.flows import degradation
+from deploy_toolkit.flows import degradation, kept
 from deploy_toolkit.flows.check.mates import Mate, binary
 from deploy_toolkit.flows.check.probing import SECONDS, Probes
 from deploy_toolkit.flows.check.request import Request
@@ -66,11 +66,21 @@ class Asked:
 
 def checks(one: Asked) -> Iterator[Check]:
     """Make every check, those that could end a worker last."""
+    yield from _as_published(one)
     yield from _drawn(one)
     yield from _properties(one)
     if one.subject.endpoint is not None:
         yield from _endpoint(one)
     yield from _edges(one)
+
+
+def _as_published(one: Asked) -> Iterator[Check]:
+    version, artifact = one.subject.version, one.subject.artifact
+    asked = one.request.atol is not None or one.request.rtol is not None
+    if version is None or artifact is None or asked:
+        return
+    if check := kept.held(version, artifact, one.predictor, ours=one.subject.endpoint is None):
+        yield check
 
 
 def _drawn(one: Asked) -> Iterator[Check]:
