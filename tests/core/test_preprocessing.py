@@ -276,9 +276,43 @@ def test_steps_have_to_make_what_the_model_takes() -> None:
 
 def test_bytes_that_are_no_picture_are_the_callers_fault() -> None:
     raw = Raw(({"step": "decode"},), "x")
-    with pytest.raises(InputError, match=r"step 1, decode: it is no image that Pillow knows"):
+    with pytest.raises(InputError, match=r"step 1, decode: it is no image in AVIF, BMP"):
         raw.inputs([b"nothing"])
     file = io.BytesIO()
     np.save(file, np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(InputError, match="allow_pickle=False"):
         raw.inputs([file.getvalue()])
+
+
+def npy(header: str) -> bytes:
+    text = header.encode().ljust(117) + b"\n"
+    return running.NPY + b"\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (npy("((((((("), "cannot be read as one"),  # which the parser says by an error of its own
+        (
+            npy("{'descr': '|u1', 'fortran_order': False, 'shape': (1099511627776, 1099511, 3)}"),
+            "cannot be read as one",
+        ),
+        (npy("{'descr': [], 'fortran_order': False, 'shape': (2, 2, 3)}"), "not of numbers"),
+        (npy("{'descr': '<M8[s]', 'fortran_order': False, 'shape': (0, 2, 3)}"), "not of numbers"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n", "it is no image in AVIF"),
+        (png(np.zeros((1, 70_000, 3), np.uint8)), "an image of 1 × 70000 has too many pixels"),
+    ],
+)
+def test_strangers_bytes_are_refused_whatever_they_are(data: bytes, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Raw(({"step": "decode"},), "x").inputs([data])
+
+
+def test_a_strip_does_not_grow_beyond_all_memory() -> None:
+    steps = ({"step": "decode"}, {"step": "resize", "as": "pillow", "filter": "bilinear", "shorter": 2048})
+    with pytest.raises(InputError, match="step 2, resize: an image of 2048 × 122880000 has too many pixels"):
+        Raw(steps, "x").inputs([png(np.zeros((1, 60_000, 3), np.uint8))])
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros((2, 70_000, 1), np.uint8))  # whose weights would be kept
+    with pytest.raises(InputError, match="an image of 2 × 70000"):
+        Raw(steps, "x").inputs([buffer.getvalue()])

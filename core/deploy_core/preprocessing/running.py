@@ -18,6 +18,9 @@ Array = np.ndarray[Any, Any]
 Step = Mapping[str, Any]
 Resize = Callable[[Array, Sequence[int], Any], Array]
 MOST_PIXELS = 1 << 26  # of an image: beyond, somebody wants to fill the memory
+MOST_SIDE = (1 << 16) - 1  # pixels of its height or width, which is what JPEG can say
+# Pillow knows more; to read some of those, such as EPS, it starts other programs, which strangers' bytes must not.
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 NPY = b"\x93NUMPY"
 
 
@@ -101,25 +104,41 @@ class Beside:
 def _decoded(array: Array, step: Step, order: str) -> Array:
     data = array.tobytes()
     if data.startswith(NPY):
-        found = np.load(io.BytesIO(data), allow_pickle=False)
-        return np.asarray(found[..., None] if found.ndim == 2 else found)
+        found = _numbers(data)
+        return found[..., None] if found.ndim == 2 else found
     try:
         return _picture(data, turn=bool(step.get("exif")))
     except ModuleNotFoundError as error:
         raise RuntimeError("decoding images needs Pillow, which is not installed: pip install pillow") from error
     except Exception as error:  # what Pillow raises of a broken file has no base of its own
-        told = str(error) if type(error).__name__ != "UnidentifiedImageError" else "it is no image that Pillow knows"
+        unknown = type(error).__name__ == "UnidentifiedImageError"
+        told = f"it is no image in {', '.join(FORMATS)}" if unknown else str(error)
         raise ValueError(told) from error
+
+
+def _numbers(data: bytes) -> Array:
+    try:
+        found = np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
+    except Exception as error:  # of a broken header it may be what its parser or the memory says
+        raise ValueError(f"it begins as a .npy file, and cannot be read as one: {error}") from error
+    if found.dtype.kind not in "biuf":
+        raise ValueError(f"it is an array of {found.dtype}, not of numbers")
+    return found
 
 
 def _picture(data: bytes, *, turn: bool) -> Array:
     from PIL import Image, ImageOps
 
-    with Image.open(io.BytesIO(data)) as image:
-        if image.width * image.height > MOST_PIXELS:
-            raise ValueError(f"the image has {image.width} × {image.height} pixels, which is too many")
+    Image.init()
+    with Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN]) as image:
+        _require_size(image.height, image.width)
         turned = ImageOps.exif_transpose(image) if turn else image
         return np.asarray(turned.convert("RGB"))
+
+
+def _require_size(height: int, width: int) -> None:
+    if height * width > MOST_PIXELS or max(height, width) > MOST_SIDE:
+        raise ValueError(f"an image of {height} × {width} has too many pixels")
 
 
 def _coloured(array: Array, step: Step, order: str) -> Array:
@@ -147,7 +166,10 @@ def size_of(step: Step, height: int, width: int) -> tuple[int, int]:
 def _resized(array: Array, step: Step, resize: Resize) -> Array:
     if array.ndim != 3 or not array.size:
         raise ValueError(f"an array of shape {list(array.shape)} is no image of height × width × channels")
-    return resize(array, size_of(step, *array.shape[:2]), step)
+    wanted = size_of(step, *array.shape[:2])
+    for size in (array.shape[:2], wanted):  # a strip grows by `shorter` to what no memory holds
+        _require_size(*size)
+    return resize(array, wanted, step)
 
 
 def _cropped(array: Array, step: Step, order: str) -> Array:
