@@ -29,7 +29,8 @@ SIGNATURE = Signature(
 WEIGHTS = np.random.default_rng(1).normal(size=(3, 2)).astype(np.float32)
 _RANDOM = np.random.default_rng(0)
 INPUTS = {"x": _RANDOM.normal(size=(64, 3)).astype(np.float32), "n": _RANDOM.integers(0, 9, 64)}
-RARE = float(drawn_inputs(SIGNATURE, INPUTS, 64)["x"][5, 0])  # none of the golden rows, but one of the first that are drawn
+# None of the golden rows, but one of the first that are drawn.
+RARE = float(drawn_inputs(SIGNATURE, INPUTS, 64)["x"][5, 0])
 Change = Callable[[dict[str, Any], dict[str, Any], int], dict[str, Any]]
 
 
