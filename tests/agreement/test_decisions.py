@@ -44,7 +44,7 @@ def swapped(want: Array, *rows: int) -> Array:
 def test_no_flips() -> None:
     found = one(SCORES, SCORES + np.float32(1e-6), 1e-5)
     assert (found.kind, found.rows, found.flips, found.margin, found.top_k, found.k) == ("class", 64, 0, None, 1.0, 5)
-    assert found.said == "all 64 rows get the same class"
+    assert found.said == "all 64 rows keep their class"
 
 
 def test_flips_and_their_margin() -> None:

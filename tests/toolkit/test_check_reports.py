@@ -42,7 +42,7 @@ def test_the_table_leads_with_what_a_user_would_notice() -> None:
     assert "of 64 rows get another class, the clearest by a margin of" in lines[0]
     assert "likewise for drawn, height = 64, width = 64" in lines[0]
     good = printed(reports.agreeing()).splitlines()
-    assert good[0] == "nothing that a user would notice: logits: all 64 rows get the same class"
+    assert good[0] == "nothing that a user would notice: logits: all 64 rows keep their class"
 
 
 def test_the_table_has_everything() -> None:
@@ -53,10 +53,43 @@ def test_the_table_has_everything() -> None:
         "edges: differs on NaN <i>, as not even the source is sure there (net@1/onnx, net@1/tflite, oip+grpc",
         "worst input: net@1/tflite is off by 4,127 × its tolerance, 12 × on the golden inputs", "BATCH_NORM <x>",
         "net@1/tflite parts from net@1/reference at features.5", "epsilon: 1e-05 in net@1/reference, 0.001 in net@1/tflite",
-        "resize 256, bilinear", "DIFFERS first as if by nearest", "5 compared, 3 disagree, 2 could not be asked, 1 degraded",
+        "resize 256, bilinear", "DIFFERS first, as if by nearest", "5 compared, 3 disagree, 2 could not be asked, preprocessing differs, 1 degraded",
         "net@1/tflite: output 'logits' is 1.02 times what is wanted <u>", "no/runtime: it crashed",
     ):  # fmt: skip
         assert part in text, part
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_narrow_terminal_shows_less_and_never_nothing(width: int) -> None:
+    lines = printed(reports.full(), width).replace("\N{NO-BREAK SPACE}", " ").splitlines()
+    text = "\n".join(lines)
+    for part in ("DISAGREES", "max abs", "✓ golden", "– at once"):
+        assert part in text, part
+    assert "max ULP" not in text
+    row = next(line for line in lines if "net@1/onnx" in line and "logits" in line)
+    assert "agrees" in row
+    assert max(map(len, lines)) <= width
+    assert "max ULP" in printed(reports.full())
+
+
+def test_what_changes_no_answer_is_no_difference_of_operators() -> None:
+    place = reports.full().located[0]
+    assert place.first is not None
+    one, other = (
+        replace(side, attributes={"momentum": value, "epsilon": value})
+        for side, value in ((place.first.one, 0.1), (place.first.other, 0.9))
+    )
+    assert words.differing(replace(place, first=replace(place.first, one=one, other=other))) == [("epsilon", 0.1, 0.9)]
+
+
+def test_values_that_are_off_are_not_called_nothing() -> None:
+    fine = reports.agreeing()
+    output = replace(reports.good().outputs[0], ok=False)
+    report = replace(fine, rows=(*fine.rows, replace(reports.good("off"), outputs=(output,))))
+    first, second, *_ = printed(report).splitlines()
+    assert first == words.headline(report)
+    assert "disagrees: off" in first
+    assert second.startswith("no decision changes: ")
 
 
 def test_a_table_of_one_check_has_no_second_one() -> None:
@@ -116,7 +149,7 @@ def test_a_search_is_a_check_with_its_figure() -> None:
 
 def test_what_to_do_next() -> None:
     steps = words.next_steps(reports.full(), reports.COMMAND)
-    assert steps[0].startswith("deploy-check/features.5 holds that one operator")
+    assert steps[0].startswith("python deploy-check/features.5/reproduce.py shows the difference")
     assert [step.rpartition(" asks for ")[2] for step in steps[1:2]] == ["the worst input again"]
     assert steps[2].startswith("deploy doctor")
     plain = Report((reports.wrong(), reports.good()))

@@ -44,7 +44,7 @@ def decide(want: Array, got: Array, limit: Array, labels: Sequence[str], *, sure
     k = min(K, want.shape[-1] - 1) if kind == CLASS else 0
     margin = float(np.nanmax(flips.margin)) if np.isfinite(flips.margin).any() else None
     close, count = int(flips.close.sum()), len(flips.place)
-    verb = _verb("another" if count else "the same", sure=sure, one=count == 1)
+    verb = _verb(count, sure=sure)
     return Decisions(
         kind=kind,
         rows=int(usable.sum()),
@@ -68,7 +68,7 @@ def answers(want: Array, got: Array, labels: Sequence[str]) -> Decisions | None:
         Flip(int(row), _word(want[row], labels, single=single), _word(got[row], labels, single=single))
         for row in rows[:SHOWN]
     )
-    verb = "get another answer" if len(rows) > 1 else "gets another answer" if len(rows) else "get the same answer"
+    verb = "get another answer" if len(rows) > 1 else "gets another answer" if len(rows) else "keep their answer"
     said = told("rows", len(want), len(rows), verb, close=0, margin=None)
     return Decisions(CLASS, len(want), len(rows), tuple(map(int, rows[:SHOWN])), said=said, shown=flips)
 
@@ -85,11 +85,12 @@ def named_class(value: Any, labels: Sequence[str]) -> str:
     return word(int(value), labels) if np.isfinite(value) else f"class {value}"
 
 
-def _verb(which: str, *, sure: bool, one: bool) -> str:
+def _verb(flips: int, *, sure: bool) -> str:
+    if not flips:
+        return "keep their class" if sure else "keep their greatest value in its column"
     if sure:
-        return f"{'gets' if one else 'get'} {which} class"
-    column = "in another column" if which == "another" else "in the same column"
-    return f"{'has its' if one else 'have their'} greatest value {column}"
+        return f"{'gets' if flips == 1 else 'get'} another class"
+    return f"{'has its' if flips == 1 else 'have their'} greatest value in another column"
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,11 @@ _PATH = click.Path(path_type=Path)
 @click.option("--rtol", type=click.FloatRange(min=0), help="Relative tolerance instead of the derived one.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything that is drawn.")
 @click.option(
-    "--search", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Look for the worst input."
+    "--search",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Look for the worst input, so long for each subject.",
 )
 @click.option("--localise", is_flag=True, help="Of two that disagree: find where first.")
 @click.option("--raw", type=_PATH, multiple=True, metavar="FILE", help="Raw bytes for the model's preprocessing.")

@@ -36,15 +36,18 @@ def command(output: Output, file: Path, out: Path | None, dry_run: bool) -> int:
       name = "simplenet"
       to = ["onnx", "tflite"]
 
+    \b
       [[check]]
       subjects = ["simplenet"]
       server = ["embedded"]
 
+    \b
       [[bench]]
       subjects = ["simplenet"]
       rate = 100
       slo = "p99<50ms,errors<1%"
 
+    \b
       deploy gate deploy.toml
     """
     from deploy_toolkit.commands import gating

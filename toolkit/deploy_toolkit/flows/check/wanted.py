@@ -82,8 +82,8 @@ def _known(version: Version, shelf: Store) -> dict[str, Tensors]:
 def _answers_of(subject: Subject, inputs: Tensors | None) -> Wanted:
     if inputs is None:
         raise UsageError(
-            f"nothing is known to compare {subject.name} with",
-            hint="name a stored model first, or give --inputs FILE.npz",
+            f"no inputs are known to ask {subject.name}",
+            hint="give --inputs FILE.npz, or name a stored model first, which has golden ones",
         )
     predictor = subject.open()
     try:

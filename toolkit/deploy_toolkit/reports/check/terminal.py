@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from deploy_toolkit.reports import degradation
 from deploy_toolkit.reports.check import figures, words
+from deploy_toolkit.reports.check.fitting import Fitting
 from deploy_toolkit.reports.check.matrix import GOLDEN, WORDS, Cell, Matrix, matrix, verdict
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ _STYLES = {
     "agree": "green", "disagree": "bold red", "failed": "bold red", "not asked": "bold red", "told": "yellow",
     "skipped": "dim", "absent": "dim",
 }  # fmt: skip
+_COLUMNS = ("subject", "output", "max abs", "max rel", "max ULP", "tolerance", "its origin", "needed", "verdict")
+_SPARE = ("max ULP", "max rel", "its origin", "tolerance")  # what narrow terminals do without, in this order
 _AROUND = 4  # matched tensors that are shown before and after the first that differs
 
 
@@ -34,10 +38,11 @@ def agreement(report: Report, title: str = "") -> RenderableType:
     failed = sum(row.verdict == "failed" for row in report.rows)
     told = f"{len(report.rows) - failed} compared, {len(wrong) - failed} disagree"
     told += f", {failed} could not be asked" if failed else ""
+    told += ", preprocessing differs" if report.skewed else ""
     told += degradation.counted(report)
     return Group(
         *_noticed(report),
-        _figures(report, title),
+        Fitting([_figures(report, title, _SPARE[:count]) for count in range(len(_SPARE) + 1)]),
         *_checks(matrix(report)),
         *(Text(remark, style="dim") for remark in words.remarks(report)),
         *_origins(report),
@@ -51,24 +56,33 @@ def agreement(report: Report, title: str = "") -> RenderableType:
 
 
 def _noticed(report: Report) -> Iterator[Text]:
-    for one in words.noticed(report):
+    noticed = words.noticed(report)
+    if not report.ok and len(report.rows) > 1 and not noticed:
+        yield Text(words.headline(report), style="bold red")
+    for one in noticed:
         yield Text(str(one), style="bold red" if one.decisions.clear else "yellow")
     if nothing := words.nothing_noticed(report):
         yield Text(nothing, style="dim")
 
 
-def _figures(report: Report, title: str) -> Table:
-    columns = ("subject", "output", "max abs", "max rel", "max ULP", "tolerance", "its origin", "needed", "verdict")
-    table = _table(title, *columns)
+def _figures(report: Report, title: str, spared: Sequence[str]) -> Table:
+    """The figures of every output, without the columns that are spared; narrow names fold only where all of those are."""
+    kept = [name not in spared for name in _COLUMNS]
+    table = _table(title, *compress(_COLUMNS, kept), folded=len(spared) == len(_SPARE))
+    for cells in _figure_rows(report):
+        table.add_row(*compress(cells, kept))
+    return table
+
+
+def _figure_rows(report: Report) -> Iterator[list[Text]]:
     for row in report.rows:
         if not row.outputs:
-            table.add_row(Text(row.subject), *["–"] * 7, _verdict(verdict(row)))
+            yield [Text(row.subject), *map(Text, "–" * (len(_COLUMNS) - 2)), _verdict(verdict(row))]
         for number, found in enumerate(row.outputs):
             # What is wrong may be no output's own fault, such as a damaged file: then no output of it agrees.
             ok = found.ok and (_golden_ok(row) or any(not output.ok for output in row.outputs))
             told = degradation.verdict(row, found.name) if ok else _verdict("disagree")
-            table.add_row(Text("" if number else row.subject), *_cells(found), told or _verdict("agree"))
-    return table
+            yield [Text("" if number else row.subject), *_cells(found), told or _verdict("agree")]
 
 
 def _golden_ok(row: Agreement) -> bool:
@@ -86,10 +100,11 @@ def _checks(found: Matrix) -> Iterator[RenderableType]:
     """A sign for each subject and check."""
     if set(found.checks) <= {GOLDEN}:
         return
-    table = _table("", "subject", *found.checks)
+    wide, narrow = _table("", "subject", *found.checks), _table("", "subject", "what it was asked", folded=True)
     for row, cells in found.rows:
-        table.add_row(Text(row.subject), *map(_cell, cells))
-    yield table
+        wide.add_row(Text(row.subject), *map(_cell, cells))
+        narrow.add_row(Text(row.subject), Text("  ").join(map(_named, (cell for cell in cells if cell.glyph))))
+    yield Fitting([wide, narrow])
     signs = {cell.verdict: cell.glyph for _, cells in found.rows for cell in cells if cell.glyph}
     yield Text("   ".join(f"{glyph} {WORDS[name].lower()}" for name, glyph in signs.items()), style="dim")
 
@@ -97,6 +112,12 @@ def _checks(found: Matrix) -> Iterator[RenderableType]:
 def _cell(cell: Cell) -> Text:
     factor = f" {figures.times(cell.over)}" if cell.verdict in ("disagree", "told") and cell.over is not None else ""
     return Text(cell.glyph + factor, style=_STYLES[cell.verdict])
+
+
+def _named(cell: Cell) -> Text:
+    """A sign with the name of its check, which no line end parts."""
+    sign = _cell(cell)
+    return Text(f"{sign.plain} {cell.check}".replace(" ", "\N{NO-BREAK SPACE}"), style=sign.style)
 
 
 def _origins(report: Report) -> list[Text]:
@@ -136,20 +157,22 @@ def _located(found: Located) -> Iterator[RenderableType]:
 def _skew(found: Skew | None) -> Iterator[RenderableType]:
     if found is None:
         return
-    table = _table(f"From raw bytes to inputs, {found.files} files", "step", "greatest", "mean", "tolerated", "verdict")
+    table = _table(
+        f"From raw bytes to inputs, {words.files(found)}", "step", "greatest", "mean", "tolerated", "verdict"
+    )
     for step in found.steps:
         first = " first" if step.step == found.first else ""
         told = Text("agrees", style="green") if step.ok else Text(f"DIFFERS{first}", style="bold red")
         errors = [figures.number(value) for value in (step.off, step.mean, step.limit)]
-        table.add_row(Text(step.step), *errors, told.append(f" {step.said}" if step.said else "", style="not bold"))
+        table.add_row(Text(step.step), *errors, told.append(f", {step.said}" if step.said else "", style="not bold"))
     yield table
     yield Text(words.skew(found), style="green" if found.ok else "bold red")
 
 
-def _table(title: str, *columns: str) -> Table:
+def _table(title: str, *columns: str, folded: bool = False) -> Table:
     table = Table(title=Text(title) if title else None, box=box.SIMPLE, title_justify="left")
     for column in columns:
-        table.add_column(Text(column), overflow="fold", no_wrap=column == "subject")
+        table.add_column(Text(column), overflow="fold", no_wrap=column == "subject" and not folded)
     return table
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _WRITES = ("--html", "--junit", "--tensorboard")
 _SEARCH = "--search"
 _LOOKS = (_SEARCH, "--localise")
+_TRAINED_BY = ("momentum",)  # changes no answer, and ONNX counts it from the other end
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,13 @@ def noticed(report: Report) -> list[Noticed]:
 
 
 def nothing_noticed(report: Report) -> str:
-    """Say that all decisions are the same; empty if some are not, or none follow from the outputs."""
+    """Say that all decisions are as wanted; empty if some are not, or none follow from the outputs."""
     found = decided(report)
     if not found or any(one.decisions.flips for one in found):
         return ""
     said = list(dict.fromkeys(f"{one.output}: {one.decisions.said}" for one in found if one.check == GOLDEN))
-    return "nothing that a user would notice: " + ("; ".join(said) if len(said) == 1 else "every decision is the same")
+    begun = "nothing that a user would notice" if report.ok else "no decision changes"
+    return f"{begun}: " + ("; ".join(said) if len(said) == 1 else "every decision is as it should be")
 
 
 def headline(report: Report) -> str:
@@ -114,12 +116,18 @@ def skew(found: Skew) -> str:
     return "no step differs" if found.ok else "nothing was compared"
 
 
+def files(found: Skew) -> str:
+    """Say how many files were prepared."""
+    return "1 file" if found.files == 1 else f"{found.files:,} files"
+
+
 def differing(found: Located) -> list[tuple[str, object, object]]:
     """Give the attributes in which the two operators differ: the name, wanted, got."""
     if found.first is None:
         return []
     one, other = found.first.one.attributes, found.first.other.attributes
-    return [(name, one[name], other[name]) for name in one if name in other and one[name] != other[name]]
+    shared = [name for name in one if name in other and name not in _TRAINED_BY]
+    return [(name, one[name], other[name]) for name in shared if one[name] != other[name]]
 
 
 def next_steps(report: Report, command: str = "") -> list[str]:
@@ -166,7 +174,8 @@ def _next_steps(report: Report, command: str) -> Iterator[str]:
     numbers = [row for row in bad if any(not output.ok and output.compared for output in row.outputs)]
     for found in report.located:
         if found.reproduction:
-            yield f"{found.reproduction} holds that one operator with its inputs, and a script that shows the difference"
+            script = shlex.quote(f"{found.reproduction}/reproduce.py")
+            yield f"python {script} shows the difference in that one operator; its folder has all that a bug report needs"
     if numbers and not report.located and "--localise" not in command:
         yield f"{again(command, '--localise')} says in which tensor two of them part first"
     if numbers and not report.worst and _SEARCH not in command:
