@@ -156,14 +156,22 @@ def _some_sizes(case: Case, name: str, wrong: Sequence[Answer], *, explained: bo
     bad = sorted({answer.size for answer in wrong})
     good = _good_sizes(case, name, wrong)
     if not good:
-        return None if explained else _in_company(case, name, wrong)
-    guilty = {row for answer in wrong for row in answer.index[_wrong_places(case, name, answer)].tolist()}
-    asked = {row for a in case.answers if case.agrees(a, name) for row in a.index.tolist()}
-    if guilty and not guilty & asked:  # whatever the batch
-        rows = _listed(sorted(guilty)[:_NAMED]) + (", …" if len(guilty) > _NAMED else "")
-        return Problem("some-rows", f"output {name!r} is wrong for golden row {rows}, of {case.rows.count}", name)
+        company = None if explained else _in_company(case, name, wrong)
+        return company or _some_rows(case, name, wrong, most=_NAMED)  # of many, some may be right by chance
+    if rows := _some_rows(case, name, wrong, most=case.rows.count):
+        return rows
     message = f"output {name!r} agrees at batch size {_listed(good)}, but not at {_listed(bad)}"
     return Problem("batch-size", message + ("" if explained else _why_sizes(case, name, wrong, good, bad)), name)
+
+
+def _some_rows(case: Case, name: str, wrong: Sequence[Answer], *, most: int) -> Problem | None:
+    """Whether some rows, but no more than `most`, are wrong in whatever batch, and others are not."""
+    guilty = {row for answer in wrong for row in answer.index[_wrong_places(case, name, answer)].tolist()}
+    right = {row for a in case.answers if case.agrees(a, name) for row in a.index.tolist()}
+    if not 0 < len(guilty) <= most or not right or guilty & right:
+        return None
+    rows = _listed(sorted(guilty)[:_NAMED]) + (", …" if len(guilty) > _NAMED else "")
+    return Problem("some-rows", f"output {name!r} is wrong for golden row {rows}, of {case.rows.count}", name)
 
 
 def _in_company(case: Case, name: str, wrong: Sequence[Answer]) -> Problem | None:
