@@ -51,7 +51,7 @@ class _Apart:
     """How far one output lies from what was kept, `off` counting other values.
 
     `step` is that of its grid, 0 without one; `steps` is the greatest deviation and `mean` the mean one in such; `rms` is
-    in units of what the kept answers are off from the source.
+    in units of what the kept answers are off from the source, or of a step where that is more.
     """
 
     name: str
@@ -104,12 +104,15 @@ def _one(name: str, got: Array, kept: Array, want: Array) -> _Apart:
     apart, kind = deviation(kept, got), dtype_name(kept.dtype)
     if not is_float(kind):
         return _Apart(name, kept.size, int((apart > 0).sum()))
-    rms = _rms(apart) / max(_rms(deviation(want, kept)), eps(kind) * spread(want), tiny(kind))
-    if step := step_of(kept):
-        steps, signed = apart / step, (got.astype(np.float64) - kept) / step
+    lost, step = deviation(want, kept), step_of(kept)
+    rms = _rms(apart) / max(_rms(lost[np.isfinite(lost)]), step, eps(kind) * spread(want), tiny(kind))
+    if step:
+        steps = apart / step
+        mean = float(np.where(got > kept, steps, -steps).mean()) if np.isfinite(steps).all() else np.inf
         off = int((steps > _OFF).sum())
-        return _Apart(name, kept.size, off, step, float(steps.max(initial=0.0)), float(signed.mean()), rms)
-    rounding = _ROUNDING * eps(kind) * (spread(kept) + float(magnitude(kept).mean()))
+        return _Apart(name, kept.size, off, step, float(steps.max(initial=0.0)), mean, rms)
+    size = magnitude(kept)
+    rounding = _ROUNDING * eps(kind) * (spread(kept) + float(np.where(np.isfinite(size), size, 0.0).mean()))
     return _Apart(name, kept.size, int((apart > rounding).sum()), rms=rms)
 
 

@@ -105,3 +105,22 @@ def test_noise_of_a_store_written_before_is_one_number(tmp_path: Path) -> None:
     save_file({"noise/y": np.array([3e-7])}, tmp_path / "golden.safetensors")
     facts = {"tensors": {"noise/y": {"dtype": "float64", "shape": [1]}}, "noise_origin": "|float32 − float64|"}
     assert read_golden(tmp_path / "golden.safetensors", facts).noise == {"y": 3e-7}
+
+
+def test_what_variants_answered_comes_back_and_older_stores_have_none(tmp_path: Path) -> None:
+    answers = {
+        "tflite-int8": {"a/b": ARRAYS["float32"], "best": ARRAYS["int64"]},
+        "onnx-float16": {"a/b": ARRAYS["nan"]},
+    }
+    golden = Golden({"x": ARRAYS["float32"]}, {}, answers=answers, answered_by={"tflite-int8": "a runtime"})
+    facts = write_golden(golden, tmp_path / "golden.safetensors")
+    got = read_golden(tmp_path / "golden.safetensors", facts)
+    assert got.answered_by == golden.answered_by
+    assert {by: list(given) for by, given in got.answers.items()} == {by: list(given) for by, given in answers.items()}
+    for by, given in answers.items():
+        for name, array in given.items():
+            np.testing.assert_array_equal(got.answers[by][name], array)
+    older = write_golden(Golden({"x": ARRAYS["float32"]}, {}), tmp_path / "older")
+    del older["answered_by"]
+    read = read_golden(tmp_path / "older", older)
+    assert (read.answers, read.answered_by) == ({}, {})
