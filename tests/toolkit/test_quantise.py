@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from command_line import ROOT, Deploy, run_deploy
 
 from deploy_clients import connect
-from deploy_core.artifact import size_of
+from deploy_core.artifact import Artifact, size_of
+from deploy_core.endpoint import Endpoint
 from deploy_core.errors import InputError, UsageError
+from deploy_core.predictor import HasIntermediates, Predictor
+from deploy_core.signature import Signature, Tensors
 from deploy_exporters.calibration import joined
 from deploy_exporters.formats import hosted
 from deploy_exporters.worker import Workers
-from deploy_model_store import Store
+from deploy_model_store import Store, Version
 from deploy_toolkit.demo import data
-from deploy_toolkit.flows import check, export, serve
+from deploy_toolkit.flows import check, export, kept, serve
+from deploy_toolkit.flows.judge import Judge
 
 CNN = ROOT / "examples/simplecnn.py"
 HERE = Path(__file__).parent
@@ -78,10 +85,143 @@ def test_check_holds_variants_to_what_they_were_published_with(quantised: Path, 
     for name in VARIANTS:
         assert rows[name]["degradation"]["verdict"] == "ok"
         assert rows[name]["degradation"]["size_ratio"] < 0.75
+        assert [(c["verdict"]) for c in rows[name]["checks"] if c["name"] == "as published"] == ["agree"]
+    assert not [c for c in rows["tflite"]["checks"] if c["name"] == "as published"]
     origins = {name: row["outputs"][0]["tolerance_origin"] for name, row in rows.items()}
     assert "float16" in origins["tflite-float16"]
     assert origins["tflite-int8"] == "2 × the error when it was published"
     assert "noise" in origins["tflite"]
+
+
+Asked = Callable[[Artifact], Predictor]
+
+
+@dataclass(frozen=True)
+class Answering:
+    """Who answers the golden inputs as given, and nothing else."""
+
+    signature: Signature
+    outputs: Tensors
+
+    def predict(self, inputs: Tensors) -> Tensors:
+        rows = len(inputs["image"])
+        assert rows == len(self.outputs["output"])
+        return self.outputs
+
+
+def _edited(version: Version, edit: Callable[[Any, Any], None], folder: Path) -> Artifact:
+    """The int8 file with something edited in it: its model, and its last operator."""
+    honest = version.artifact("tflite-int8")
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(honest.path.read_bytes(), 0))
+    edit(model, model.subgraphs[0].operators[-1])
+    builder = flatbuffers.Builder(1 << 16)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path = folder / f"{edit.__name__}.tflite"
+    path.write_bytes(builder.Output())
+    return replace(honest, path=path)
+
+
+def _tensor(model: Any, number: int) -> Any:
+    return model.subgraphs[0].tensors[number]
+
+
+def zero_point_of_output(model: Any, last: Any) -> None:
+    """Every answer lies a step higher: what a step of the output is to the sums goes into the bias."""
+    steps = [np.asarray(_tensor(model, number).quantization.scale) for number in (*last.inputs[:2], last.outputs[0])]
+    bias = model.buffers[_tensor(model, last.inputs[2]).buffer]
+    moved = np.round(steps[2] / (steps[0] * steps[1])).astype(np.int32)
+    bias.data = (np.asarray(bias.data, np.uint8).view(np.int32) + moved).view(np.uint8)
+
+
+def zero_point_of_layer(model: Any, last: Any) -> None:
+    """The last layer takes another zero point of what it is given: its bias has it."""
+    weights = np.asarray(model.buffers[_tensor(model, last.inputs[1]).buffer].data, np.uint8).view(np.int8)
+    bias = model.buffers[_tensor(model, last.inputs[2]).buffer]
+    moved = weights.astype(np.int32).reshape(len(bias.data) // 4, -1).sum(axis=1, dtype=np.int32)
+    bias.data = (np.asarray(bias.data, np.uint8).view(np.int32) + moved).view(np.uint8)
+
+
+def scale_of_one_channel(model: Any, last: Any) -> None:
+    """One row of the last weights was scaled to 128 steps, and not to 127."""
+    scale = np.array(_tensor(model, last.inputs[1]).quantization.scale)
+    scale[0] *= np.float32(128 / 127)
+    _tensor(model, last.inputs[1]).quantization.scale = scale
+
+
+def nothing(model: Any, last: Any) -> None:
+    """Written again, and the same."""
+
+
+@pytest.fixture(scope="module")
+def version(quantised: Path) -> Version:
+    return Store(quantised / "store").resolve("cnn")
+
+
+@pytest.fixture(scope="module")
+def asked(version: Version, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+    with Workers(tmp_path_factory.mktemp("workers")) as workers:
+        hosted(workers, version.artifact("tflite-int8")).close()  # starts the worker that all tests share
+        yield lambda artifact: hosted(workers, artifact)
+
+
+def _held(version: Version, artifact: Artifact, predictor: Predictor, *, ours: bool = True) -> str:
+    found = kept.held(version, artifact, predictor, ours=ours)
+    assert found is not None
+    return found.verdict
+
+
+def test_what_variants_answer_is_kept(version: Version) -> None:
+    assert tuple(version.golden.answers) == VARIANTS
+    assert tuple(version.golden.answered_by) == VARIANTS
+    for answers in version.golden.answers.values():
+        assert answers["output"].shape == version.golden.outputs["output"].shape
+
+
+@pytest.mark.parametrize("fault", [zero_point_of_output, zero_point_of_layer, scale_of_one_channel])
+def test_numbers_that_are_off_by_one_are_found(
+    fault: Callable[[Any, Any], None], version: Version, asked: Asked, tmp_path: Path
+) -> None:
+    artifact = _edited(version, fault, tmp_path)
+    with closing(asked(artifact)) as predictor:
+        got = predictor.predict(version.golden.inputs)
+        assert _held(version, artifact, predictor) == "disagree"
+    # The tolerance that follows from the errors when it was published has room for it.
+    rows = {row["subject"]: row["outputs"][0] for row in version.agreement["rows"]}
+    off = np.abs(got["output"].astype(np.float64) - version.golden.outputs["output"]).max()
+    assert off <= rows["tflite-int8"]["tolerance"]
+
+
+def test_an_honest_file_is_not_accused_under_any_kernels(version: Version, asked: Asked, tmp_path: Path) -> None:
+    artifact = _edited(version, nothing, tmp_path)
+    with closing(asked(artifact)) as predictor:
+        assert isinstance(predictor, HasIntermediates)
+        assert _held(version, artifact, predictor) == "agree"
+        own = predictor.intermediates(version.golden.inputs)[-1].value  # by kernels without a delegate
+    other = Answering(version.signature, {"output": own.astype(np.float32)})
+    assert (other.outputs["output"] != version.golden.answers["tflite-int8"]["output"]).any()
+    assert _held(version, artifact, other, ours=False) == "told"
+
+
+def test_an_endpoint_of_a_variant_is_not_ready_if_its_answers_are_shifted(
+    version: Version, asked: Asked, tmp_path: Path
+) -> None:
+    judge = Judge((version,), {"artifact": "tflite-int8"})
+    for edit, ready in ((nothing, True), (zero_point_of_output, False)):
+        with closing(asked(_edited(version, edit, tmp_path))) as predictor:
+            predictor.endpoint = Endpoint.parse("tfserving+rest://127.0.0.1:1/cnn")  # type: ignore[attr-defined]
+            told = judge(predictor)
+        assert (told is None) == ready, told
+        assert ready or "values other than when it was published, by up to 1 steps" in str(told)
+
+
+def test_a_store_that_kept_no_answers_says_so(version: Version, asked: Asked) -> None:
+    artifact = version.artifact("tflite-int8")
+    older = Version.read("cnn", 1, version.path)
+    older.__dict__["golden"] = replace(version.golden, answers={}, answered_by={})
+    check_ = kept.held(older, artifact, Answering(version.signature, {}), ours=True)
+    assert check_ is not None
+    assert check_.verdict == "skipped"
+    assert "stored before" in check_.said
 
 
 def test_a_variant_can_be_served(quantised: Path) -> None:
