@@ -65,7 +65,7 @@ class HostedGradient(Hosted):
     """One that can also be differentiated."""
 
     def gradient(self, inputs: Tensors, weights: Tensors) -> Tensors:
-        """Give d(Σ weights · outputs) / d(input) for every float input. Raises ExportError for what has no derivative."""
+        """Give d(Σ weights · outputs) / d(input) for every float input. Raises UsageError for what has no derivative."""
         answer: dict[str, Any] = self.call("gradient", inputs, dict(weights))
         return answer
 

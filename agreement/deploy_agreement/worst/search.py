@@ -187,7 +187,9 @@ class _Search:
     def found(self, seed: int, seconds: float) -> Worst:
         """Ask for the worst alone, and give it; in the batch that it was asked in, if it takes the others to show it."""
         if not self.judge.answered:
-            raise UsageError("nothing could be compared", hint="the model answers none of these inputs")
+            raise UsageError(
+                "nothing could be compared", hint="the model answers none of these inputs, or not with a row for each"
+            )
         place, inputs = self._shown()
         return Worst(
             subject="", against="", output=place.output, over=place.over, place=place.at, want=place.want, got=place.got,

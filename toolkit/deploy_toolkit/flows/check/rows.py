@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from deploy_agreement import Agreement, Problem, Report, Tolerance, compare, compare_sizes, failed, same_inputs
+from deploy_agreement import Agreement, Problem, Report, compare, compare_sizes, failed, same_inputs, tolerance
 from deploy_core.errors import DeployError
 from deploy_core.predictor import Predictor
 from deploy_toolkit.flows import degradation
@@ -77,7 +77,9 @@ def _with_sizes(
     rule = degradation.form_rule(subject.artifact, wanted.outputs) if subject.artifact else degradation.Rule()
     tolerances = rule.tolerances
     if request.atol is not None or request.rtol is not None:
-        tolerances = dict.fromkeys(wanted.outputs, Tolerance(request.atol or 0.0, "as asked", request.rtol or 0.0))
+        tolerances = {
+            name: tolerance(array, 0.0, atol=request.atol, rtol=request.rtol) for name, array in wanted.outputs.items()
+        }
     return compare_sizes(row, predictor, probes.sized, precision=rule.precision, tolerances=tolerances)
 
 

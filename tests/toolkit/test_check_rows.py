@@ -1,0 +1,58 @@
+"""One row of a check, of predictors in plain numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from deploy_agreement import Noise, Probe
+from deploy_core.signature import Signature, Tensors, TensorSpec
+from deploy_toolkit.flows.check.probing import Probes
+from deploy_toolkit.flows.check.request import Request
+from deploy_toolkit.flows.check.rows import row_of
+from deploy_toolkit.flows.check.wanted import Wanted
+from deploy_toolkit.flows.subjects import Subject
+
+SIGNATURE = Signature(
+    (TensorSpec.parse("x:float32[batch,n]"),), (TensorSpec.parse("y:bool[batch]"), TensorSpec.parse("z:float32[batch]"))
+)
+QUIET = Noise({}, "nothing")
+
+
+def _right(inputs: Tensors) -> Tensors:
+    return {"y": inputs["x"].sum(axis=1) > 0, "z": inputs["x"].sum(axis=1)}
+
+
+@dataclass
+class Frozen:
+    """Answers to rows of another length than 4 the wrong way round, or by a little more."""
+
+    wrong: str
+    signature: Signature = SIGNATURE
+
+    def predict(self, inputs: Tensors) -> Tensors:
+        answer = dict(_right(inputs))
+        if inputs["x"].shape[1] != 4:
+            answer[self.wrong] = ~answer["y"] if self.wrong == "y" else answer["z"] + np.float32(0.5)
+        return answer
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("wrong", "agrees"), [("y", False), ("z", True)])
+def test_a_tolerance_that_is_asked_for_is_none_for_yes_and_no_at_other_sizes_either(wrong: str, agrees: bool) -> None:
+    rng = np.random.default_rng(0)
+    usual, other = ({"x": rng.normal(size=(8, n)).astype(np.float32)} for n in (4, 6))
+    sized = Probe("n = 6", other, _right(other), QUIET, sizes={"n": 6})
+    subject = Subject("it", lambda: Frozen(wrong))
+    found = row_of(
+        subject,
+        Wanted("us", usual, _right(usual), QUIET),
+        Request(("it",), atol=1.0),
+        Probes(sized=(sized,), why="not asked"),
+    )
+    assert found.ok == agrees
+    assert ("size" in {problem.kind for problem in found.problems}) != agrees
