@@ -157,7 +157,7 @@ def test_what_to_do_next() -> None:
     assert words.next_steps(plain, command)[0].startswith("deploy check net --localise says in which tensor")
     assert words.next_steps(plain)[0].startswith("deploy check … --localise")
     assert not words.next_steps(reports.agreeing(), command)
-    assert words.again("deploy check 'a b' --html c") == "deploy check 'a b'"
+    assert words.again("deploy check 'a b' --html c --json") == "deploy check 'a b'"
     (step,) = words.next_steps(Report((reports.wrong(),), worst=(reports.worst(), reports.worst(over=3.0))), command)[
         1:
     ]

@@ -26,7 +26,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--inputs", type=_PATH, metavar="FILE.npz|FOLDER", help="Inputs of yours, beside the golden ones.")
 @click.option("--atol", type=click.FloatRange(min=0), help="Absolute tolerance instead of the derived one.")
 @click.option("--rtol", type=click.FloatRange(min=0), help="Relative tolerance instead of the derived one.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything that is drawn.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all random inputs.")
 @click.option(
     "--search",
     type=click.FloatRange(min=0),
@@ -34,14 +34,19 @@ _PATH = click.Path(path_type=Path)
     metavar="SECONDS",
     help="Look for the worst input, so long for each subject.",
 )
-@click.option("--localise", is_flag=True, help="Of two that disagree: find where first.")
+@click.option("--localise", is_flag=True, help="Of two that disagree: find the first layer that does.")
 @click.option("--raw", type=_PATH, multiple=True, metavar="FILE", help="Raw bytes for the model's preprocessing.")
 @click.option("--preprocess", default="", metavar="FILE.py:FUNCTION", help="What training used to prepare raw bytes.")
 @click.option(
-    "--found", type=_PATH, default="deploy-check", show_default=True, metavar="DIR", help="Where finds are saved."
+    "--found",
+    type=_PATH,
+    default="deploy-check",
+    show_default=True,
+    metavar="DIR",
+    help="Where worst inputs and single operators are saved.",
 )
 @click.option("--html", type=_PATH, metavar="FILE", help="A page of its own with plots.")
-@click.option("--junit", type=_PATH, metavar="FILE", help="Rows and what they were asked as test cases.")
+@click.option("--junit", type=_PATH, metavar="FILE", help="Every subject and check as a test case.")
 @click.option("--tensorboard", type=_PATH, metavar="DIR", help="Figures as event files.")
 @click.option("--trust", is_flag=True, help="Open files that may run code of their own.")
 @reaching
@@ -52,9 +57,9 @@ def command(output: Output, subjects: tuple[str, ...], access: Access, **given: 
     The golden outputs of the first NAME are wanted of everything else that is named; without a NAME, the answers of
     the first FILE or ENDPOINT. Where there is both a stored NAME and a file, ./NAME is the file.
 
-    Beside golden inputs all are asked inputs that are drawn, and those at the edges of each dtype, which the reference of
-    the NAME answers; the same again and in another order; endpoints also by many at once, over fresh connections, and
-    one transport or dialect against the other.
+    Beside golden inputs all are asked random ones in the range of these, and those at the edges of each dtype, which the
+    reference of the NAME answers, too; the same again and in another order; endpoints also by many at once, over fresh
+    connections, and one transport or dialect against the other.
 
     \b
     Example:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deploy_core.errors import UsageError
 from deploy_core.signature import Tensors
 from deploy_exporters.sources import Source
 from deploy_toolkit.flows.access import USUAL, Access
@@ -41,3 +43,10 @@ class Request:
     found: Path = FOUND
     example: Tensors | None = None
     preprocess: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a tolerance or a time that is no finite number: with an infinite one all would agree."""
+        for name in ("atol", "rtol", "search"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise UsageError(f"{name} is {value:g}", hint="give a finite number, 0 or more")

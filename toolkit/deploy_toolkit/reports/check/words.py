@@ -136,7 +136,7 @@ def next_steps(report: Report, command: str = "") -> list[str]:
 
 
 def again(command: str, *more: str) -> str:
-    """Give a command once more without the files that it writes, and with `more`."""
+    """Give a command once more without what it writes, for somebody who reads, and with `more`."""
     words = shlex.split(command or "deploy check …")
     kept = [word for at, word in enumerate(words) if not _writes(word) and (at == 0 or words[at - 1] not in _WRITES)]
     return " ".join("…" if word == "…" else shlex.quote(word) for word in (*kept, *more))
@@ -215,4 +215,4 @@ def few(names: Sequence[str]) -> str:
 
 
 def _writes(word: str) -> bool:
-    return word in _WRITES or word.startswith(tuple(f"{name}=" for name in _WRITES))
+    return word == "--json" or word in _WRITES or word.startswith(tuple(f"{name}=" for name in _WRITES))
