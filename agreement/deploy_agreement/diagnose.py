@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deploy_agreement.answers import Answer, wanted
-from deploy_agreement.figures import comparable, deviation, spread
+from deploy_agreement.figures import comparable, deviation, magnitude, spread
 from deploy_agreement.limits import Tolerance
 from deploy_agreement.mending import mended_inputs
 from deploy_agreement.outputs import Problem
@@ -113,19 +113,23 @@ def _other_rows(case: Case, name: str, wrong: Sequence[Answer]) -> Problem | Non
 
 
 def _owners(case: Case, name: str, answer: Answer, axis: int) -> Array | None:
-    """Give the golden row that each row of the answer belongs to, None unless all are found and one is elsewhere."""
+    """Give the golden row that each row of the answer belongs to, None unless all are found and one is elsewhere for sure.
+
+    Of one of three classes, any is the answer to many rows: that tells nothing.
+    """
     every = _flat(case.want[name], axis)
     got = _flat(answer.got[name], axis)
     limit = _flat(case.limits[name].limit(case.want[name]), axis)
     right = (deviation(every[answer.index], got) <= limit[answer.index]).all(axis=1)
-    found = answer.index.copy()  # of equal rows the asked one is meant, else one of the same batch
+    found, sure = answer.index.copy(), False  # of equal rows the asked one is meant, else one of the same batch
     for place in np.flatnonzero(~right):
         close = np.asarray((deviation(every, np.broadcast_to(got[place], every.shape)) <= limit).all(axis=1))
         if not close.any():
             return None
         within = answer.index[close[answer.index]]
         found[place] = within[0] if within.size else int(close.argmax())
-    return found if not right.all() else None
+        sure = sure or close.sum() == 1
+    return found if sure else None
 
 
 def _flat(array: Array, axis: int) -> Array:
@@ -182,10 +186,21 @@ def _in_company(case: Case, name: str, wrong: Sequence[Answer]) -> Problem | Non
         return None
     for answer in (one for one in wrong if not one.whole and case.pair(one, name)):
         beside, own = np.take(whole.got[name], answer.index, axis=axis), answer.got[name]
-        if comparable(beside, own) and not near(beside, own, case.limits[name]):
+        if comparable(beside, own) and not _same(case, name, beside, own):
             said = f"output {name!r}: rows get another answer in a batch of {answer.size} than in one of {whole.size}"
             return Problem("batch-size", f"{said}: rows influence each other, or no answer is given twice", name)
     return None
+
+
+def _same(case: Case, name: str, beside: Array, own: Array) -> bool:
+    """Whether two wrong answers are one, but for rounding: they may be greater than those that the tolerance is for."""
+    limit = case.limits[name].limit(own) * max(1.0, _reach(own) / (_reach(case.want[name]) or 1.0))
+    return bool((deviation(beside, own, nan_agrees=True) <= limit).all())
+
+
+def _reach(array: Array) -> float:
+    size = magnitude(array)
+    return float(size[np.isfinite(size)].max(initial=0.0))
 
 
 def _why_sizes(case: Case, name: str, wrong: Sequence[Answer], good: Sequence[int], bad: Sequence[int]) -> str:

@@ -103,7 +103,7 @@ def tolerance(
     coarse = precision if eps(precision) > eps(kind) else kind
     half = f" in {precision}" if coarse != kind else ""
     moved = np.asarray(noise, np.float64)
-    moved = moved if fit(moved.shape, want.shape) else moved.max()
+    moved = moved if fit(moved.shape, want.shape) else moved.max(initial=0.0)
     factor = NOISE_FACTOR if want.ndim < IMAGE else IMAGE_FACTOR
     told = f"{factor:g} × noise{half}" + (f" ({noise_origin})" if noise_origin else "")
     rules = {told: factor * moved * eps(coarse) / eps(kind)}

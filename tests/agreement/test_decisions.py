@@ -288,6 +288,10 @@ def test_a_nan_at_the_threshold_is_no_rounding() -> None:
     assert not found.shown[0].close
 
 
+def test_complex_answers_to_real_numbers_decide_nothing() -> None:
+    assert nothing(SCORES, SCORES + 0j)
+
+
 def test_a_single_row_and_sums_beyond_the_dtype() -> None:
     assert one(SCORES[:1], SCORES[:1]).said == "the same is decided of the only row"
     huge = np.full((2, 3), 3e38, np.float32)

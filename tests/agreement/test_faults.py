@@ -418,3 +418,28 @@ def test_values_that_are_short_by_nature_are_not_accused(make: Make) -> None:
     text = make(*spec, lambda i: {"y": np.float32([[float(f"{v:.6g}") for v in row] for row in i["x"]])})
     assert _kinds(compare("it", {"y": x["x"]}, text, x, noise=Noise({"y": 1.0}, ""))) == {"few-digits"}
     assert compare("it", {"y": x["x"]}, text, x, noise=Noise({}, ""), atol=1e-4).ok
+
+
+def test_a_wrong_class_is_no_row_in_another_place(make: Make) -> None:
+    x = {"x": np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)}
+    spec = "x:float32[batch,2]", "y:int64[batch]"
+
+    def answer(inputs: Tensors, edge: float = 0.0) -> dict[str, np.ndarray]:
+        return {"y": (inputs["x"][:, 0] > edge).astype(np.int64)}
+
+    wrong = make(*spec, lambda inputs: answer(inputs, 0.5))
+    assert "rows-mixed-up" not in _kinds(compare("it", answer(x), wrong, x, noise=Noise({}, "")))
+
+
+@pytest.mark.parametrize("change", [lambda y: np.where(y > 0, np.nan, y), lambda y: y**3 * 1e9])
+def test_what_is_wrong_alike_in_every_batch_is_no_influence(change: Callable[..., Any], make: Make) -> None:
+    x = {"x": np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)}
+
+    def answer(inputs: Tensors) -> dict[str, np.ndarray]:
+        return {"y": inputs["x"] * np.float32(1 / 3)}
+
+    def wrong(inputs: Tensors) -> dict[str, np.ndarray]:  # with the batch, the last place changes
+        return {"y": (change(answer(inputs)["y"]) * (1 + 1e-7 * (len(inputs["x"]) % 2))).astype(np.float32)}
+
+    spec = "x:float32[batch,2]", "y:float32[batch,2]"
+    assert "influence" not in compare("it", answer(x), make(*spec, wrong), x, noise=Noise({}, "")).why

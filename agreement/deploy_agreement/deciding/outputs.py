@@ -52,7 +52,7 @@ def decide(
 def _one(name: str, want: Array, got: Array, limit: Array, labels: Sequence[str]) -> Decisions | None:
     if not is_float(dtype_name(want.dtype)):
         return classes.answers(encoded(want), encoded(got), labels)
-    if want.dtype.kind == "c":
+    if "c" in (want.dtype.kind, got.dtype.kind):
         return None
     want, got = _wide(want), _wide(got)
     if want.ndim == 1 or (want.ndim == 2 and want.shape[1] == 1):
