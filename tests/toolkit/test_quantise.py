@@ -26,7 +26,7 @@ from deploy_exporters.formats import hosted
 from deploy_exporters.worker import Workers
 from deploy_model_store import Store, Version
 from deploy_toolkit.demo import data
-from deploy_toolkit.flows import check, export, kept, serve
+from deploy_toolkit.flows import check, export, golden_rows, kept, serve
 from deploy_toolkit.flows.judge import Judge
 
 CNN = ROOT / "examples/simplecnn.py"
@@ -274,6 +274,21 @@ def test_a_collapse_is_warned_of_and_refused_if_there_is_a_limit(deploy: Deploy,
     checked = deploy("check", "net", "--store", "store")
     assert checked.returncode == 0, checked.stderr
     assert "COLLAPSED" in checked.stdout
+
+
+def test_answers_are_carried_over_and_asked_for_again_with_further_rows(deploy: Deploy, tmp_path: Path) -> None:
+    assert _lopsided(deploy).returncode == 0
+    store = Store(tmp_path / "store")
+    first = store.resolve("net").golden
+    grown = golden_rows.add(store.root, "net", [{"x": np.full((2, *first.inputs["x"].shape[1:]), 0.25, np.float32)}])
+    second = grown.version.golden
+    assert [len(golden.answers["onnx-dynamic-int8"]["output"]) for golden in (first, second)] == [64, 65]
+    assert second.answered_by == first.answered_by
+    export.export(export.Request("net", ("torchscript",)), store=store.root)
+    third = store.resolve("net").golden
+    np.testing.assert_array_equal(
+        third.answers["onnx-dynamic-int8"]["output"], second.answers["onnx-dynamic-int8"]["output"]
+    )
 
 
 @pytest.mark.parametrize(
