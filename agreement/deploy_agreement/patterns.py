@@ -20,9 +20,9 @@ def patterns(want: Array, got: Array, value: float) -> Iterator[tuple[str, str]]
         return
     wide, seen = want.astype(np.float64), got.astype(np.float64)
     yield from _rounded(want, got)
-    # A pattern that only brings the values somewhat nearer explains nothing.
+    # A pattern that only brings the values somewhat nearer, or to where any value would do, explains nothing.
     rounding = _SLACK * (value + eps("float32") * float(np.abs(seen).max()))
-    bound = min(rounding, float(np.abs(wide - seen).max()) / 4)
+    bound = min(rounding, float(np.abs(wide - seen).max()) / 4, float(np.ptp(wide)) / 4, float(np.ptp(seen)) / 4)
     yield from _transformed(wide, seen, bound)
     yield from _permuted(wide, seen, bound)
     yield from _scaled(wide, seen, bound)
