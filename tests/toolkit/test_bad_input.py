@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 from command_line import Deploy
 
-from deploy_core.errors import UsageError
+from deploy_core.errors import InputError, UsageError
 from deploy_toolkit.commands import tensor_files
+from deploy_toolkit.flows.check.request import inputs_from
 
 SOURCES = Path(__file__).parent / "bad_sources.py"
 
@@ -60,6 +61,8 @@ def _export(source: str, formats: str = "onnx", *more: object) -> tuple[object, 
         (("check", "tfserving+rest://127.0.0.1:1/m"), 2, "no inputs are known to ask"),
         (("check", "absent", "--atol", "inf"), 2, "atol is inf"),
         (("check", "absent", "--search", "nan"), 2, "search is nan"),
+        (("check", "absent", "--found", SOURCES), 2, "is no folder"),
+        (("check", "absent", "--html", "x", "--junit", "./x"), 2, "--html and --junit both name x"),
         (("predict", "absent", "--input", "x.json"), 2, "x.json does not exist"),
         (("check", SOURCES, "--server", "embedded"), 2, "nothing is named that embedded could serve"),
         (("store", "show", "absent"), 2, "no model 'absent'"),
@@ -78,6 +81,12 @@ def test_a_mistake_is_told(args: tuple[object, ...], code: int, said: str, deplo
     assert done.stdout == ""
     assert not [path for path in tmp_path.glob("models/*") if not path.name.startswith(".")]
     assert not list(tmp_path.glob("models/.staging/*~*"))
+
+
+def test_inputs_that_do_not_fit_are_told_with_the_file_that_they_are_from() -> None:
+    with pytest.raises(InputError, match=r"^mine\.npz: too few") as caught, inputs_from("mine.npz"):
+        raise InputError("too few", hint="give more")
+    assert caught.value.hint == "give more"
 
 
 _MAR = ("--handler", "h.py")

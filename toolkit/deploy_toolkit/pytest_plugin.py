@@ -6,6 +6,7 @@ def test_what_is_deployed_is_what_was_trained(assert_agrees):
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -36,11 +37,16 @@ def assert_agrees(tmp_path: Path) -> AssertAgrees:
 
         report = check(*map(str, subjects), against=model, example=example, **{"found": tmp_path, **options})
         if not report.ok:
-            raise AssertionError("\n".join([repr(report), *_reasons(report)]))
+            raise AssertionError("\n".join([repr(report), *_reasons(report, options)]))
         return report
 
     return agrees
 
 
-def _reasons(report: Report) -> list[str]:
-    return [f"{row.subject}: {row.why}" for row in report.rows if not row.ok]
+def _reasons(report: Report, options: Mapping[str, Any]) -> list[str]:
+    """What the report has found beside its rows, and what would find more."""
+    from deploy_toolkit.reports.check import words
+
+    found = [*map(words.located, report.located), *([words.skew(report.skew)] if report.skewed and report.skew else [])]
+    more = "assert_agrees(…, localise=True) names the layer in which they part first"
+    return found if options.get("localise") else [*found, more]

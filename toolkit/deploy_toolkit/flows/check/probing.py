@@ -14,7 +14,7 @@ from deploy_agreement.rows import batch_symbol, rows_of
 from deploy_core.errors import DeployError, first_line
 from deploy_core.predictor import Predictor
 from deploy_toolkit.flows import promised
-from deploy_toolkit.flows.check.request import Request
+from deploy_toolkit.flows.check.request import Request, inputs_from
 from deploy_toolkit.flows.check.wanted import Wanted
 
 SECONDS = 1.0  # for drawn rows: of the reference, and of each subject
@@ -73,7 +73,8 @@ def _asked(reference: Predictor, wanted: Wanted, request: Request) -> Probes:
 def _given(reference: Predictor, wanted: Wanted, request: Request) -> Iterator[Probe]:
     """All that the user gave, but for what is asked in place of golden inputs."""
     for name, arrays in list(request.inputs.items())[0 if wanted.is_golden else 1 :]:
-        inputs = reference.signature.conform(arrays)
+        with inputs_from(name):
+            inputs = reference.signature.conform(arrays)
         try:
             yield answered(reference, GIVEN, inputs, wanted.noise, label=name)
         except DeployError as error:

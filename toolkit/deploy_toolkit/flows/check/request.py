@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy_core.errors import UsageError
+from deploy_core.errors import InputError, UsageError
 from deploy_core.signature import Tensors
 from deploy_exporters.sources import Source
 from deploy_toolkit.flows.access import USUAL, Access
@@ -45,8 +46,21 @@ class Request:
     preprocess: str = ""
 
     def __post_init__(self) -> None:
-        """Raise UsageError for a tolerance or a time that is no finite number: with an infinite one all would agree."""
+        """Raise UsageError for a tolerance or a time that is no finite number, as all would agree, and for a folder that is none."""
         for name in ("atol", "rtol", "search"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise UsageError(f"{name} is {value:g}", hint="give a finite number, 0 or more")
+        if self.found.exists() and not self.found.is_dir():
+            raise UsageError(
+                f"{self.found} is no folder", hint="name a folder for what is found, which may be a new one"
+            )
+
+
+@contextmanager
+def inputs_from(name: str) -> Generator[None]:
+    """Name the file that inputs are from where they do not fit the model. Raises InputError."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{name}: {error}", hint=error.hint) from error

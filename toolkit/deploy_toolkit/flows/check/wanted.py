@@ -15,7 +15,7 @@ from deploy_exporters.formats import hosted
 from deploy_exporters.worker import Workers
 from deploy_model_store import Store, Version
 from deploy_toolkit.flows import promised, subjects
-from deploy_toolkit.flows.check.request import Request
+from deploy_toolkit.flows.check.request import Request, inputs_from
 from deploy_toolkit.flows.golden import noise_of
 from deploy_toolkit.flows.subjects import Named, Subject
 
@@ -52,7 +52,7 @@ def wanted(request: Request, named: list[Named], shelf: Store, workers: Workers)
     chosen = [subjects.find(request.against, shelf)] if isinstance(request.against, str) else named
     version = next((one for one in chosen if isinstance(one, Version)), None)
     if version is None:
-        given = next(iter(request.inputs.values()), None)
+        given = next(iter(request.inputs.items()), None)
         return _answers_of(next(subjects.expand(chosen[0], workers, trust=request.trust, access=request.access)), given)
     if request.inputs and version.reference is None:
         raise UsageError(f"{version} keeps no reference", hint="check it without --inputs")
@@ -79,17 +79,20 @@ def _known(version: Version, shelf: Store) -> dict[str, Tensors]:
     return found
 
 
-def _answers_of(subject: Subject, inputs: Tensors | None) -> Wanted:
-    if inputs is None:
+def _answers_of(subject: Subject, given: tuple[str, Tensors] | None) -> Wanted:
+    if given is None:
         raise UsageError(
             f"no inputs are known to ask {subject.name}",
             hint="give --inputs FILE.npz, or name a stored model first, which has golden ones",
         )
     predictor = subject.open()
     try:
-        arrays = predictor.signature.conform(inputs)
+        name, inputs = given
         signature = predictor.signature
-        measured = noise(predictor, *batches_like(signature, enough_rows(signature, arrays)))
+        with inputs_from(name):
+            arrays = signature.conform(inputs)
+            enough = enough_rows(signature, arrays)
+        measured = noise(predictor, *batches_like(signature, enough))
         outputs = predictor.predict(arrays)
         return Wanted(
             subject.name,
