@@ -74,10 +74,7 @@ def at_once(
         try:
             found = [pair for pairs in pool.map(work, range(AT_ONCE)) for pair in pairs]
         except DeployError as error:
-            what = f"fails when {AT_ONCE} ask at the same time"
-            if isinstance(error, EndpointError) and error.status in _TOO_MUCH:
-                return Check("at once", TOLD, f"{what}: {first_line(error)}")
-            return _failing("at once", what, error)
+            return failing("at once", f"fails when {AT_ONCE} ask at the same time", error)
     said = f"{len(found)} questions, {AT_ONCE} at a time"
     return _own_answers("at once", predictor, inputs, first, rows, found, judge, noise, said)
 
@@ -108,11 +105,18 @@ def one_of_many(
         try:
             found.append((index, _once(connect, asked)))
         except DeployError as error:
-            return _failing("one of many", f"fails over connection {len(found) + 1} of {connections}", error)
+            return _broken("one of many", f"fails over connection {len(found) + 1} of {connections}", error)
     said = f"{len(found)} connections"
     if len(found) < connections:
         said += f", not {connections}: there are {seconds:g} s for them"
     return _own_answers("one of many", predictor, inputs, want, rows, found, judge, noise, said)
+
+
+def failing(name: str, what: str, error: DeployError) -> Check:
+    """Give the check of one that answered before and gives an error now; one that has too much to do is told of."""
+    if isinstance(error, EndpointError) and error.status in _TOO_MUCH:
+        return Check(name, TOLD, f"{what}: {first_line(error)}")
+    return _broken(name, what, error)
 
 
 def apart(want: Tensors, got: Tensors) -> str:
@@ -193,7 +197,7 @@ def _form(tensors: Tensors) -> dict[str, tuple[int, ...]]:
     return {name: array.shape for name, array in tensors.items()}
 
 
-def _failing(name: str, what: str, error: DeployError) -> Check:
+def _broken(name: str, what: str, error: DeployError) -> Check:
     said = f"{what}: {first_line(error)}"
     return Check(name, DISAGREE, said, problems=(Problem("error", f"{name}: {said}"),))
 

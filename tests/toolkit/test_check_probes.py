@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ from command_line import Deploy
 from documents import valid
 from proxies import proxy
 
-from deploy_agreement import Agreement, Check, Report
+from deploy_agreement import Agreement, Check, Noise, Report
 from deploy_agreement.inputs import drawn_inputs
 from deploy_core.artifact import Artifact
-from deploy_core.errors import InputError, UsageError
+from deploy_core.errors import EndpointError, InputError, UsageError
 from deploy_core.signature import Signature, TensorSpec
 from deploy_model_store import Golden, Record, Store
 from deploy_toolkit.flows import check, serve
+from deploy_toolkit.flows.check.rows import row_of
+from deploy_toolkit.flows.check.wanted import Wanted
+from deploy_toolkit.flows.subjects import Subject
 
 SIGNATURE = Signature(
     (TensorSpec("x", "float32", ("batch", 3)), TensorSpec("n", "int64", ("batch",))),
@@ -194,6 +198,38 @@ def test_without_a_reference_it_is_told_why_nothing_is_drawn(store: Path) -> Non
     assert "no reference is kept" in made(row, "drawn").said
     with pytest.raises(UsageError, match="bare@1 keeps no reference"):
         check.check(check.Request(("bare",), inputs={"x.npz": INPUTS}), store=store)
+
+
+class Falling:
+    """Answers the golden inputs, and nothing more."""
+
+    def __init__(self, status: int | None) -> None:
+        self.signature = SIGNATURE
+        self.status = status
+        self.asked = 0
+
+    def predict(self, inputs: Any) -> Any:
+        """Answer once."""
+        self.asked += 1
+        if self.asked > 1:
+            raise EndpointError("it is gone", status=self.status)
+        return {"y": inputs["x"] @ WEIGHTS, "m": inputs["n"] - 1}
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@pytest.mark.parametrize(("status", "verdict"), [(None, "disagree"), (500, "disagree"), (503, "told")])
+def test_what_answers_golden_inputs_once_does_not_agree(status: int | None, verdict: str) -> None:
+    right = Wanted("y", INPUTS, {"y": INPUTS["x"] @ WEIGHTS, "m": INPUTS["n"] - 1}, Noise({}, "none"), batches=())
+    row = row_of(Subject("it", partial(Falling, status)), right, check.Request(("it",)))
+    assert {made(row, name).verdict for name in ("again", "order")} == {verdict}
+    assert row.ok == (verdict == "told")
+
+
+def test_nothing_is_nothing_to_compare(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is nothing to compare"):
+        check.check(check.Request(()), store=tmp_path)
 
 
 def test_own_inputs_that_do_not_fit_are_refused(store: Path) -> None:

@@ -17,11 +17,14 @@ from raw_store import LABELS, SIGNATURE, STEPS, by_hand, jpeg, publish, write_on
 import deploy_toolkit
 from deploy_agreement import Skew
 from deploy_core import state
-from deploy_core.errors import TamperedError, UsageError
+from deploy_core.endpoint import Endpoint
+from deploy_core.errors import EndpointError, TamperedError, UsageError
 from deploy_exporters.worker import Workers
 from deploy_model_store import Store
 from deploy_toolkit.flows import raw, serve
 from deploy_toolkit.flows.access import USUAL
+from deploy_toolkit.flows.check import check
+from deploy_toolkit.flows.check import skew as skewing
 from deploy_toolkit.flows.check.request import Request
 from deploy_toolkit.flows.check.skew import skew
 from deploy_toolkit.flows.subjects import Subject
@@ -178,6 +181,46 @@ def test_what_is_no_training_side_is_told(
 def test_nothing_to_compare_is_told(shelf: Store, beside: Path, hands: Workers) -> None:
     with pytest.raises(UsageError, match="nothing is known of how seen@1 was trained"):
         asked(shelf, "seen", hands, [], *files_of(beside))
+
+
+def told_by(monkeypatch: pytest.MonkeyPatch, *answers: Any) -> list[Subject]:
+    """Stand in for an endpoint that answers so to one file after the other."""
+    given = iter(answers)
+
+    def answer(*_: Any) -> Any:
+        found = next(given)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(skewing, "answer_to", answer)
+    endpoint = Endpoint.parse("oip+rest://127.0.0.1:1/seen")
+    return [Subject("it", partial(USUAL.client, endpoint), endpoint=endpoint)]
+
+
+def test_a_wrong_answer_is_not_hidden_by_a_refusal(
+    shelf: Store, beside: Path, hands: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = {name: array[:1] + 1 for name, array in shelf.resolve("seen").golden.outputs.items()}
+    todo = told_by(monkeypatch, wrong, EndpointError("the second it refuses", status=400))
+    found = asked(shelf, "seen", hands, todo, *files_of(beside))
+    assert not found.ok
+    assert "the second it refuses" in found.said
+
+
+def test_endpoints_that_take_no_raw_bytes_prove_nothing(
+    shelf: Store, beside: Path, hands: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    todo = told_by(monkeypatch, EndpointError("unknown", status=404))
+    with pytest.raises(UsageError, match="none of the endpoints takes raw bytes"):
+        asked(shelf, "seen", hands, todo, *files_of(beside))
+
+
+def test_a_raw_file_that_is_not_there_is_told_before_anything_is_checked(shelf: Store, tmp_path: Path) -> None:
+    said: list[str] = []
+    with pytest.raises(UsageError, match=r"absent\.jpg cannot be read"):
+        check(Request(("seen",), raw=(tmp_path / "absent.jpg",)), store=shelf.root, on_event=said.append)
+    assert not [each for each in said if each.startswith("checking")]
 
 
 def test_a_version_keeps_what_training_answered(shelf: Store, beside: Path, tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ def check(request: Request, *, store: Path, on_event: OnEvent = silent) -> Repor
     """Compare every subject with the reference. Raises UsageError if there is nothing to compare with or to compare."""
     shelf = Store(store)
     named = [subjects.find(text, shelf) for text in request.subjects]
+    if not named:
+        raise UsageError("there is nothing to compare", hint="name a stored model, a file or an endpoint")
     if request.servers and not any(isinstance(one, Version) for one in named):
         raise UsageError(
             f"nothing is named that {request.servers[0]} could serve", hint="name a stored model beside the files"
@@ -48,18 +50,28 @@ def check(request: Request, *, store: Path, on_event: OnEvent = silent) -> Repor
             todo += stack.enter_context(_served(server, named, request.access.ours, store, on_event))
         if not todo:
             raise UsageError("there is nothing to compare", hint="name a second file or endpoint")
+        _require_searchable(right, request)
+        skew = _skew(right, todo, request, workers, on_event)  # first: a mistake of the user's shows here
         rows = _rows(todo, right, request, workers, on_event)
         return Report(
             tuple(one.row for one in rows),
             by=_by(right),
             worst=tuple(one.worst for one in rows if one.worst),
             located=tuple(one.located for one in rows if one.located),
-            skew=_skew(right, todo, request, workers, on_event),
+            skew=skew,
         )
 
 
 def _expanded(named: Named, workers: Workers, request: Request) -> Iterator[Subject]:
     return subjects.expand(named, workers, trust=request.trust, access=request.access)
+
+
+def _require_searchable(right: Wanted, request: Request) -> None:
+    if request.search and right.reference is None:
+        raise UsageError(
+            f"{right.version or right.by} keeps no reference that answers for other inputs",
+            hint="check it without --search",
+        )
 
 
 def _by(right: Wanted) -> str:

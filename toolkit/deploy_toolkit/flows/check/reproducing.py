@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,14 +29,13 @@ _WAYS = {
 }
 
 _SCRIPT = '''\
-"""{said}
-
-{library} runs {operator} of {subject} alone, on what {reference} has at that place.
+"""{about}
 Needs numpy and {library}; exits with 1 if the difference is beyond what rounding explains.
 """
 {run}
 
 here = Path(__file__).parent
+operator = {operator!r}
 names = {names!r}  # of the inputs, in the order of inputs.npz
 arrays = np.load(here / "inputs.npz")
 inputs = {{name: arrays[f"input{{place}}"] for place, name in enumerate(names)}}
@@ -46,10 +44,10 @@ limit = {limit!r}
 
 got = answer((here / "{file}").read_bytes(), inputs)
 if got.shape != expected.shape:
-    sys.exit(f"{operator} gives shape {{got.shape}}, wanted is {{expected.shape}}")
+    sys.exit(f"{{operator}} gives shape {{got.shape}}, wanted is {{expected.shape}}")
 off = np.abs(got.astype(np.float64) - expected)
 place = tuple(int(index) for index in np.unravel_index(np.argmax(np.nan_to_num(off, nan=np.inf)), off.shape))
-print(f"{operator} gives {{got[place]:.9g}} at {{place}}, wanted is {{expected[place]:.9g}}")
+print(f"{{operator}} gives {{got[place]:.9g}} at {{place}}, wanted is {{expected[place]:.9g}}")
 print(f"off by {{off.max():.3g}}, tolerated is {{limit:.3g}}")
 sys.exit(0 if off.max() <= limit else 1)
 '''
@@ -81,9 +79,7 @@ def _within(got: Array, operands: Operands) -> bool:
 
 
 def _write(folder: Path, way: _Way, model: bytes, operands: Operands, got: Array) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)  # what else lies there may be the user's
     (folder / way.file).write_bytes(model)
     arrays = {f"input{place}": array for place, array in enumerate(operands.inputs.values())}
     weights = {f"weight{place}": array for place, array in enumerate(operands.one.weights.values())}
@@ -92,15 +88,18 @@ def _write(folder: Path, way: _Way, model: bytes, operands: Operands, got: Array
     np.savez(folder / "got.npz", got=got)
 
 
-def _script(way: _Way, operands: Operands, said: str, **more: str) -> str:
+def _script(way: _Way, operands: Operands, said: str, *, subject: str, reference: str, run: str) -> str:
+    operator = operands.other.operator
+    about = f"{said}\n\n{way.library} runs {operator} of {subject} alone, on what {reference} has at that place."
     return _SCRIPT.format(
-        said=said.replace("\\", "\\\\").replace('"', "'"),
+        # Names are those of a file that somebody else made: they must not end the text that they stand in.
+        about=about.replace("\\", "\\\\").replace('"', "'"),
         library=way.library,
-        operator=operands.other.operator,
+        operator=operator,
         file=way.file,
         names=list(operands.inputs),
         limit=float(operands.limit),
-        **more,
+        run=run,
     )
 
 

@@ -53,6 +53,11 @@ def skew(version: Version, todo: Sequence[Subject], request: Request, workers: W
         return found
     on_event("sending raw bytes")
     rows = list(_Answers(version, raw, files, request, workers).rows(endpoints))
+    if not trained and all(row.off is None and row.ok for row in rows):
+        raise UsageError(
+            f"none of the endpoints takes raw bytes, and nothing is known of how {version} was trained",
+            hint="name what training used, --preprocess FILE.py:FUNCTION",
+        )
     return _joined(found, rows, len(files), sided=bool(trained))
 
 
@@ -131,14 +136,15 @@ class _Answers:
 
     def _row(self, endpoint: Endpoint, want: Sequence[Tensors], limit: float) -> StepSkew:
         name = f"answer of {endpoint}"
-        offs = []
+        offs: list[tuple[float | None, float | None]] = []
         for file, outputs in zip(self.files, want, strict=True):
             try:
                 got = answer_to(endpoint, self.raw, self.version.signature, file.data, self.request.access)
             except DeployError as error:
                 refused = isinstance(error, EndpointError) and error.status in _REFUSALS
                 # TorchServe has one form for all: an archive that does not prepare raw bytes was not made for them.
-                takes_none = refused and endpoint.dialect != "torchserve"
+                # One that answered a file before takes them: its refusal of another must not hide what it answered.
+                takes_none = not offs and refused and endpoint.dialect != "torchserve"
                 told = "takes no raw bytes" if takes_none else str(error)
                 return StepSkew(name, None, None, limit, ok=takes_none, said=told)
             offs.append(apart(self.raw, outputs, got))
