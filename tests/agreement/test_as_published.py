@@ -61,7 +61,11 @@ def test_what_is_shifted_one_way_is_found_under_any_kernels() -> None:
     assert "256 of 256 values" in check.said
     assert "+1" in check.said
     assert [problem.kind for problem in check.problems] == ["as-published"]
-    assert verdict(GRID - STEP, alike=False) == "disagree"
+    far = (GRID + RNG.normal(0, 3 * STEP, GRID.shape)).astype(
+        np.float32
+    )  # a source from which it is further off than a step
+    assert verdict(GRID - STEP, alike=False, want=far) == "disagree"
+    assert verdict(by_steps(0.5), alike=False, want=far) == "told"
 
 
 def test_answers_without_a_grid_are_held_to_what_they_were_off() -> None:
