@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from command_line import Deploy
 from raw_store import LABELS, SIGNATURE, STEPS, by_hand, jpeg, publish, write_onnx
 
 import deploy_toolkit
-from deploy_agreement import Skew
+from deploy_agreement import Skew, StepSkew
 from deploy_core import state
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError, TamperedError, UsageError
@@ -179,7 +180,7 @@ def test_what_is_no_training_side_is_told(
 
 
 def test_nothing_to_compare_is_told(shelf: Store, beside: Path, hands: Workers) -> None:
-    with pytest.raises(UsageError, match="nothing is known of how seen@1 was trained"):
+    with pytest.raises(UsageError, match="nothing is known of what training makes of these files: seen@1 keeps none"):
         asked(shelf, "seen", hands, [], *files_of(beside))
 
 
@@ -214,6 +215,22 @@ def test_endpoints_that_take_no_raw_bytes_prove_nothing(
     todo = told_by(monkeypatch, EndpointError("unknown", status=404))
     with pytest.raises(UsageError, match="none of the endpoints takes raw bytes"):
         asked(shelf, "seen", hands, todo, *files_of(beside))
+
+
+def test_an_endpoint_that_answers_nothing_is_no_skew() -> None:
+    agrees = StepSkew("input of the model", 0.0, 0.0, 1.0, ok=True)
+    silent = StepSkew("answer of it", None, None, 1.0, ok=False, said="it cannot be reached")
+    found = Skew(1, (agrees, silent), first="answer of it", said="answer of it: it cannot be reached")
+    assert not found.ok
+    left = skewing.of_those_asked(found, ["it"])
+    assert left is not None
+    assert (left.ok, left.first, left.said) == (True, "", found.said)
+    assert skewing.of_those_asked(Skew(1, (silent,), first=silent.step), ["it"]) is None
+    wrong = replace(silent, off=3.0)
+    assert skewing.of_those_asked(replace(found, steps=(agrees, wrong)), ["it"]) == replace(
+        found, steps=(agrees, wrong)
+    )
+    assert skewing.of_those_asked(found, ["another"]) == found
 
 
 def test_a_raw_file_that_is_not_there_is_told_before_anything_is_checked(shelf: Store, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def check(request: Request, *, store: Path, on_event: OnEvent = silent) -> Repor
             by=_by(right),
             worst=tuple(one.worst for one in rows if one.worst),
             located=tuple(one.located for one in rows if one.located),
-            skew=skew,
+            skew=_of_those_asked(skew, rows),
         )
 
 
@@ -135,7 +135,8 @@ def _worst(subject: Subject, right: Wanted, request: Request, on_event: OnEvent)
 
 def _with_worst(row: Agreement, worst: Worst) -> Agreement:
     """An input that was searched for counts as one that was drawn."""
-    said = f"off by {worst.over:.3g} tolerances at the worst of {worst.tried} inputs"
+    over = f"{worst.over:,.0f}" if worst.over >= 100 else f"{worst.over:.2g}"
+    said = f"off by {over} tolerances at the worst of {worst.tried:,} inputs"
     verdict = DISAGREE if not worst.ok else AGREE if worst.over <= 1 else TOLD
     check = Check("search", verdict, said, worst.tried)
     return replace(row, checks=(*row.checks, check))
@@ -149,6 +150,15 @@ def _skew(right: Wanted, todo: list[Subject], request: Request, workers: Workers
     from deploy_toolkit.flows.check.skew import skew
 
     return skew(right.version, todo, request, workers, on_event)
+
+
+def _of_those_asked(skew: Skew | None, rows: list[_Row]) -> Skew | None:
+    silent = [one.row.subject for one in rows if one.row.unavailable]
+    if skew is None or not silent:
+        return skew
+    from deploy_toolkit.flows.check.skew import of_those_asked
+
+    return of_those_asked(skew, silent)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,8 +43,9 @@ def skew(version: Version, todo: Sequence[Subject], request: Request, workers: W
     trained = _trained(version, request, workers)
     endpoints = [subject.endpoint for subject in todo if subject.endpoint is not None]
     if not trained and not endpoints:
+        kept = ", ".join(one.name for one in raw_files.stored(version))
         raise UsageError(
-            f"nothing is known of how {version} was trained",
+            f"nothing is known of what training makes of these files: {version} keeps {kept or 'none'}",
             hint="name what training used, --preprocess FILE.py:FUNCTION, or an endpoint",
         )
     found = compared(raw, trained)
@@ -84,6 +85,20 @@ def _joined(found: Skew, rows: Sequence[StepSkew], files: int, *, sided: bool) -
     first = found.first if sided and not found.ok else next((row.step for row in compared if not row.ok), "")
     steps = (*(found.steps if sided else ()), *compared)
     return replace(found, files=files, steps=steps, first=first, said="; ".join(said))
+
+
+def of_those_asked(found: Skew, silent: Collection[str]) -> Skew | None:
+    """Leave out endpoints that answered nothing else either: what they make of raw bytes is unknown, not wrong."""
+    out = {_step(name) for name in silent}
+    steps = tuple(row for row in found.steps if row.off is not None or row.step not in out)
+    if not steps:
+        return None
+    first = next((row.step for row in steps if not row.ok), "") if found.first in out else found.first
+    return replace(found, steps=steps, first=first)
+
+
+def _step(endpoint: object) -> str:
+    return f"answer of {endpoint}"
 
 
 @dataclass(frozen=True)
@@ -135,7 +150,7 @@ class _Answers:
         return all(not file.stages for file in self.files) or compared(self.raw, self.files).ok
 
     def _row(self, endpoint: Endpoint, want: Sequence[Tensors], limit: float) -> StepSkew:
-        name = f"answer of {endpoint}"
+        name = _step(endpoint)
         offs: list[tuple[float | None, float | None]] = []
         for file, outputs in zip(self.files, want, strict=True):
             try:

@@ -106,9 +106,14 @@ def _disagreeing(document: dict[str, Any]) -> Iterator[str]:
         if row["verdict"] == "agree" or row["unproved"]:
             continue
         told = [row["error"]] if row["error"] else [problem["message"] for problem in row["problems"]]
-        told += [f"output {output['name']!r} is off" for output in row["outputs"] if not output["ok"]]
+        told += [f"output {output['name']!r} is off{_by(output)}" for output in row["outputs"] if not output["ok"]]
         told += [f"{check['name']}: {check['said']}" for check in row["checks"] if check["verdict"] == "disagree"]
         yield f"{row['subject']}: {told[0] if told else row['verdict']}"
+
+
+def _by(output: dict[str, Any]) -> str:
+    off = output["max_abs"]
+    return f" by {off:.2g}" if isinstance(off, float) else ""
 
 
 def _unheld(document: dict[str, Any]) -> Iterator[str]:
