@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
-
-import numpy as np
 
 from deploy_agreement.drawing import FEW, asked
 from deploy_agreement.given import Given
@@ -14,10 +12,10 @@ from deploy_agreement.outputs import Problem
 from deploy_agreement.probes import Probe
 from deploy_agreement.report import AGREE, DISAGREE, SKIPPED, TOLD, Agreement, Check
 from deploy_agreement.rounding import Noise
-from deploy_agreement.rows import rows_of
+from deploy_agreement.rows import concatenated, rows_of
 from deploy_core.errors import DeployError, EndpointError, first_line
 from deploy_core.predictor import Predictor
-from deploy_core.signature import Array, Tensors
+from deploy_core.signature import Tensors
 
 GIVEN = "given"
 _SHOWN = 3
@@ -114,17 +112,10 @@ def _together(
         return inputs[0], *pairs[0]
     axes = rows_of(predictor.signature, inputs[0], pairs[0][0])
     return (
-        _concatenated(inputs, axes.inputs),
-        _concatenated([want for want, _ in pairs], axes.outputs),
-        _concatenated([got for _, got in pairs], axes.outputs),
+        concatenated(inputs, axes.inputs),
+        concatenated([want for want, _ in pairs], axes.outputs),
+        concatenated([got for _, got in pairs], axes.outputs),
     )
-
-
-def _concatenated(tensors: Sequence[Tensors], axes: Mapping[str, int]) -> dict[str, Array]:
-    return {
-        name: np.concatenate([each[name] for each in tensors], axis=axes[name]) if name in axes else array
-        for name, array in tensors[0].items()
-    }
 
 
 def _form(tensors: Tensors) -> dict[str, tuple[int, ...]]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from deploy_agreement.figures import deviation, spread
 from deploy_agreement.rounding import Noise
+from deploy_agreement.rows import concatenated
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.errors import DeployError
 from deploy_core.predictor import HasFloat64, Predictor
@@ -118,23 +119,16 @@ def joined(probes: Sequence[Probe], axes: tuple[Mapping[str, int], Mapping[str, 
         {name: np.broadcast_to(p.unsure.get(name, np.False_), array.shape) for name, array in p.outputs.items()}
         for p in probes
     ]
-    marked = {name: mask for name, mask in _concatenated(unsure, axes[1]).items() if mask.any()}
+    marked = {name: mask for name, mask in concatenated(unsure, axes[1]).items() if mask.any()}
     return Probe(
         first.name,
-        _concatenated([probe.inputs for probe in probes], axes[0]),
-        _concatenated([probe.outputs for probe in probes], axes[1]),
+        concatenated([probe.inputs for probe in probes], axes[0]),
+        concatenated([probe.outputs for probe in probes], axes[1]),
         Noise(values, first.noise.origin),
         counts=first.counts,
         label=first.label,
         unsure=marked,
     )
-
-
-def _concatenated(tensors: Sequence[Tensors], axes: Mapping[str, int]) -> dict[str, Array]:
-    return {
-        name: np.concatenate([each[name] for each in tensors], axis=axes[name]) if name in axes else array
-        for name, array in tensors[0].items()
-    }
 
 
 def _exact(reference: Predictor, inputs: Tensors) -> Tensors | None:

@@ -53,6 +53,14 @@ def take(tensors: Tensors, axes: Mapping[str, int], index: Array) -> dict[str, A
     }
 
 
+def concatenated(tensors: Sequence[Tensors], axes: Mapping[str, int]) -> dict[str, Array]:
+    """Give several batches as one, by the axis of the rows of each tensor; one without rows as the first has it."""
+    return {
+        name: np.concatenate([each[name] for each in tensors], axis=axes[name]) if name in axes else array
+        for name, array in tensors[0].items()
+    }
+
+
 def batches_of(count: int, sizes: Sequence[int]) -> Iterator[Array]:
     """Give the row numbers of each batch to ask for: all rows, then slices of each size.
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from deploy_exporters.inside import layers
 from deploy_exporters.translation.layout import channels_first, moved_to_last
-from deploy_exporters.translation.model import arrays_of, attributes_of, dtype_of_tensor_type
+from deploy_exporters.translation.model import arrays_of, attributes_of
 from deploy_exporters.translation.table import LIVE, OPERATORS, POINTWISE
 from deploy_exporters.translation.values import Node, Value, as_array
 
@@ -89,11 +89,6 @@ class Subgraph:
 
     def __init__(self, graph: onnx.GraphProto, opset: int, scope: Mapping[str, Value]) -> None:
         self._graph, self._opset, self._scope = graph, opset, scope
-
-    @property
-    def output_dtypes(self) -> list[Any]:
-        """The dtypes that the file states for the outputs."""
-        return [tf.as_dtype(dtype_of_tensor_type(v.type.tensor_type.elem_type)) for v in self._graph.output]
 
     def passes_on(self, output: int, given: int) -> bool:
         """Tell whether an output is just an input, whatever is computed."""

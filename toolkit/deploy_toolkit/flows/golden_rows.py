@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from deploy_agreement import Noise, Promise, ProofError, Report, batches_like, golden_inputs, noise, promise
-from deploy_agreement.rows import Rows, batch_symbol, rows_of, take
+from deploy_agreement.rows import Rows, batch_symbol, concatenated, rows_of, take
 from deploy_core import state
 from deploy_core.errors import UsageError
 from deploy_core.signature import Array, Signature, Tensors
@@ -102,7 +102,7 @@ def _new(version: Version, given: Sequence[Tensors]) -> tuple[dict[str, Array], 
     """Give the rows that are not golden yet, each once, and count the others. Raises UsageError if there are none."""
     signature, golden = version.signature, version.golden.inputs
     seen = set(_keys(signature, golden))
-    total = _joined(given, _rows(signature, given[0]).inputs)
+    total = concatenated(given, _rows(signature, given[0]).inputs)
     keys = _keys(signature, total)
     fresh = [index for index, key in enumerate(keys) if key not in seen and key not in keys[:index]]
     if not fresh:
@@ -117,7 +117,7 @@ def _keys(signature: Signature, inputs: Tensors) -> list[tuple[Any, ...]]:
 
 
 def _answered(opened: OpenedSource, golden: Golden, new: Tensors) -> Golden:
-    inputs = _joined([golden.inputs, new], _rows(opened.signature, new).inputs)
+    inputs = concatenated([golden.inputs, new], _rows(opened.signature, new).inputs)
     asked = opened.predict(new)
     axes = rows_of(opened.signature, new, asked).outputs
     whole = {} if len(axes) == len(asked) else opened.predict(inputs)  # of what depends on the batch as a whole
@@ -145,11 +145,6 @@ def _proof(
 
 def _rows(signature: Signature, inputs: Tensors) -> Rows:
     return rows_of(signature, inputs, {})
-
-
-def _joined(parts: Sequence[Tensors], axes: Mapping[str, int]) -> dict[str, Array]:
-    first = parts[0]
-    return {n: np.concatenate([part[n] for part in parts], axes[n]) if n in axes else first[n] for n in first}
 
 
 def _behind(first: Array, second: Array, axis: int) -> Array:
