@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from benchmarks.faults import preparations as p
 from benchmarks.faults import wrappers as w
 from benchmarks.faults.fault import Fault
 from benchmarks.faults.torch_faults import Change, around, changed, epsilon, put, swap, transpose
@@ -63,15 +64,15 @@ FAULTS = (
     _torch("nchw-read-as-nhwc", LAYOUT, "vision", around(w.ReadAsChannelsLast), "layout|NHWC|" + _logits, quick=True),
     _torch("height-for-width", LAYOUT, "vision", around(w.HeightForWidth), "axes|" + _logits),
     _torch("flatten-nhwc", LAYOUT, "vision", around(w.ChannelsLastFlatten), _logits, "last"),
-    _torch("resize-nearest", RESIZE, "photo", around(w.Nearest), _scores, "upsample|interpolate|resize"),
-    _torch("resize-bicubic", RESIZE, "photo", around(w.Bicubic), _scores, "upsample|interpolate|resize"),
-    _torch("resize-aligned-corners", RESIZE, "photo", around(w.AlignedCorners), _scores, "upsample|interpolate|resize"),
-    _torch("resize-anti-aliased", RESIZE, "photo", around(w.AntiAliased), _scores, "upsample|interpolate|resize"),
-    _torch("blue-first", COLOURS, "photo", around(w.BlueFirst), "channel|" + _scores),
-    _torch("mean-forgotten", MEAN, "photo", around(w.NoMean), _scores),
-    _torch("std-forgotten", MEAN, "photo", around(w.NoStd), _scores),
-    _torch("scale-255-forgotten", MEAN, "photo", around(w.NoScale), _scores),
-    _torch("mean-of-other-data", MEAN, "photo", around(w.OtherMean), _scores),
+    _torch("resize-nearest", RESIZE, "photo", around(p.Nearest), _scores, "upsample|interpolate|resize"),
+    _torch("resize-bicubic", RESIZE, "photo", around(p.Bicubic), _scores, "upsample|interpolate|resize"),
+    _torch("resize-aligned-corners", RESIZE, "photo", around(p.AlignedCorners), _scores, "upsample|interpolate|resize"),
+    _torch("resize-anti-aliased", RESIZE, "photo", around(p.AntiAliased), _scores, "upsample|interpolate|resize"),
+    _torch("blue-first", COLOURS, "photo", around(p.BlueFirst), "channel|" + _scores),
+    _torch("mean-forgotten", MEAN, "photo", around(p.NoMean), _scores),
+    _torch("std-forgotten", MEAN, "photo", around(p.NoStd), _scores),
+    _torch("scale-255-forgotten", MEAN, "photo", around(p.NoScale), _scores),
+    _torch("mean-of-other-data", MEAN, "photo", around(p.OtherMean), _scores),
     _torch("next-token", TOKENS, "reader", around(w.NextToken), _classes),
     _torch("next-user", TOKENS, "counter", around(w.NextUser), "output offers"),
     _torch("mask-ignored", MASK, "reader", around(w.NoMask), _classes),

@@ -60,6 +60,8 @@ def _outcome(plan: Plan, step: Step, missing: set[str], on_event: OnEvent) -> Ou
         document.unlink(missing_ok=True)
     if code is None:
         return Outcome(step, 1, seconds, f"took longer than {plan.timeout:g} s and was ended", log=log)
+    if code == 0 and found is None:
+        return Outcome(step, 1, seconds, "ended well, and gave no document", log=log)
     said = "" if code == 0 else _said(code, step.kind, found, log)
     return Outcome(step, code, seconds, said, document if found is not None else None, log)
 
