@@ -74,6 +74,21 @@ def judge(limit: Limit, figure: Estimate, subject: str = "") -> Judged:
     return Judged(str(limit), subject, figure, limit.bound, verdict)
 
 
+def judge_share(limit: Limit, figure: Estimate, beyond: Estimate, subject: str = "") -> Judged:
+    """Judge the limit of a percentile by the share of requests beyond its bound, as `percentiles.slower` gives it.
+
+    For requests that have nothing to do with each other it is the same question. Where neighbours are alike, an interval of
+    p99 takes many of them however far below the bound they all are; that none is beyond it takes no more than ever.
+    """
+    most = 1 - float(limit.figure.removeprefix("p")) / 100
+    verdict = UNDECIDED
+    if beyond.high is not None and beyond.high < most:
+        verdict = HELD
+    elif beyond.low is not None and beyond.low > most:
+        verdict = BROKEN
+    return Judged(str(limit), subject, figure, limit.bound, verdict)
+
+
 def _read(part: str) -> Limit:
     found = _FORM.fullmatch(part)
     if not found:

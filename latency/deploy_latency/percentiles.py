@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deploy_latency import binomial
 from deploy_latency.binomial import needed
@@ -18,7 +19,7 @@ from deploy_latency.correlation import BATCHES, batch_means, inflation, neighbou
 from deploy_latency.estimate import Estimate
 from deploy_latency.samples import Samples, Seconds
 
-__all__ = ["QS", "errors", "estimate", "felt", "figure", "mean", "name_of", "needed", "percentiles", "rate"]
+__all__ = ["QS", "errors", "estimate", "felt", "figure", "mean", "name_of", "needed", "percentiles", "rate", "slower"]
 
 QS = (50.0, 90.0, 95.0, 99.0, 99.9)
 _SLICES = max(BATCHES)
@@ -70,12 +71,21 @@ def mean(samples: Samples, *, confidence: float = 0.95) -> Estimate:
 
 def errors(samples: Samples, *, confidence: float = 0.95) -> Estimate:
     """Estimate the share of requests that fail, by Clopper and Pearson over the effective sample size."""
-    n, failed = len(samples), ~samples.ok
+    return _share(~samples.ok, confidence)
+
+
+def slower(samples: Samples, seconds: float, *, confidence: float = 0.95) -> Estimate:
+    """Estimate the share of requests that took their senders so long or longer, as `errors` those that fail."""
+    return _share(felt(samples) >= seconds, confidence)
+
+
+def _share(chosen: NDArray[np.bool_], confidence: float) -> Estimate:
+    n = len(chosen)
     if n == 0:
         return Estimate(None, None, None, 0, 1, confidence)
-    fewer = inflation(failed, neighbours(failed.astype(np.float64)), confidence)
-    low, high = binomial.share(failed.sum() / fewer, max(1.0, n / fewer), confidence)
-    return Estimate(float(failed.mean()), low, high, n, 1, confidence)
+    fewer = inflation(chosen, neighbours(chosen.astype(np.float64)), confidence)
+    low, high = binomial.share(chosen.sum() / fewer, max(1.0, n / fewer), confidence)
+    return Estimate(float(chosen.mean()), low, high, n, 1, confidence)
 
 
 def rate(samples: Samples, seconds: float, *, rounds: int = 1, confidence: float = 0.95) -> Estimate:

@@ -66,8 +66,8 @@ class Outcome:
 
     @property
     def needs(self) -> int:
-        """How many requests it takes to judge all limits, as far as these requests tell."""
-        return max((each.figure.needs for each in self.judged), default=0)
+        """How many requests it takes to judge what is undecided, as far as these requests tell."""
+        return max((each.figure.needs for each in self.judged if each.verdict == UNDECIDED), default=0)
 
 
 Trials = Generator[Trial, Outcome, Found]
@@ -136,6 +136,7 @@ class _Search:
         self._bounds = bounds
         self._requests = requests_for(limits)
         self._last: dict[float, Outcome] = {}
+        self._needs: dict[float, int] = {}
         self._strict = False  # whether what only seems to hold does not count
         self._floor = 0.0  # a rate that held although lower ones did not
         self._given_a_chance: set[float] = set()
@@ -192,8 +193,8 @@ class _Search:
     def _shown(self, rate: float, *, confirmation: bool = False) -> Generator[Trial, Outcome, bool]:
         """Try a rate with requests enough to be sure, as far as is known; once more, if those were not."""
         for _ in range(2):
-            known = self._last[rate].needs if rate in self._last else 0
-            outcome = yield from self._try(Trial(rate, max(self._requests, _ROOM * known), confirmation))
+            requests = max(self._requests, _ROOM * self._needs.get(rate, 0))
+            outcome = yield from self._try(Trial(rate, requests, confirmation))
             if not outcome.undecided:
                 break
         self._strict = self._strict or outcome.undecided
@@ -206,6 +207,7 @@ class _Search:
             Step(rate, outcome.held, outcome.judged, outcome.latency, trial.confirmation, outcome.limited)
         )
         self._last[rate] = outcome
+        self._needs[rate] = max(self._needs.get(rate, 0), outcome.needs)
         if rate == self._floor and not outcome.seems_held:
             self._floor = 0.0
         elif outcome.seems_held and high is not None and rate > high:

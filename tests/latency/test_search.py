@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from queues import queue
+from queues import samples as queued
 
 from deploy_latency.estimate import Estimate
-from deploy_latency.limits import BROKEN, HELD, UNDECIDED, judge, parse
-from deploy_latency.percentiles import percentiles
+from deploy_latency.limits import BROKEN, HELD, UNDECIDED, judge, judge_share, parse
+from deploy_latency.percentiles import percentiles, slower
 from deploy_latency.report import Found, Judged, Step
 from deploy_latency.search import Outcome, Trial, Trials, highest, knee, requests_for
 
@@ -203,3 +204,19 @@ def test_a_generator_at_its_limit_decides_nothing() -> None:
     assert Found("", "", None, (Step(50, False, (broken,), {}, limited="late"),)).verdict == UNDECIDED
     assert Found("", "", None, (Step(50, False, (broken,), {}),)).verdict == BROKEN
     assert Found("", "", 50.0, (Step(50, True, (), {}), Step(99, False, (broken,), {}))).verdict == HELD
+
+
+def test_what_is_alike_far_below_the_bound_is_judged_by_what_lies_beyond_it() -> None:
+    draw = np.random.default_rng(3)
+    slow_and_fast = np.repeat(draw.uniform(0.001, 0.007, 60), 25) + draw.uniform(0, 0.0001, 1500)  # in crowds of 25
+    samples = queued(slow_and_fast)
+    figure = percentiles(samples)["p99"]
+    assert judge(LIMITS[0], figure).verdict == UNDECIDED  # the interval of p99 takes more of such neighbours
+    assert figure.high is None
+    assert judge_share(LIMITS[0], figure, slower(samples, 0.02)).verdict == HELD
+    assert judge_share(LIMITS[0], figure, slower(samples.where(np.arange(1500) < 300), 0.02)).verdict == UNDECIDED
+    crowd = slow_and_fast.copy()
+    crowd[700:725] = 1.0  # 1.7 % of them, but one crowd
+    assert judge_share(LIMITS[0], figure, slower(queued(crowd), 0.02)).verdict == UNDECIDED
+    crowd[::10] = 1.0
+    assert judge_share(LIMITS[0], figure, slower(queued(crowd), 0.02)).verdict == BROKEN

@@ -9,7 +9,7 @@ from itertools import count
 from deploy_core.errors import UsageError
 from deploy_latency import percentiles, search, steady
 from deploy_latency.estimate import Estimate
-from deploy_latency.limits import BROKEN, RIGHT, Limit, judge
+from deploy_latency.limits import BROKEN, RIGHT, Limit, judge, judge_share
 from deploy_latency.load import Load
 from deploy_latency.measuring import Run
 from deploy_latency.report import Found, Judged
@@ -22,7 +22,6 @@ from deploy_toolkit.flows.bench.rounds import OnProgress
 
 _LEAST_SECONDS = 2.0  # a server that is overloaded takes a while to show it
 _LONGER = 4  # times `load.seconds` that a trial may take: at lower rates the objective cannot be judged in that time
-_SURE = 8  # times as long that a confirmation may take
 GROWING = "latency does not grow all the time"
 
 
@@ -56,7 +55,7 @@ def found(contender: Contender, load: Load, limits: Sequence[Limit], most: float
 
 
 def _tried(contender: Contender, load: Load, trial: Trial, limits: Sequence[Limit], on_progress: OnProgress) -> Outcome:
-    longest = (_SURE if trial.confirmation else _LONGER) * load.seconds
+    longest = _LONGER * load.seconds
     seconds = min(longest, max(trial.requests / trial.rate, min(_LEAST_SECONDS, load.seconds)))
     arrivals = Constant if isinstance(load.schedule, Constant) else Poisson
     title = f"{contender.name}, trying {trial.rate:.4g} requests/s"
@@ -72,7 +71,11 @@ def _tried(contender: Contender, load: Load, trial: Trial, limits: Sequence[Limi
 def _judged(contender: Contender, run: Run, limits: Sequence[Limit], seconds: float) -> Iterator[Judged]:
     name, samples, answers = contender.name, run.samples, checked(contender, [run])
     for limit in limits:
-        yield judge(limit, percentiles.figure(samples, limit.figure, seconds), name)
+        figure = percentiles.figure(samples, limit.figure, seconds)
+        if limit.figure.startswith("p"):
+            yield judge_share(limit, figure, percentiles.slower(samples, limit.bound), name)
+        else:
+            yield judge(limit, figure, name)
     if steady.growing(samples):
         yield Judged(GROWING, name, Estimate(None, None, None, len(samples)), 0.0, BROKEN)
     if answers.wrong:
