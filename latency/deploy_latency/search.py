@@ -8,10 +8,8 @@
     except StopIteration as end:
         found = end.value
 
-The rate doubles until the objective is not held, halves if not even the first held, and is bisected on a logarithmic scale.
-So far figures count as measured, sure or not. The rate that is found is then tried again as often as asked, with as many
-requests as it takes to be sure: one that held once by luck is not the highest that holds. If that cannot be shown, the
-search goes on below it, and only what is shown counts.
+The rate doubles until the objective is not held, halves if not even the first held, is bisected on a logarithmic scale, and
+then tried again as often as asked: a rate that held once by luck is not the highest that holds.
 """
 
 from __future__ import annotations
@@ -28,6 +26,7 @@ from deploy_latency.report import Found, Judged, Step
 _MOST_TRIALS = 60
 _LOOKS_ABOVE = 3
 _ROOM = 2  # times the requests that independent ones would need: neighbours are alike
+_MORE = 4  # times as many for a rate that was left undecided
 _LEAST_REQUESTS = 200
 
 
@@ -59,16 +58,6 @@ class Outcome:
         verdicts = {each.verdict for each in self.judged}
         return UNDECIDED in verdicts and verdicts <= {HELD, UNDECIDED} and not self.limited
 
-    @property
-    def seems_held(self) -> bool:
-        """Whether every limit is held as measured, be there enough data to show it or not."""
-        return self.held or (self.undecided and all(_within(each) for each in self.judged))
-
-    @property
-    def needs(self) -> int:
-        """How many requests it takes to judge what is undecided, as far as these requests tell."""
-        return max((each.figure.needs for each in self.judged if each.verdict == UNDECIDED), default=0)
-
 
 Trials = Generator[Trial, Outcome, Found]
 
@@ -85,8 +74,8 @@ def highest(
 ) -> Trials:
     """Search, and return what was `Found`; its rate is at most `tolerance` below one that was not shown to hold.
 
-    Both ends are tried again in the end: the highest rate that held has to be shown to hold `confirmations` times, and the
-    lowest that did not gets one more chance. Where that cannot be shown, the search goes on below.
+    An undecided trial is run once more with more requests, and then counts as not held. Both ends are tried again in the
+    end: the highest rate that held has to hold `confirmations` times, and the lowest that did not gets one more chance.
     """
     search = _Search(limits, _Bounds(min(start, most), least, most, tolerance))
     again = True
@@ -95,7 +84,7 @@ def highest(
             yield from search.tried(rate)
         again = yield from search.doubted(confirmations)
     text = ",".join(str(limit) for limit in limits)
-    return Found(subject, text, search.shown, tuple(search.steps), knee(search.steps), search.why())
+    return Found(subject, text, search.low, tuple(search.steps), knee(search.steps), search.why())
 
 
 def requests_for(limits: Sequence[Limit], confidence: float = 0.95) -> int:
@@ -136,8 +125,6 @@ class _Search:
         self._bounds = bounds
         self._requests = requests_for(limits)
         self._last: dict[float, Outcome] = {}
-        self._needs: dict[float, int] = {}
-        self._strict = False  # whether what only seems to hold does not count
         self._floor = 0.0  # a rate that held although lower ones did not
         self._given_a_chance: set[float] = set()
         self._refuted: list[float] = []
@@ -145,25 +132,14 @@ class _Search:
 
     @property
     def high(self) -> float | None:
-        """The lowest rate that does not hold, but for those known to be worse than higher ones."""
-        return min((rate for rate in self._last if not self._holds(rate) and rate > self._floor), default=None)
+        """The lowest rate that was not shown to hold, but for those known to be worse than higher ones."""
+        return min((rate for rate, each in self._last.items() if not each.held and rate > self._floor), default=None)
 
     @property
     def low(self) -> float | None:
         """The highest rate below it that held."""
         high = self.high or math.inf
-        return max((rate for rate in self._last if self._holds(rate) and rate < high), default=None)
-
-    @property
-    def shown(self) -> float | None:
-        """The highest rate that was shown to hold, which is `low` unless there was no end to the search."""
-        low = self.low or 0.0
-        return max((rate for rate, outcome in self._last.items() if outcome.held and rate <= low), default=None)
-
-    def _holds(self, rate: float) -> bool:
-        outcome = self._last[rate]
-        above = any(each.held for other, each in self._last.items() if other > rate)
-        return outcome.held or (outcome.seems_held and (above or not self._strict))
+        return max((rate for rate, outcome in self._last.items() if outcome.held and rate < high), default=None)
 
     def next_rate(self) -> float | None:
         """Say what to try next; nothing if both ends are near enough, or there is nowhere to go."""
@@ -183,36 +159,19 @@ class _Search:
         tries = (self._bounds.start * 2**power for power in range(1, _LOOKS_ABOVE + 1))
         return next((rate for rate in tries if rate not in self._last and rate <= self._bounds.most), None)
 
-    def tried(self, rate: float) -> Generator[Trial, Outcome, None]:
-        """Try a rate for the first time."""
-        if self._strict:
-            yield from self._shown(rate)
-        else:
-            yield from self._try(Trial(rate, self._requests))
-
-    def _shown(self, rate: float, *, confirmation: bool = False) -> Generator[Trial, Outcome, bool]:
-        """Try a rate with requests enough to be sure, as far as is known; once more, if those were not."""
-        for _ in range(2):
-            requests = max(self._requests, _ROOM * self._needs.get(rate, 0))
-            outcome = yield from self._try(Trial(rate, requests, confirmation))
+    def tried(self, rate: float, *, confirmation: bool = False) -> Generator[Trial, Outcome, bool]:
+        """Try a rate, once more with more requests if that leaves it undecided."""
+        for requests in (self._requests, _MORE * self._requests):
+            outcome = yield Trial(rate, requests, confirmation)
+            self.steps.append(Step(rate, outcome.held, outcome.judged, outcome.latency, confirmation, outcome.limited))
+            self._last[rate] = outcome
             if not outcome.undecided:
                 break
-        self._strict = self._strict or outcome.undecided
-        return outcome.held
-
-    def _try(self, trial: Trial) -> Generator[Trial, Outcome, Outcome]:
-        rate, high = trial.rate, self.high
-        outcome = yield trial
-        self.steps.append(
-            Step(rate, outcome.held, outcome.judged, outcome.latency, trial.confirmation, outcome.limited)
-        )
-        self._last[rate] = outcome
-        self._needs[rate] = max(self._needs.get(rate, 0), outcome.needs)
-        if rate == self._floor and not outcome.seems_held:
+        if rate == self._floor and not outcome.held:
             self._floor = 0.0
-        elif outcome.seems_held and high is not None and rate > high:
+        elif outcome.held and rate > (self.high or math.inf):
             self._floor = rate
-        return outcome
+        return outcome.held
 
     def doubted(self, confirmations: int) -> Generator[Trial, Outcome, bool]:
         """Try both ends again, and say whether that moved one, so that the search goes on."""
@@ -220,13 +179,13 @@ class _Search:
         if low is None or len(self.steps) >= _MOST_TRIALS:
             return False
         for _ in range(confirmations):
-            if not (yield from self._shown(low, confirmation=True)):
+            if not (yield from self.tried(low, confirmation=True)):
                 self._refuted.append(low)
                 return True
         if high is None or self._last[high].limited or high in self._given_a_chance:
             return False
         self._given_a_chance.add(high)
-        if not (yield from self._shown(high, confirmation=True)):
+        if not (yield from self.tried(high, confirmation=True)):
             return False
         self._redeemed.append(high)
         return True
@@ -238,7 +197,7 @@ class _Search:
             said.append(f"not confirmed, though once held: {_listed(self._refuted)}")
         if self._redeemed:
             said.append(f"held at the second try only: {_listed(self._redeemed)}")
-        worse = [rate for rate in self._last if not self._holds(rate) and rate < self._floor]
+        worse = [rate for rate, each in self._last.items() if not each.held and rate < self._floor]
         if worse:
             said.append(f"not monotone: {_listed(worse)} did not hold, {self._floor:.4g} did")
         return "; ".join(said)
@@ -259,11 +218,6 @@ class _Search:
 
 def _listed(rates: Sequence[float]) -> str:
     return ", ".join(f"{rate:.4g}" for rate in sorted(set(rates))) + " a second"
-
-
-def _within(judged: Judged) -> bool:
-    # Rates are not limited where they are searched for, so what is limited is limited from above.
-    return judged.figure.value is not None and judged.figure.value <= judged.bound
 
 
 def _needs(limit: Limit, confidence: float) -> int:

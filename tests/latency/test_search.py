@@ -3,7 +3,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -146,35 +145,22 @@ def test_a_server_without_any_rule_comes_to_an_end() -> None:
         assert found.why
 
 
-def test_what_only_seems_to_hold_is_not_the_highest() -> None:
+def test_what_is_undecided_is_tried_with_more_requests_and_does_not_hold() -> None:
     def measured(trial: Trial) -> Outcome:
         return (
-            Outcome((judge(LIMITS[0], Estimate(0.001, 0.0005, None, trial.requests, 2 * trial.requests)),))
+            Outcome((judge(LIMITS[0], Estimate(0.001, 0.0005, None, trial.requests, 368)),))
             if trial.rate > 90
             else _holds(True)
         )
 
-    found, seen = _searched(highest(LIMITS, start=50, most=1000), measured)
-    assert found.rate is not None
-    assert 90 / 1.05 <= found.rate <= 90
-    assert "could not be judged" in found.why
-    assert len(seen) <= 25
-    again = [later for earlier, later in itertools.pairwise(seen) if earlier.rate == later.rate == 1000]
-    assert [trial.requests for trial in again] == [2944, 11776]
-
-
-def test_too_few_requests_are_no_reason_to_search_below() -> None:
-    def measured(trial: Trial) -> Outcome:
-        # Neighbours are alike, so 3000 requests are needed where 368 independent ones would do.
-        figure = replace(_curve(trial).judged[0].figure, needs=3000)
-        sure = figure if trial.requests >= figure.needs else replace(figure, low=None, high=None)
-        return Outcome((judge(LIMITS[0], sure, "a"),))
-
     found, seen = _searched(highest(LIMITS, start=50), measured)
     assert found.rate is not None
-    assert BEST / 1.06 <= found.rate <= BEST
-    assert len(seen) <= 15
-    assert [trial.requests for trial in seen if trial.rate == found.rate][1:] == [6000, 6000]
+    assert found.rate < 90
+    assert "could not be judged" in found.why
+    more = [
+        later.requests / earlier.requests for earlier, later in itertools.pairwise(seen) if earlier.rate == later.rate
+    ]
+    assert 4 in more
 
 
 def test_trials_have_requests_enough_to_be_judged() -> None:
