@@ -12,7 +12,7 @@ from deploy_agreement.outputs import Problem
 from deploy_agreement.probes import Probe
 from deploy_agreement.report import AGREE, DISAGREE, SKIPPED, TOLD, Agreement, Check
 from deploy_agreement.rounding import Noise
-from deploy_agreement.rows import concatenated, rows_of
+from deploy_agreement.rows import concatenated, rows_of, shapes_of
 from deploy_core.errors import DeployError, EndpointError, first_line
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Tensors
@@ -106,7 +106,7 @@ def _together(
 ) -> tuple[Tensors, Tensors, Tensors]:
     """Give all parts as one; but a part whose answer has another form than wanted by itself, to be told of."""
     for asked_for, (want, got) in zip(inputs, pairs, strict=True):
-        if len(pairs) > 1 and _form(want) != _form(got):
+        if len(pairs) > 1 and shapes_of(want) != shapes_of(got):
             return asked_for, want, got
     if len(pairs) == 1:
         return inputs[0], *pairs[0]
@@ -116,10 +116,6 @@ def _together(
         concatenated([want for want, _ in pairs], axes.outputs),
         concatenated([got for _, got in pairs], axes.outputs),
     )
-
-
-def _form(tensors: Tensors) -> dict[str, tuple[int, ...]]:
-    return {name: array.shape for name, array in tensors.items()}
 
 
 def _listed(said: Iterable[str]) -> str:

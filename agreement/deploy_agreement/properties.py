@@ -15,7 +15,7 @@ from deploy_agreement.given import Given
 from deploy_agreement.outputs import Problem
 from deploy_agreement.report import AGREE, DISAGREE, TOLD, Check
 from deploy_agreement.rounding import Noise
-from deploy_agreement.rows import Rows, rows_of, take
+from deploy_agreement.rows import Rows, rows_of, shapes_of, take
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.errors import DeployError, EndpointError, first_line
 from deploy_core.predictor import Predictor
@@ -105,7 +105,7 @@ def one_of_many(
         try:
             found.append((index, _once(connect, asked)))
         except DeployError as error:
-            return _broken("one of many", f"fails over connection {len(found) + 1} of {connections}", error)
+            return failing("one of many", f"fails over connection {len(found) + 1} of {connections}", error)
     said = f"{len(found)} connections"
     if len(found) < connections:
         said += f", not {connections}: there are {seconds:g} s for them"
@@ -164,7 +164,7 @@ def _own_answers(
 ) -> Check:
     wanted = [_of_rows(want, rows, index) for index, _ in found]
     for right, (index, got) in zip(wanted, found, strict=True):
-        if _form(right) != {key: array.shape for key, array in got.items() if key in right}:
+        if shapes_of(right) != {key: array.shape for key, array in got.items() if key in right}:
             message = f"{name}: the answer to {len(index)} rows has another form"
             return Check(name, DISAGREE, message, len(index), problems=(Problem("shape", message),))
     index = np.concatenate([index for index, _ in found])
@@ -191,10 +191,6 @@ def _same(
 
 def _of_rows(outputs: Tensors, rows: Rows, index: Array) -> dict[str, Array]:
     return take({name: outputs[name] for name in rows.outputs}, rows.outputs, index)
-
-
-def _form(tensors: Tensors) -> dict[str, tuple[int, ...]]:
-    return {name: array.shape for name, array in tensors.items()}
 
 
 def _broken(name: str, what: str, error: DeployError) -> Check:

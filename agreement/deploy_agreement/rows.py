@@ -88,3 +88,8 @@ def _axis(spec: TensorSpec | None, symbol: str | None, array: Array, count: int)
         return marked
     fixed = spec is not None and symbol is not None and bool(spec.shape) and isinstance(spec.shape[0], int)
     return 0 if array.ndim and array.shape[0] == count and not fixed else None
+
+
+def shapes_of(tensors: Tensors) -> dict[str, tuple[int, ...]]:
+    """Give the shape of each tensor by its name."""
+    return {name: array.shape for name, array in tensors.items()}
