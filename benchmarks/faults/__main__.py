@@ -1,4 +1,4 @@
-"""Run it: python -m benchmarks.faults [--quick] [--only NAME,…] [--write docs/faults.md] [--zoo quick|all]."""
+"""Run it: python -m benchmarks.faults [--quick] [--only NAME,…] [--write docs/faults.md]."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         began = time.perf_counter()
         try:
             verdicts = [] if options.no_faults else list(judge_all(ground, _wanted(options)))
-            pairs = [] if options.no_honest else list(honest.judge_all(ground, zoo=options.zoo))
+            pairs = [] if options.no_honest else list(honest.judge_all(ground))
         finally:
             ground.workers.close()
         seconds = time.perf_counter() - began
@@ -42,8 +42,7 @@ def _wanted(options: argparse.Namespace) -> list[Fault]:
 
 
 def _command(options: argparse.Namespace) -> str:
-    words = ["--quick"] * options.quick + ([f"--zoo {options.zoo}"] if options.zoo else [])
-    return " ".join(["python -m benchmarks.faults", *words, f"--write {options.write}"])
+    return " ".join(["python -m benchmarks.faults", *["--quick"] * options.quick, f"--write {options.write}"])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,12 +51,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--quick", action="store_true", help="a fault of each kind or so, about a minute on two cores")
     add("--only", default="", metavar="NAME[,…]", help="these faults")
     add("--write", type=Path, metavar="FILE.md", help="write the page")
-    add(
-        "--zoo",
-        choices=("quick", "all"),
-        default="",
-        help="export models of the zoo, too, as honest pairs; takes hours",
-    )
     add("--folder", type=Path, metavar="DIR", help="keep the models and what is made of them, for the next time")
     add("--no-honest", action="store_true", help="leave the honest pairs out")
     add("--no-faults", action="store_true", help="leave the faults out")

@@ -1,4 +1,4 @@
-"""Honest pairs, none of which may be accused: runtimes with other threads and levels, variants, endpoints, models of the zoo."""
+"""Honest pairs, none of which may be accused: runtimes with other threads and levels, variants, endpoints."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SEARCHED = ("reader", "counter", "heads")
 _QUICK_SERVED = ("scorer",)
 
 
-def judge_all(ground: Ground, *, zoo: str = "") -> Iterator[Pair]:
+def judge_all(ground: Ground) -> Iterator[Pair]:
     """Judge all honest pairs; in a quick run those of the models that are there."""
     prepared = [name for name in MODELS if not ground.quick or name in Store(ground.store).names()]
     for name in prepared:
@@ -56,10 +56,6 @@ def judge_all(ground: Ground, *, zoo: str = "") -> Iterator[Pair]:
         yield from _runtimes(ground, name)
     if not ground.quick:
         yield _prepared(ground)
-    if zoo:
-        from benchmarks.faults import zoo_pairs
-
-        yield from zoo_pairs.judge_all(ground, quick=zoo == "quick")
 
 
 def _stored(ground: Ground, name: str) -> Iterator[Pair]:

@@ -1,11 +1,11 @@
-"""Our side of a model, in a process of its own: the export flow as a user runs it, with as many formats at once as go."""
+"""Our side of a model, in a process of its own: export and then check as a user runs them, with as many formats at once as go."""
 
 from __future__ import annotations
 
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +17,7 @@ from deploy_core.artifact import size_of
 from deploy_core.errors import DeployError
 from deploy_core.signature import TensorSpec
 from deploy_exporters.routes import REFUSED, ROUTES
+from deploy_toolkit.flows import check
 from deploy_toolkit.flows.export import Exported, Request, export
 
 _WRITING = "writing "
@@ -49,7 +50,7 @@ class Watch:
 
 
 def outcomes(model: Model, formats: Sequence[str], store: Path) -> list[Outcome]:
-    """Export to all formats at once; what fails is left out, and the others are tried again."""
+    """Export to all formats at once, and check; what cannot be exported is left out, and the others are tried again."""
     found = {name: _refused(model, name) for name in formats if (model.kind, name) not in ROUTES}
     while left := [name for name in formats if name not in found]:
         found |= _attempt(model, left, store)
@@ -69,7 +70,23 @@ def _attempt(model: Model, formats: Sequence[str], store: Path) -> dict[str, Out
         done = export(request, store=store, on_event=watch)
     except DeployError as error:
         return _blamed(model, formats, watch, error)
-    return {name: _verified(model, done, name, watch) for name in formats}
+    rows = _checked(model, store)
+    return {name: accused(model, name, rows) or _verified(model, done, name, watch) for name in formats}
+
+
+def _checked(model: Model, store: Path) -> Mapping[str, Agreement]:
+    """Ask as `deploy check MODEL` does; the rows by artifact."""
+    report = check.check(check.Request((model.name,)), store=store)
+    return {row.subject.rpartition("/")[2]: row for row in report.rows}
+
+
+def accused(model: Model, name: str, rows: Mapping[str, Agreement]) -> Outcome | None:
+    """Give the outcome of a file that was proved and that `deploy check` then says no to, or to its reference."""
+    asked = [rows[one] for one in (name, "reference") if one in rows]
+    why = "; ".join(row.why for row in asked if not row.ok)
+    if name in rows and not why:
+        return None
+    return Outcome(model.name, name, "ours", "accused", _short(why or "deploy check did not ask it"))
 
 
 def _verified(model: Model, done: Exported, name: str, watch: Watch) -> Outcome:

@@ -35,6 +35,7 @@ def summary(models: Sequence[Model], results: Results) -> str:
             f"- {len(models)} models, {len(counted)} pairs: **{verdicts['verified']} verified ({share:.1f} %)**, "
             + ", ".join(f"{verdict} {verdicts[verdict]}" for verdict in (*OURS[1:], "not run") if verdicts[verdict])
             + (f"; of the {run} that were run {of_run:.1f} %" if run < len(counted) else ""),
+            f"- Proved pairs that `deploy check` then accuses: {verdicts['accused']}.",
             f"- Files written that disagree with their model: {verdicts['disagrees']}; the proof finds them, none is stored.",
             f"- The public routes on the same pairs: {wrong or 'not run'}.",
             f"- Pairs that a public route gets right and we do not: {len(better)}, of {both} where both ran"
@@ -61,6 +62,8 @@ def page(models: Sequence[Model], results: Results, tools: str) -> str:
         "",
         "Real architectures, small and with seeded or shipped weights, exported to every format by `deploy export` and,",
         "beside it, by the public route; both judged by the same comparison at the same sizes with the same tolerance.",
+        "What `deploy export` proved is then asked again by `deploy check` with all its probes: an honest pair that it",
+        "says no to would be `accused`.",
         f"Made by `{_COMMAND}`" + (f", {dates[0]} to {dates[-1]}" if dates else "") + f", with {tools}.",
         "",
         summary(models, results),

@@ -8,13 +8,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-OURS = ("verified", "disagrees", "frozen", "refused", "failed")
+OURS = ("verified", "accused", "disagrees", "frozen", "refused", "failed")
 PUBLIC = ("right", "wrong", "frozen", "failed", "none")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One pair by one way: `by` is `ours` or `public`, `verdict` one of OURS or PUBLIC; `commit` is our code's."""
+    """One pair by one way: `by` is `ours` or `public`, `verdict` one of OURS or PUBLIC; `commit` is our code's.
+
+    `verified` was proved at export and agreed when `deploy check` asked all its probes; `accused` was proved only.
+    """
 
     model: str
     format: str

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 from benchmarks.zoo import __main__ as zoo
-from benchmarks.zoo import children, judge, page, pairs, registry
+from benchmarks.zoo import children, judge, ours, page, pairs, registry
 from benchmarks.zoo.judge import InPlace
 from benchmarks.zoo.model import Model
 from benchmarks.zoo.models import images, sequences
 from benchmarks.zoo.results import Outcome, append, read
 
+from deploy_agreement import Agreement
 from deploy_core.errors import InputError
 from deploy_core.signature import Signature, Tensors, TensorSpec
 
@@ -101,6 +102,18 @@ def test_one_model_all_the_way_and_not_twice(tmp_path: Path, capsys: pytest.Capt
     assert zoo.main([*command, "--write", str(tmp_path / "zoo.md")]) == 0
     assert results.read_text() == before
     assert "| mlp |" in (tmp_path / "zoo.md").read_text()
+
+
+@pytest.mark.parametrize(("name", "said"), [("onnx", "off"), ("mar", "off"), ("tflite", "deploy check did not ask it")])
+def test_what_was_proved_and_is_then_accused_is_told(name: str, said: str) -> None:
+    rows = {"onnx": Agreement("mlp@1/onnx", error="off")} if name == "onnx" else {}
+    rows |= (
+        {"mar": Agreement("mlp@1/mar"), "reference": Agreement("mlp@1/reference", error="off")} if name == "mar" else {}
+    )
+    outcome = ours.accused(MLP, name, rows)
+    assert outcome is not None
+    assert outcome.verdict == "accused"
+    assert said in outcome.reason
 
 
 def test_the_judge_opens_a_model_and_agrees_with_it() -> None:
