@@ -1,19 +1,19 @@
 """Whether two predictors predict the same: inputs, noise, tolerance, comparison."""
 
-from deploy_agreement.as_published import as_published
-from deploy_agreement.comparison import BATCHES, batches_for, compare
-from deploy_agreement.decisions import Decisions
-from deploy_agreement.degradation import COLLAPSED, DEGRADED, Degradation, OutputDegradation
-from deploy_agreement.found import Inside, Located, Match, Skew, StepSkew, Worst
-from deploy_agreement.given import Given
-from deploy_agreement.inputs import batches_like, enough_rows, golden_inputs, same_inputs
-from deploy_agreement.limits import ANY, Tolerance, tolerance
-from deploy_agreement.outputs import Element, OutputAgreement, Points, Problem
-from deploy_agreement.probes import Probe
-from deploy_agreement.quantised import measured, tolerances, unlike, with_degradation
-from deploy_agreement.report import Agreement, Check, ProofError, Report, failed, unproved
-from deploy_agreement.rounding import Noise, noise, require_numbers, times_more
-from deploy_agreement.shapes import Promise, Refused, again, compare_sizes, promise
+from deploy_agreement.comparing.comparison import BATCHES, batches_for, compare
+from deploy_agreement.comparing.given import Given
+from deploy_agreement.probing.inputs import batches_like, enough_rows, golden_inputs, same_inputs
+from deploy_agreement.probing.probes import Probe
+from deploy_agreement.probing.shapes import Promise, Refused, again, compare_sizes, promise
+from deploy_agreement.results.decisions import Decisions
+from deploy_agreement.results.found import Inside, Located, Match, Skew, StepSkew, Worst
+from deploy_agreement.results.outputs import Element, OutputAgreement, Points, Problem
+from deploy_agreement.results.report import Agreement, Check, ProofError, Report, failed, unproved
+from deploy_agreement.tolerances.limits import ANY, Tolerance, tolerance
+from deploy_agreement.tolerances.rounding import Noise, noise, require_numbers, times_more
+from deploy_agreement.variants.as_published import as_published
+from deploy_agreement.variants.degradation import COLLAPSED, DEGRADED, Degradation, OutputDegradation
+from deploy_agreement.variants.quantised import measured, tolerances, unlike, with_degradation
 
 __all__ = [
     "ANY",

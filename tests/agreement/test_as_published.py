@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deploy_agreement import as_published
-from deploy_agreement.as_published import step_of
+from deploy_agreement.variants.as_published import step_of
 
 RNG = np.random.default_rng(5)
 STEP = np.float32(0.0065)

@@ -422,7 +422,7 @@ def test_one_wrong_row_of_many_is_looked_for_among_all_rows_only_itself(
         looked.append(want.size)
         return deviation(want, got, **how)
 
-    monkeypatch.setattr("deploy_agreement.diagnose.deviation", counted)
+    monkeypatch.setattr("deploy_agreement.comparing.diagnose.deviation", counted)
 
     def wrong(inputs: Tensors) -> dict[str, np.ndarray]:
         return {"y": _sum(inputs)["y"] + (inputs["x"][:, :1] == many["x"][-1, 0])}

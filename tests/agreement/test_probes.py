@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from deploy_agreement import Noise, Probe, compare, golden_inputs, noise
-from deploy_agreement.asking import checked, edged
-from deploy_agreement.drawing import FEW, Budget, asked, drawn
-from deploy_agreement.edges import edge_probes, edges
-from deploy_agreement.inputs import drawn_inputs
-from deploy_agreement.probes import answered, refused
+from deploy_agreement.probing.asking import checked, edged
+from deploy_agreement.probing.drawing import FEW, Budget, asked, drawn
+from deploy_agreement.probing.edges import edge_probes, edges
+from deploy_agreement.probing.inputs import drawn_inputs
+from deploy_agreement.probing.probes import answered, refused
 from deploy_core.errors import EndpointError, ExportError, InputError
 from deploy_core.signature import Signature, Tensors, TensorSpec
 

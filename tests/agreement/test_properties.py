@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from deploy_agreement import Noise, compare
-from deploy_agreement.properties import AT_ONCE, CONNECTIONS, again, at_once, one_of_many, order, same_bits
+from deploy_agreement.probing.properties import AT_ONCE, CONNECTIONS, again, at_once, one_of_many, order, same_bits
 from deploy_core.errors import EndpointError
 from deploy_core.signature import Tensors
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy_agreement.skew import Prepared, skew
-from deploy_agreement.skew_causes import causes
+from deploy_agreement.skew.causes import causes
+from deploy_agreement.skew.steps import Prepared, skew
 from deploy_core import preprocessing
 from deploy_core.preprocessing import Raw
 

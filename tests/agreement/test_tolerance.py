@@ -13,7 +13,7 @@ from benchmarks.tolerance.arithmetic import HONEST
 from benchmarks.tolerance.models import Computed, model
 
 from deploy_agreement import Noise, Promise, again, compare, noise, promise, times_more, tolerance
-from deploy_agreement.elements import POINTS, WORST
+from deploy_agreement.comparing.elements import POINTS, WORST
 from deploy_core.signature import Tensors
 
 Make = Callable[..., Any]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from deploy_agreement import Noise
-from deploy_agreement.edges import edge_probes
-from deploy_agreement.transports import LARGE, Way, messages, same_ways
+from deploy_agreement.probing.edges import edge_probes
+from deploy_agreement.probing.transports import LARGE, Way, messages, same_ways
 from deploy_core.errors import EndpointError
 from deploy_core.signature import Tensors
 

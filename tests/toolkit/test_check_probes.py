@@ -16,7 +16,7 @@ from documents import valid
 from proxies import proxy
 
 from deploy_agreement import Agreement, Check, Noise, Report
-from deploy_agreement.inputs import drawn_inputs
+from deploy_agreement.probing.inputs import drawn_inputs
 from deploy_core.artifact import Artifact
 from deploy_core.errors import EndpointError, InputError, UsageError
 from deploy_core.signature import Signature, TensorSpec

@@ -16,7 +16,7 @@ import pytest
 from browser import Seen, framed, links, look
 
 from deploy_agreement import Agreement, Report
-from deploy_agreement.outputs import Points
+from deploy_agreement.results.outputs import Points
 from deploy_core.errors import UnavailableError, UsageError
 from deploy_toolkit.reports.check import html, plots
 from deploy_toolkit.reports.check.errors import counted, errors

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from deploy_agreement.decisions import CLASS, PIXELS, SHOWN, TOKENS, Decisions, Flip, told
+from deploy_agreement.results.decisions import CLASS, PIXELS, SHOWN, TOKENS, Decisions, Flip, told
 from deploy_core.signature import Array
 
 K = 5

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from deploy_agreement.deciding.classes import named_class
-from deploy_agreement.decisions import DETECTIONS, SHOWN, Decisions, Flip, told
 from deploy_agreement.figures import encoded, is_text
+from deploy_agreement.results.decisions import DETECTIONS, SHOWN, Decisions, Flip, told
 from deploy_core.signature import Array, Tensors
 
 SURE = 0.5  # the score from which a box counts

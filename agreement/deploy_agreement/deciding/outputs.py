@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from deploy_agreement.deciding import classes, detections, thresholds
-from deploy_agreement.decisions import Decisions
 from deploy_agreement.figures import comparable, encoded
+from deploy_agreement.results.decisions import Decisions
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.signature import Array, Tensors
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from deploy_agreement.decisions import SHOWN, THRESHOLD, Decisions, Flip, told
+from deploy_agreement.results.decisions import SHOWN, THRESHOLD, Decisions, Flip, told
 from deploy_core.signature import Array
 
 HALF = 0.5

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from deploy_agreement.found import Inside, Located, Match
 from deploy_agreement.locating.case import Reason
 from deploy_agreement.locating.matching import Matching, Pair
 from deploy_agreement.locating.names import place
 from deploy_agreement.locating.parting import Parted, Region, parted
 from deploy_agreement.locating.reasons import reason
 from deploy_agreement.locating.seen import Seen
+from deploy_agreement.results.found import Inside, Located, Match
 from deploy_core.predictor import Intermediate
 from deploy_core.signature import Array
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from deploy_agreement.comparing.patterns import patterns
 from deploy_agreement.locating import batch_norms, folding, layer_norms, replay, weights
 from deploy_agreement.locating.case import Case, Reason
 from deploy_agreement.locating.layouts import same_values
 from deploy_agreement.locating.operators import ACTIVATIONS
 from deploy_agreement.locating.parting import chain
 from deploy_agreement.locating.seen import COARSE
-from deploy_agreement.patterns import patterns
 from deploy_core.signature import Array
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from deploy_agreement.figures import comparable, deviation, eps, magnitude
-from deploy_agreement.limits import NOISE_FACTOR
+from deploy_agreement.tolerances.limits import NOISE_FACTOR
 from deploy_agreement.worst.asking import Asked, Frame, Numbers
 from deploy_agreement.worst.terms import Terms
 from deploy_core.dtypes import dtype_name, is_float

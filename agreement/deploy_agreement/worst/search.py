@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from deploy_agreement.found import Worst
+from deploy_agreement.results.found import Worst
 from deploy_agreement.worst.ascent import Ascent
 from deploy_agreement.worst.asking import Asked, Frame, Numbers
 from deploy_agreement.worst.changes import CHANGES, Sweep, fresh

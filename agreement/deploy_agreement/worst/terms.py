@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deploy_agreement.limits import Tolerance
+from deploy_agreement.tolerances.limits import Tolerance
 
 ROWS = 64
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy_agreement import Agreement, Noise, batches_for, batches_like, compare, golden_inputs, noise
-from deploy_agreement.inputs import ROWS
+from deploy_agreement.probing.inputs import ROWS
 from deploy_core.errors import ExportError
 from deploy_core.ranges import Range
 from deploy_exporters.export import OpenedSource

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from deploy_agreement import compare
-from deploy_agreement.report import DISAGREE
+from deploy_agreement.results.report import DISAGREE
 from deploy_core.endpoint import Endpoint
 from deploy_core.predictor import Predictor
 from deploy_exporters.formats.mar import version_of

@@ -11,8 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from deploy_agreement import Check, as_published
-from deploy_agreement.as_published import NAME
-from deploy_agreement.report import SKIPPED
+from deploy_agreement.results.report import SKIPPED
+from deploy_agreement.variants.as_published import NAME
 from deploy_core.artifact import Artifact
 from deploy_core.errors import DeployError, first_line
 from deploy_core.predictor import Predictor

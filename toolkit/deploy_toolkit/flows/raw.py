@@ -10,7 +10,7 @@ from typing import Any
 
 import safetensors.numpy
 
-from deploy_agreement.skew import Prepared
+from deploy_agreement.skew.steps import Prepared
 from deploy_core import preprocessing
 from deploy_core.errors import UsageError
 from deploy_core.preprocessing import Raw

@@ -10,11 +10,11 @@ from functools import partial
 import numpy as np
 
 from deploy_agreement import Agreement, Check, compare
-from deploy_agreement import properties as has
-from deploy_agreement.asking import Judge, checked, edged, skipped
-from deploy_agreement.drawing import FEW
+from deploy_agreement.probing import properties as has
+from deploy_agreement.probing.asking import Judge, checked, edged, skipped
+from deploy_agreement.probing.drawing import FEW
+from deploy_agreement.probing.transports import Way, messages, same_ways
 from deploy_agreement.rows import batch_symbol, rows_of, take
-from deploy_agreement.transports import Way, messages, same_ways
 from deploy_core.errors import DeployError, first_line
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Tensors

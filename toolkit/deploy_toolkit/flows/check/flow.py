@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from deploy_agreement import Agreement, Check, Located, Problem, Report, Skew, Worst, unproved
-from deploy_agreement.report import AGREE, DISAGREE, TOLD
+from deploy_agreement.results.report import AGREE, DISAGREE, TOLD
 from deploy_core import state
 from deploy_core.errors import ExportError, UnavailableError, UsageError
 from deploy_exporters.worker import Workers

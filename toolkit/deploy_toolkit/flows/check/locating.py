@@ -13,7 +13,7 @@ import numpy as np
 
 from deploy_agreement import Agreement, Located, OutputAgreement, Worst, compare
 from deploy_agreement.locating import Found, Inspectable, Seen, locate, look
-from deploy_agreement.report import DISAGREE
+from deploy_agreement.results.report import DISAGREE
 from deploy_agreement.rows import rows_of, take
 from deploy_core.errors import DeployError, first_line
 from deploy_core.predictor import HasIntermediates, Predictor

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from deploy_agreement import Probe
-from deploy_agreement.asking import GIVEN
-from deploy_agreement.drawing import FEW, ROWS, Budget, drawn
-from deploy_agreement.edges import edge_probes
-from deploy_agreement.probes import answered, refused
+from deploy_agreement.probing.asking import GIVEN
+from deploy_agreement.probing.drawing import FEW, ROWS, Budget, drawn
+from deploy_agreement.probing.edges import edge_probes
+from deploy_agreement.probing.probes import answered, refused
 from deploy_agreement.rows import batch_symbol, rows_of
 from deploy_core.errors import DeployError, first_line
 from deploy_core.predictor import Predictor

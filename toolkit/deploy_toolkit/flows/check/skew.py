@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from deploy_agreement import Skew, StepSkew
-from deploy_agreement.limits import tolerance
-from deploy_agreement.skew import Prepared
-from deploy_agreement.skew import skew as compared
+from deploy_agreement.skew.steps import Prepared
+from deploy_agreement.skew.steps import skew as compared
+from deploy_agreement.tolerances.limits import tolerance
 from deploy_core.dtypes import numpy_dtype
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import DeployError, EndpointError, UsageError

@@ -9,9 +9,9 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from deploy_agreement.probes import Probe, answered, are_flags, refused
-from deploy_agreement.rounding import Noise
+from deploy_agreement.probing.probes import Probe, answered, are_flags, refused
 from deploy_agreement.rows import rows_of, take
+from deploy_agreement.tolerances.rounding import Noise
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.errors import DeployError, first_line
 from deploy_core.predictor import Predictor

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deploy_agreement.outputs import Problem
-from deploy_agreement.probes import Probe
-from deploy_agreement.properties import apart, same_bits
-from deploy_agreement.report import AGREE, DISAGREE, SKIPPED, TOLD, Check
+from deploy_agreement.probing.probes import Probe
+from deploy_agreement.probing.properties import apart, same_bits
+from deploy_agreement.results.outputs import Problem
+from deploy_agreement.results.report import AGREE, DISAGREE, SKIPPED, TOLD, Check
 from deploy_agreement.rows import batch_symbol, rows_of, take
 from deploy_core.errors import DeployError, EndpointError, first_line
 from deploy_core.predictor import Predictor

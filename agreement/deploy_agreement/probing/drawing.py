@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deploy_agreement.inputs import drawn_inputs
-from deploy_agreement.probes import Probe, answered, joined
-from deploy_agreement.rounding import Noise
+from deploy_agreement.probing.inputs import drawn_inputs
+from deploy_agreement.probing.probes import Probe, answered, joined
 from deploy_agreement.rows import Rows, batch_symbol, rows_of, take
+from deploy_agreement.tolerances.rounding import Noise
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Array, Tensors
 

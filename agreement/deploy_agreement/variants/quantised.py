@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from deploy_agreement.comparison import BATCHES, compare
-from deploy_agreement.degradation import degradation
-from deploy_agreement.limits import ANY, Tolerance, published, tolerance
-from deploy_agreement.outputs import Problem
-from deploy_agreement.report import Agreement
-from deploy_agreement.rounding import Noise
+from deploy_agreement.comparing.comparison import BATCHES, compare
+from deploy_agreement.results.outputs import Problem
+from deploy_agreement.results.report import Agreement
 from deploy_agreement.rows import rows_of
+from deploy_agreement.tolerances.limits import ANY, Tolerance, published, tolerance
+from deploy_agreement.tolerances.rounding import Noise
+from deploy_agreement.variants.degradation import degradation
 from deploy_core.dtypes import dtype_name
 from deploy_core.errors import DeployError
 from deploy_core.predictor import Predictor

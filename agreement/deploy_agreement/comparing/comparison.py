@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from deploy_agreement.answers import Answer, ask, fits, form_problems, wanted
+from deploy_agreement.comparing.answers import Answer, ask, fits, form_problems, wanted
+from deploy_agreement.comparing.diagnose import Case, diagnose
+from deploy_agreement.comparing.elements import Pair, points
+from deploy_agreement.comparing.patterns import few_digits
 from deploy_agreement.deciding import decide
-from deploy_agreement.diagnose import Case, diagnose
-from deploy_agreement.elements import Pair, points
 from deploy_agreement.figures import spread
-from deploy_agreement.limits import Tolerance, tolerance
-from deploy_agreement.outputs import OutputAgreement, Problem
-from deploy_agreement.patterns import few_digits
-from deploy_agreement.report import Agreement, failed
-from deploy_agreement.rounding import Noise
+from deploy_agreement.results.outputs import OutputAgreement, Problem
+from deploy_agreement.results.report import Agreement, failed
 from deploy_agreement.rows import Rows, batch_symbol, rows_of
+from deploy_agreement.tolerances.limits import Tolerance, tolerance
+from deploy_agreement.tolerances.rounding import Noise
 from deploy_core.dtypes import dtype_name
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Signature, Tensors

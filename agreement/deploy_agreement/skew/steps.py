@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deploy_agreement.found import Skew, StepSkew
-from deploy_agreement.skew_causes import Cause, Steps, causes, named
-from deploy_agreement.skew_limits import DECODERS, EPS, Distance, distance, limits, worst
+from deploy_agreement.results.found import Skew, StepSkew
+from deploy_agreement.skew.causes import Cause, Steps, causes, named
+from deploy_agreement.skew.limits import DECODERS, EPS, Distance, distance, limits, worst
 from deploy_core.preprocessing import Raw, running
 from deploy_core.preprocessing.resizing import resize
 from deploy_core.signature import Array

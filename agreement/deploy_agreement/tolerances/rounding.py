@@ -9,9 +9,9 @@ from functools import reduce
 import numpy as np
 
 from deploy_agreement.figures import deviation, eps, magnitude, nan_count
-from deploy_agreement.inputs import ROWS
-from deploy_agreement.pooling import Moved, fit, moved, pooled
+from deploy_agreement.probing.inputs import ROWS
 from deploy_agreement.rows import Rows, batch_symbol, rows_of, take
+from deploy_agreement.tolerances.pooling import Moved, fit, moved, pooled
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.errors import DeployError, ExportError
 from deploy_core.predictor import HasFloat64, Predictor

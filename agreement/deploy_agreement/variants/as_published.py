@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from deploy_agreement.figures import deviation, eps, magnitude, spread, tiny
-from deploy_agreement.outputs import Problem
-from deploy_agreement.report import AGREE, DISAGREE, TOLD, Check
+from deploy_agreement.results.outputs import Problem
+from deploy_agreement.results.report import AGREE, DISAGREE, TOLD, Check
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.signature import Array, Tensors
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from deploy_agreement.decisions import Decisions
 from deploy_agreement.figures import in_json
-from deploy_agreement.limits import Tolerance
+from deploy_agreement.results.decisions import Decisions
+from deploy_agreement.tolerances.limits import Tolerance
 from deploy_core.signature import Array
 
 

@@ -9,13 +9,13 @@ from functools import partial
 
 import numpy as np
 
-from deploy_agreement.asking import Judge, skipped
+from deploy_agreement.comparing.given import Given
 from deploy_agreement.figures import deviation, figures, spread
-from deploy_agreement.given import Given
-from deploy_agreement.outputs import Problem
-from deploy_agreement.report import AGREE, DISAGREE, TOLD, Check
-from deploy_agreement.rounding import Noise
+from deploy_agreement.probing.asking import Judge, skipped
+from deploy_agreement.results.outputs import Problem
+from deploy_agreement.results.report import AGREE, DISAGREE, TOLD, Check
 from deploy_agreement.rows import Rows, rows_of, shapes_of, take
+from deploy_agreement.tolerances.rounding import Noise
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.errors import DeployError, EndpointError, first_line
 from deploy_core.predictor import Predictor

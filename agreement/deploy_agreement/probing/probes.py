@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from deploy_agreement.figures import deviation, spread
-from deploy_agreement.rounding import Noise
 from deploy_agreement.rows import concatenated
+from deploy_agreement.tolerances.rounding import Noise
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.errors import DeployError
 from deploy_core.predictor import HasFloat64, Predictor

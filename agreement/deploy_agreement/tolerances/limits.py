@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from deploy_agreement.figures import eps, magnitude, spreads, tiny
-from deploy_agreement.pooling import IMAGE, fit
+from deploy_agreement.tolerances.pooling import IMAGE, fit
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.signature import Array
 

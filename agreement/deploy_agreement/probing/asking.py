@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from deploy_agreement.drawing import FEW, asked
-from deploy_agreement.given import Given
-from deploy_agreement.outputs import Problem
-from deploy_agreement.probes import Probe
-from deploy_agreement.report import AGREE, DISAGREE, SKIPPED, TOLD, Agreement, Check
-from deploy_agreement.rounding import Noise
+from deploy_agreement.comparing.given import Given
+from deploy_agreement.probing.drawing import FEW, asked
+from deploy_agreement.probing.probes import Probe
+from deploy_agreement.results.outputs import Problem
+from deploy_agreement.results.report import AGREE, DISAGREE, SKIPPED, TOLD, Agreement, Check
 from deploy_agreement.rows import concatenated, rows_of, shapes_of
+from deploy_agreement.tolerances.rounding import Noise
 from deploy_core.errors import DeployError, EndpointError, first_line
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Tensors

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deploy_agreement.answers import Answer, wanted
+from deploy_agreement.comparing.answers import Answer, wanted
+from deploy_agreement.comparing.mending import mended_inputs
+from deploy_agreement.comparing.patterns import patterns
 from deploy_agreement.figures import comparable, deviation, magnitude, spread
-from deploy_agreement.limits import Tolerance
-from deploy_agreement.mending import mended_inputs
-from deploy_agreement.outputs import Problem
-from deploy_agreement.patterns import patterns
+from deploy_agreement.results.outputs import Problem
 from deploy_agreement.rows import Rows
+from deploy_agreement.tolerances.limits import Tolerance
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.errors import DeployError
 from deploy_core.predictor import Predictor

@@ -7,8 +7,8 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deploy_agreement.outputs import OutputAgreement
-    from deploy_agreement.report import Agreement, Report
+    from deploy_agreement.results.outputs import OutputAgreement
+    from deploy_agreement.results.report import Agreement, Report
 
 _COLUMNS = ("subject", "output", "max abs", "tolerance", "what a user would notice", "verdict")
 _COLOURS = {"agree": "#1f7a3a", "disagree": "#c62f26", "failed": "#c62f26"}

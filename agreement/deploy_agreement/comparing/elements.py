@@ -8,10 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
-from deploy_agreement.answers import Answer
+from deploy_agreement.comparing.answers import Answer
 from deploy_agreement.figures import Figures, deviation, figures, is_text
-from deploy_agreement.limits import Tolerance
-from deploy_agreement.outputs import Element, Points
+from deploy_agreement.results.outputs import Element, Points
+from deploy_agreement.tolerances.limits import Tolerance
 from deploy_core.signature import Array
 
 POINTS = 2000

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from deploy_agreement.comparison import compare
-from deploy_agreement.limits import Tolerance
-from deploy_agreement.outputs import Problem
-from deploy_agreement.probes import Probe
-from deploy_agreement.report import Agreement
-from deploy_agreement.rounding import Noise, times_more
+from deploy_agreement.comparing.comparison import compare
+from deploy_agreement.probing.probes import Probe
+from deploy_agreement.results.outputs import Problem
+from deploy_agreement.results.report import Agreement
 from deploy_agreement.rows import batch_symbol
+from deploy_agreement.tolerances.limits import Tolerance
+from deploy_agreement.tolerances.rounding import Noise, times_more
 from deploy_core.errors import DeployError, UsageError
 from deploy_core.predictor import Predictor
 from deploy_core.ranges import Ranges, range_of, require_known

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from deploy_agreement.figures import nan_count
-from deploy_agreement.outputs import Problem
+from deploy_agreement.results.outputs import Problem
 from deploy_agreement.rows import Rows, batches_of, take
 from deploy_core.dtypes import dtype_name
 from deploy_core.errors import DeployError, EndpointError, UnavailableError

@@ -1,0 +1,1 @@
+"""What comparisons found, as plain data: outputs, decisions, findings, the report."""

@@ -1,0 +1,1 @@
+"""Where training and serving prepare raw bytes in different ways."""
