@@ -15,15 +15,18 @@ import pytest
 from command_line import Deploy
 from documents import valid
 
-from deploy_agreement import ProofError, Report
+from deploy_agreement import Noise, ProofError, Report
 from deploy_core.artifact import Artifact, digest_of
 from deploy_core.errors import UsageError
-from deploy_core.signature import Signature, TensorSpec
+from deploy_core.signature import Signature, Tensors, TensorSpec
 from deploy_exporters.formats import load
 from deploy_model_store import Store, Version
 from deploy_toolkit.commands import tensor_files
 from deploy_toolkit.flows import check, golden_rows
-from deploy_toolkit.flows.check.worst import saved
+from deploy_toolkit.flows.check.wanted import Wanted
+from deploy_toolkit.flows.check.worst import saved, worst
+from deploy_toolkit.flows.subjects import Subject
+from deploy_toolkit.output import silent
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +205,37 @@ def test_a_search_without_a_reference_is_refused(store: Path, monkeypatch: pytes
     monkeypatch.setattr(Store, "resolve", lambda shelf, name: other)
     with pytest.raises(UsageError, match="keeps no reference"):
         _searched(store, tmp_path)
+
+
+class Rows:
+    """Answers with the sums of columns; `asked` are the sizes of the batches, which lie on the second axis."""
+
+    def __init__(self) -> None:
+        inputs = (TensorSpec.parse("table:float32[200,2]"), TensorSpec.parse("x:float32[3,batch]"))
+        self.signature = Signature(inputs, (TensorSpec.parse("y:float32[batch]"),))
+        self.asked: list[int] = []
+
+    def predict(self, inputs: Tensors) -> Tensors:
+        self.asked.append(inputs["x"].shape[1])
+        return {"y": inputs["x"].sum(axis=0)}
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def test_no_batch_is_greater_than_the_golden_one_whichever_axis_has_the_rows(tmp_path: Path) -> None:
+    one, other = Rows(), Rows()
+    random = np.random.default_rng(0)
+    inputs = {
+        "table": np.ones((200, 2), np.float32),
+        "x": random.normal(size=(3, 12)).astype(np.float32),
+    }
+    right = Wanted("one", inputs, dict(one.predict(inputs)), Noise({"y": 1e-7}, "none"), reference=lambda: one)
+    request = check.Request(("other",), search=0.05, found=tmp_path)
+    found = worst(Subject("other", lambda: other), other, right, request, silent)
+    assert found is not None
+    assert found.tried > 12
+    assert max(other.asked) == max(one.asked) == 12
 
 
 def test_inputs_are_saved_as_they_are_read(tmp_path: Path) -> None:

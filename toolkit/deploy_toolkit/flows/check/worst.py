@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy_agreement import Tolerance, Worst, tolerance
-from deploy_agreement.worst import Progress, Terms, search
+from deploy_agreement import Worst
+from deploy_agreement.rows import rows_of
+from deploy_agreement.worst import Bounds, Progress, search
 from deploy_core.dtypes import dtype_name
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Array, Tensors
 from deploy_toolkit.flows import degradation
+from deploy_toolkit.flows.check.inquiry import Inquiry
 from deploy_toolkit.flows.check.request import Request
 from deploy_toolkit.flows.check.wanted import Wanted
 from deploy_toolkit.flows.subjects import Subject
@@ -25,8 +27,9 @@ from deploy_toolkit.output import OnEvent
 _OFTEN = 1.0  # seconds between two events
 
 
-def worst(subject: Subject, predictor: Predictor, wanted: Wanted, request: Request, on_event: OnEvent) -> Worst | None:
+def worst(subject: Subject, predictor: Predictor, inquiry: Inquiry, on_event: OnEvent) -> Worst | None:
     """Search for as long as `request` says, and save what is found; None for the reference itself, and where there is none."""
+    wanted, request = inquiry.wanted, inquiry.request
     if wanted.reference is None:
         return None
     if wanted.version and wanted.version.reference and subject.artifact == wanted.version.reference:
@@ -37,7 +40,7 @@ def worst(subject: Subject, predictor: Predictor, wanted: Wanted, request: Reque
             reference,
             predictor,
             wanted.inputs,
-            _terms(subject, wanted, request),
+            _bounds(subject, inquiry, _rows(reference, wanted)),
             seconds=request.search,
             seed=request.seed,
             on_progress=_Telling(subject.name, on_event),
@@ -65,33 +68,19 @@ def saved(inputs: Tensors, path: Path) -> Path:
     return path
 
 
-def _terms(subject: Subject, wanted: Wanted, request: Request) -> Terms:
-    rule = degradation.Rule()
-    if subject.version is not None and subject.artifact is not None:
-        rule = degradation.stored_rule(subject.version, subject.artifact, wanted.outputs, wanted.noise)
-    limits: dict[str, Tolerance] = {
-        name: tolerance(
-            array,
-            wanted.noise.values.get(name, 0.0),
-            noise_origin=wanted.noise.origin,
-            precision=rule.precision,
-            atol=request.atol,
-            rtol=request.rtol,
-        )
-        for name, array in wanted.outputs.items()
-    }
-    limits |= {} if _asked(request) else dict(rule.tolerances or {})
-    rows = max((len(array) for array in wanted.inputs.values() if array.ndim), default=1)
-    return Terms(limits, rule.precision, (min(wanted.batches, default=1), rows), grows=not _asked(request))
+def _bounds(subject: Subject, inquiry: Inquiry, rows: int) -> Bounds:
+    terms, wanted = inquiry.terms(subject), inquiry.wanted
+    least = min(wanted.batches, default=1)
+    return Bounds(terms.limits(wanted.outputs, wanted.noise), terms.precision, (least, rows), grows=not terms.asked)
 
 
-def _asked(request: Request) -> bool:
-    return request.atol is not None or request.rtol is not None
+def _rows(reference: Predictor, wanted: Wanted) -> int:
+    return max(1, rows_of(reference.signature, wanted.inputs, {}).count)
 
 
 def _counts(subject: Subject, request: Request) -> bool:
     """Whether more than what is tolerated is a fault: of an int8 variant it is not, but where the user said how much."""
-    return _asked(request) or subject.artifact is None or not subject.artifact.variant.endswith("int8")
+    return request.terms().asked or not degradation.is_int8(subject.artifact)
 
 
 def _by(wanted: Wanted) -> str:
