@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from deploy_agreement import Noise, Probe, compare, golden_inputs, noise
+from deploy_agreement import Check, Noise, Probe, compare, golden_inputs, noise
 from deploy_agreement.probing.asking import checked, edged
 from deploy_agreement.probing.drawing import FEW, Budget, asked, drawn
 from deploy_agreement.probing.edges import edge_probes, edges
@@ -220,6 +221,70 @@ def test_edges_that_count_and_edges_that_are_told(make: Make, simplenet: Any, so
     wrong = verdict(make, source, at(lambda x: not x.any(), 7.0), inputs)
     assert wrong.verdict == "disagree"
     assert "at zeros" in wrong.said
+
+
+@dataclass
+class Slow:
+    """Answers as another does, each time so many seconds later by a clock that it moves itself."""
+
+    predictor: Any
+    each: float
+    now: float = 0.0
+
+    @property
+    def signature(self) -> Signature:
+        return self.predictor.signature
+
+    def predict(self, inputs: Tensors) -> Tensors:
+        self.now += self.each
+        return self.predictor.predict(inputs)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def test_a_slow_predictor_is_asked_for_what_counts_most_as_long_as_there_is_time(
+    make: Make, simplenet: Any, source: Any
+) -> None:
+    with np.errstate(all="ignore"):
+        probes = list(edge_probes(source, golden(source), Noise({"y": 1e-7}, "float64")))
+    counting = [probe for probe in probes if probe.counts]
+    told = [probe for probe in probes if not probe.counts]
+    assert (len(counting), len(told)) == (5, 5)
+
+    def asked_of(answer: Any, seconds: float, each: float = 2.0) -> tuple[Check, int]:
+        slow = Slow(make(*FLOATS, answer), each)
+        with np.errstate(all="ignore"):
+            found = edged(slow, [*told, *counting], judge(), seconds=seconds, clock=lambda: slow.now)
+        return found, len(slow.predictor.asked)
+
+    right = simplenet(0).run
+    found, questions = asked_of(right, 9)
+    assert (found.verdict, found.rows, questions) == ("agree", 5, 5)
+    assert found.said == "5 of 10 edges; the others were not asked, since 9 s were over"
+    found, questions = asked_of(right, 0)
+    assert (found.verdict, found.rows, questions) == ("agree", 1, 1), "one is asked at any rate"
+    found, questions = asked_of(right, 20)
+    assert (found.verdict, found.said, questions) == ("agree", "8 edges", 10), "of two nobody is sure"
+    found, _ = asked_of(lambda given: {"y": right(given)["y"] + 1}, 3)
+    assert found.verdict == "disagree"
+    assert "at zeros" in found.said
+    assert found.said.endswith("2 of 10 edges; the others were not asked, since 3 s were over")
+    found, _ = asked_of(lambda given: {"y": np.nan_to_num(right(given)["y"])}, 17)
+    assert found.verdict == "told"
+    assert found.said.endswith("9 of 10 edges; the other was not asked, since 17 s were over")
+
+
+def test_nothing_agrees_where_only_what_nobody_is_sure_of_was_asked_in_time(make: Make) -> None:
+    spec = ("x:float32[batch,2]", "top:int64[batch]")
+    source = make(*spec, lambda inputs: {"top": inputs["x"].argmax(1)})
+    probes = list(edge_probes(source, {"x": np.array([[1, 2], [3, 1.5]], "f4")}, Noise({"top": 0.0}, "none")))
+    unsure = [probe for probe in probes if probe.counts and not probe.sure]
+    slow = Slow(source, 2.0)
+    found = edged(slow, [*unsure, *probes], judge(), seconds=1.0, clock=lambda: slow.now)
+    assert unsure
+    assert found.verdict == "skipped"
+    assert "were not asked, since 1 s were over" in found.said
 
 
 def test_what_makes_much_of_rounding_accuses_nobody(make: Make) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -17,6 +19,7 @@ from deploy_core.errors import DeployError, EndpointError, first_line
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Tensors
 
+Clock = Callable[[], float]
 GIVEN = "given"
 _SHOWN = 3
 
@@ -51,25 +54,56 @@ def checked(predictor: Predictor, probe: Probe, judge: Judge, *, size: int, seco
     return _check(probe, row, rows)
 
 
-def edged(predictor: Predictor, probes: Sequence[Probe], judge: Judge) -> Check:
-    """Ask for every edge by itself: one that counts must agree, any other is told of."""
+def edged(
+    predictor: Predictor,
+    probes: Sequence[Probe],
+    judge: Judge,
+    *,
+    seconds: float = math.inf,
+    clock: Clock = time.monotonic,
+) -> Check:
+    """Ask for every edge by itself: one that counts must agree, any other is told of.
+
+    They are asked for so many seconds, but the first at any rate, those that count before the others; the check says how
+    many were not asked.
+    """
     if not probes:
         return skipped("edges", "no input has a dtype with edges")
-    found = [(probe, _edge(predictor, probe, judge)) for probe in probes]
+    found = list(_while_time(predictor, probes, judge, seconds, clock))
     asked_for = [probe for probe, check in found if check.verdict != SKIPPED]
     wrong = [(probe, check) for probe, check in found if check.verdict == DISAGREE]
     told = [(probe, check) for probe, check in found if check.verdict == TOLD]
+    late = _late(len(found), len(probes), seconds)
     if not any(probe.counts for probe in asked_for):
-        return skipped("edges", "the reference itself is sure at no edge that counts")
+        return skipped("edges", "; ".join(["the reference itself is sure at no edge that counts", *late]))
     problems = tuple(
         replace(problem, message=f"at {probe.label}, {problem.message}")
         for probe, check in wrong
         for problem in check.problems
     )
-    said = _listed([f"at {probe.label}: {check.said}" for probe, check in wrong or told])
+    said = [_listed([f"at {probe.label}: {check.said}" for probe, check in wrong or told])] if wrong or told else []
     verdict = DISAGREE if wrong else TOLD if told else AGREE
     outputs = wrong[0][1].outputs if wrong else ()
-    return Check("edges", verdict, said or f"{len(asked_for)} edges", len(asked_for), outputs, problems)
+    said = [*said, *late] or [f"{len(asked_for)} edges"]
+    return Check("edges", verdict, "; ".join(said), len(asked_for), outputs, problems)
+
+
+def _while_time(
+    predictor: Predictor, probes: Sequence[Probe], judge: Judge, seconds: float, clock: Clock
+) -> Iterator[tuple[Probe, Check]]:
+    end = clock() + seconds
+    for number, probe in enumerate(sorted(probes, key=lambda probe: not probe.counts)):
+        if number and clock() >= end:
+            return
+        yield probe, _edge(predictor, probe, judge)
+
+
+def _late(asked_for: int, edges: int, seconds: float) -> list[str]:
+    """Say how many edges were asked, if not all were."""
+    if asked_for == edges:
+        return []
+    others = "the others were" if edges - asked_for > 1 else "the other was"
+    return [f"{asked_for} of {edges} edges; {others} not asked, since {seconds:,.0f} s were over"]
 
 
 def _edge(predictor: Predictor, probe: Probe, judge: Judge) -> Check:
