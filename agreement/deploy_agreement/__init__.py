@@ -11,15 +11,17 @@ from deploy_agreement.results.outputs import Element, OutputAgreement, Points, P
 from deploy_agreement.results.report import Agreement, Check, ProofError, Report, failed, unproved
 from deploy_agreement.tolerances.limits import ANY, Tolerance, tolerance
 from deploy_agreement.tolerances.rounding import Noise, noise, require_numbers, times_more
+from deploy_agreement.tolerances.terms import DERIVED, Terms
 from deploy_agreement.variants.as_published import as_published
 from deploy_agreement.variants.degradation import COLLAPSED, DEGRADED, Degradation, OutputDegradation
-from deploy_agreement.variants.quantised import measured, tolerances, unlike, with_degradation
+from deploy_agreement.variants.quantised import any_numbers, measured, tolerances, unlike, with_degradation
 
 __all__ = [
     "ANY",
     "BATCHES",
     "COLLAPSED",
     "DEGRADED",
+    "DERIVED",
     "Agreement",
     "Check",
     "Decisions",
@@ -41,9 +43,11 @@ __all__ = [
     "Report",
     "Skew",
     "StepSkew",
+    "Terms",
     "Tolerance",
     "Worst",
     "again",
+    "any_numbers",
     "as_published",
     "batches_for",
     "batches_like",

@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from deploy_agreement import Agreement, Noise, Report, compare, golden_inputs, noise, tolerance
+from deploy_agreement import Agreement, Noise, Report, Terms, compare, golden_inputs, noise, tolerance
 from deploy_agreement.figures import deviation
 from deploy_core.errors import DeployError, EndpointError, ExportError, InputError, UnavailableError
 from deploy_core.signature import Signature, Tensors, TensorSpec
@@ -110,7 +110,7 @@ def test_nan_never_agrees(against: Callable[..., Agreement], make: Make) -> None
         y[inputs["x"][:, 0] == X["x"][5, 0]] = np.nan
         return {"y": y}
 
-    found = against(nan, atol=1e9)
+    found = against(nan, terms=Terms(atol=1e9))
     assert "nan" in _kinds(found)
     assert (found.outputs[0].ok, found.outputs[0].worst_row) == (False, 5)
     predictor = make("x:float32[batch,6]", "y:float32[batch,1]", nan)
@@ -273,7 +273,7 @@ def test_atol_and_rtol_as_numpy_has_them(against: Callable[..., Agreement]) -> N
         for factor in (1.0005, 1.0015, 1.003):
             got = (want * np.float32(factor)).astype(np.float32)
             plain = np.allclose(got.astype(np.float64), want.astype(np.float64), rtol=rtol or 0, atol=atol or 0)
-            found = against(lambda i, f=factor: {"y": _sum(i)["y"] * np.float32(f)}, atol=atol, rtol=rtol)
+            found = against(lambda i, f=factor: {"y": _sum(i)["y"] * np.float32(f)}, terms=Terms(atol=atol, rtol=rtol))
             assert found.ok == plain, (atol, rtol, factor)
             assert found.outputs[0].tolerance.origin == "as asked"
 
@@ -284,8 +284,8 @@ def test_what_would_have_passed_passes(against: Callable[..., Agreement]) -> Non
 
     needed = against(off).outputs[0].needed
     assert needed
-    assert against(off, atol=needed).ok
-    assert not against(off, atol=np.nextafter(needed, 0)).ok
+    assert against(off, terms=Terms(atol=needed)).ok
+    assert not against(off, terms=Terms(atol=np.nextafter(needed, 0))).ok
 
 
 def test_tolerance_takes_the_greatest_rule() -> None:
@@ -313,7 +313,7 @@ def test_half_precision_has_a_tolerance_of_its_own(
     as_float = make(*spec, lambda i: {"y": half.run(i)["y"].astype(np.float32)})
     want = net.run(x)
     for predictor in (as_half, as_float):
-        found = compare("half", want, predictor, x, noise=measured, precision=precision)
+        found = compare("half", want, predictor, x, noise=measured, terms=Terms(precision=precision))
         assert found.ok, found.why
         assert f"in {precision}" in found.outputs[0].tolerance.origin
         assert not compare("half", want, predictor, x, noise=measured).ok

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from deploy_agreement import ANY, Decisions, Noise, compare
+from deploy_agreement import ANY, Decisions, Noise, Terms, compare
 from deploy_agreement.deciding import decide
 from deploy_agreement.deciding.detections import overlap
 from deploy_core.predictor import Predictor
@@ -320,7 +320,7 @@ def test_what_a_quantised_variant_is_allowed_is_no_rounding(make: Make) -> None:
     spec = ("x:float32[batch,10]", "logits:float32[batch,10]")
     coarse = make(*spec, lambda inputs: {"logits": np.round(inputs["x"])})
     noise = Noise({"logits": 1e-7}, "test")
-    row = compare("net", {"logits": SCORES}, coarse, {"x": SCORES}, noise=noise, tolerances={"logits": ANY})
+    row = compare("net", {"logits": SCORES}, coarse, {"x": SCORES}, noise=noise, terms=Terms(measured={"logits": ANY}))
     decisions = row.outputs[0].decisions
     assert row.ok
     assert decisions is not None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy_agreement import ANY, Agreement, Noise, compare, measured, tolerances, unlike, with_degradation
+from deploy_agreement import ANY, Agreement, Noise, Terms, compare, measured, tolerances, unlike, with_degradation
 from deploy_agreement.variants.degradation import Degradation, OutputDegradation, degradation
 from deploy_core.errors import UsageError
 from deploy_core.signature import Tensors
@@ -151,15 +151,15 @@ def test_a_variant_is_measured_and_held_to_that_ever_after(make: Make) -> None:
     )
     assert not compare("float", {"y": X["x"]}, coarse, X, noise=NOISE).ok
     limits = tolerances({"y": X["x"]}, {"y": error}, noise=NOISE)
-    assert compare("again", {"y": X["x"]}, coarse, X, noise=NOISE, tolerances=limits).ok
+    assert compare("again", {"y": X["x"]}, coarse, X, noise=NOISE, terms=Terms(measured=limits)).ok
     coarser = _model(make, lambda x: _stepped(x, 0.3))
-    assert not compare("another", {"y": X["x"]}, coarser, X, noise=NOISE, tolerances=limits).ok
+    assert not compare("another", {"y": X["x"]}, coarser, X, noise=NOISE, terms=Terms(measured=limits)).ok
 
 
 def test_what_is_asked_for_wins(make: Make) -> None:
     coarse = _model(make, lambda x: _stepped(x, 0.1))
     limits = {"y": ANY}
-    row = compare("y", {"y": X["x"]}, coarse, X, noise=NOISE, tolerances=limits, atol=1e-6)
+    row = compare("y", {"y": X["x"]}, coarse, X, noise=NOISE, terms=Terms(measured=limits, atol=1e-6))
     assert not row.ok
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy_agreement import Agreement, Noise, compare, golden_inputs, noise
+from deploy_agreement import Agreement, Noise, Terms, compare, golden_inputs, noise
 from deploy_core.errors import InputError
 from deploy_core.signature import Tensors
 
@@ -417,7 +417,7 @@ def test_values_that_are_short_by_nature_are_not_accused(make: Make) -> None:
     assert found.ok, found.why
     text = make(*spec, lambda i: {"y": np.float32([[float(f"{v:.6g}") for v in row] for row in i["x"]])})
     assert _kinds(compare("it", {"y": x["x"]}, text, x, noise=Noise({"y": 1.0}, ""))) == {"few-digits"}
-    assert compare("it", {"y": x["x"]}, text, x, noise=Noise({}, ""), atol=1e-4).ok
+    assert compare("it", {"y": x["x"]}, text, x, noise=Noise({}, ""), terms=Terms(atol=1e-4)).ok
 
 
 def test_a_wrong_class_is_no_row_in_another_place(make: Make) -> None:

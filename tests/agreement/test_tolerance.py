@@ -12,7 +12,7 @@ from benchmarks.tolerance.__main__ import main as measured_by_benchmark
 from benchmarks.tolerance.arithmetic import HONEST
 from benchmarks.tolerance.models import Computed, model
 
-from deploy_agreement import Noise, Promise, again, compare, noise, promise, times_more, tolerance
+from deploy_agreement import Noise, Promise, Terms, again, compare, noise, promise, times_more, tolerance
 from deploy_agreement.comparing.elements import POINTS, WORST
 from deploy_core.signature import Tensors
 
@@ -190,7 +190,7 @@ def test_what_is_needed_is_a_factor_of_what_is_derived(make: Make, source: Any, 
     assert needed > 0
     for slack, ok in ((1.001, True), (0.999, False)):
         scaled = {"y": tolerance(source.predict(X)["y"], np.asarray(measured.values["y"]) * needed * slack)}
-        assert judged(make, source, answer, measured, tolerances=scaled).ok == ok
+        assert judged(make, source, answer, measured, terms=Terms(measured=scaled)).ok == ok
 
 
 def test_points_hold_the_worst_and_are_the_same_again(make: Make) -> None:
@@ -232,12 +232,12 @@ def test_nan_and_infinity_where_they_are_wanted(make: Make) -> None:
     measured = noise(source, X, nan_agrees=True)
     assert np.isfinite(np.asarray(measured.values["y"])).all()
     assert not compare("it", want, source, X, noise=measured).ok
-    found = compare("it", want, source, X, noise=measured, nan_agrees=True)
+    found = compare("it", want, source, X, noise=measured, terms=Terms(nan_agrees=True))
     assert found.ok, found.why
     json.dumps(found.to_json(), allow_nan=False)
     for wrong in (np.nan_to_num(want["y"]), np.where(np.isinf(want["y"]), np.nan, want["y"])):
         other = make(*spec, lambda i, wrong=wrong: {"y": wrong.astype(np.float32)})
-        found = compare("it", want, other, X, noise=measured, nan_agrees=True, batches=())
+        found = compare("it", want, other, X, noise=measured, terms=Terms(nan_agrees=True), batches=())
         assert not found.ok
         assert ("nan" in {p.kind for p in found.problems}) == bool(np.isnan(wrong).any())
 
@@ -245,8 +245,8 @@ def test_nan_and_infinity_where_they_are_wanted(make: Make) -> None:
 def test_half_precision_is_scaled_for_each_element(make: Make, source: Any, measured: Noise) -> None:
     half = judged(make, source, lambda i: {"y": columns(np.float16)(i)["y"].astype(np.float32)}, measured)
     assert not half.ok
-    assert judged(make, source, columns(np.float16), measured, precision="float16").ok
-    assert not judged(make, source, columns(np.float16, c2=1.5), measured, precision="float16").ok
+    assert judged(make, source, columns(np.float16), measured, terms=Terms(precision="float16")).ok
+    assert not judged(make, source, columns(np.float16, c2=1.5), measured, terms=Terms(precision="float16")).ok
 
 
 def test_noise_that_does_not_fit_is_that_of_the_noisiest_element() -> None:

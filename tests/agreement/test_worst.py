@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from deploy_agreement import Tolerance, Worst, noise, tolerance
-from deploy_agreement.worst import Progress, Terms, search
+from deploy_agreement.worst import Bounds, Progress, search
 from deploy_core.errors import EndpointError, ExportError, InputError, UnavailableError
 from deploy_core.signature import Signature, Tensors, TensorSpec
 
@@ -84,7 +84,7 @@ def _found(one: Answering, other: Answering, start: np.ndarray, most: int = 8_00
     want = one.predict(inputs)
     asked = how.pop("limits", None)
     limits = asked or {spec.name: tolerance(want[spec.name], noise(one, inputs).values[spec.name])}
-    found = search(one, other, inputs, Terms(limits, grows=asked is None), seconds=600, most=most, **how)
+    found = search(one, other, inputs, Bounds(limits, grows=asked is None), seconds=600, most=most, **how)
     if found.over > 1:  # what is told of the input is what both really answer to it
         want, got = one.predict(found.inputs), other.predict(found.inputs)
         assert float(want[spec.name][found.place]) == pytest.approx(found.want, nan_ok=True)
@@ -243,7 +243,7 @@ def test_a_tolerance_grows_with_answers_that_are_greater_than_golden_ones() -> N
     limits = {"y": Tolerance(1e-3 * float(steep(start).max()), "derived")}
     other = Answering(lambda x: steep(x) * np.float32(1 + 5e-4), **names)
     for grows in (True, False):
-        terms = Terms(limits, grows=grows)
+        terms = Bounds(limits, grows=grows)
         found = search(Answering(steep, **names), other, {"x": start}, terms, seconds=600, most=1_000)
         assert found.want > 2 * steep(start).max()
         assert found.ok == grows
@@ -315,7 +315,7 @@ def test_a_batch_that_lies_on_another_axis_is_found_there() -> None:
 def test_batches_stay_within_what_is_promised() -> None:
     one, limits = Answering(NET), {"y": Tolerance(1e-5, "as asked")}
     found = search(
-        one, _fault(lambda x: x[:, 0] > 1.5), {"x": _drawn(16)}, Terms(limits, rows=(3, 5)), seconds=60, most=1_000
+        one, _fault(lambda x: x[:, 0] > 1.5), {"x": _drawn(16)}, Bounds(limits, rows=(3, 5)), seconds=60, most=1_000
     )
     assert {len(x) for x in one.asked} == {3, 5}
     assert found.over > 1
@@ -333,7 +333,7 @@ def test_an_input_that_only_the_other_refuses_is_the_worst_of_all() -> None:
     with pytest.raises(InputError):
         refusing(np.full((1, FEATURES), 3, np.float32))
     found = search(
-        Answering(NET), Answering(refusing), {"x": start}, Terms({"y": Tolerance(1e-5, "as asked")}), seconds=60,
+        Answering(NET), Answering(refusing), {"x": start}, Bounds({"y": Tolerance(1e-5, "as asked")}), seconds=60,
         most=3_000,
     )  # fmt: skip
     assert found.over == np.inf
@@ -351,7 +351,7 @@ def test_a_refusal_that_does_not_come_again_is_no_fault_of_an_input() -> None:
         return NET(x)
 
     start, limits = _drawn(), {"y": Tolerance(1e-5, "as asked")}
-    assert search(Answering(NET), Answering(busy), {"x": start}, Terms(limits), seconds=60, most=3_000).ok
+    assert search(Answering(NET), Answering(busy), {"x": start}, Bounds(limits), seconds=60, most=3_000).ok
     assert len(asked) > 60
 
 
@@ -390,7 +390,7 @@ def test_it_ends_after_its_time_and_tells_how_far_it_is() -> None:
     heard: list[Progress] = []
     limits = {"y": Tolerance(1e-5, "as asked")}
     found = search(
-        Answering(NET), Answering(NET), {"x": _drawn()}, Terms(limits), seconds=0.1, on_progress=heard.append
+        Answering(NET), Answering(NET), {"x": _drawn()}, Bounds(limits), seconds=0.1, on_progress=heard.append
     )
     assert 0.1 <= found.seconds < 30
     assert heard[-1].tried == found.tried

@@ -22,6 +22,7 @@ from deploy_core.errors import EndpointError, InputError, UsageError
 from deploy_core.signature import Signature, TensorSpec
 from deploy_model_store import Golden, Record, Store
 from deploy_toolkit.flows import check, serve
+from deploy_toolkit.flows.check.inquiry import Inquiry
 from deploy_toolkit.flows.check.rows import row_of
 from deploy_toolkit.flows.check.wanted import Wanted
 from deploy_toolkit.flows.subjects import Subject
@@ -222,7 +223,7 @@ class Falling:
 @pytest.mark.parametrize(("status", "verdict"), [(None, "disagree"), (500, "disagree"), (503, "told")])
 def test_what_answers_golden_inputs_once_does_not_agree(status: int | None, verdict: str) -> None:
     right = Wanted("y", INPUTS, {"y": INPUTS["x"] @ WEIGHTS, "m": INPUTS["n"] - 1}, Noise({}, "none"), batches=())
-    row = row_of(Subject("it", partial(Falling, status)), right, check.Request(("it",)))
+    row = row_of(Subject("it", partial(Falling, status)), Inquiry(check.Request(("it",)), right))
     assert {made(row, name).verdict for name in ("again", "order")} == {verdict}
     assert row.ok == (verdict == "told")
 

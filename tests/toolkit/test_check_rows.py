@@ -9,6 +9,7 @@ import pytest
 
 from deploy_agreement import Noise, Probe
 from deploy_core.signature import Signature, Tensors, TensorSpec
+from deploy_toolkit.flows.check.inquiry import Inquiry
 from deploy_toolkit.flows.check.probing import Probes
 from deploy_toolkit.flows.check.request import Request
 from deploy_toolkit.flows.check.rows import row_of
@@ -50,9 +51,11 @@ def test_a_tolerance_that_is_asked_for_is_none_for_yes_and_no_at_other_sizes_eit
     subject = Subject("it", lambda: Frozen(wrong))
     found = row_of(
         subject,
-        Wanted("us", usual, _right(usual), QUIET),
-        Request(("it",), atol=1.0),
-        Probes(sized=(sized,), why="not asked"),
+        Inquiry(
+            Request(("it",), atol=1.0),
+            Wanted("us", usual, _right(usual), QUIET),
+            Probes(sized=(sized,), why="not asked"),
+        ),
     )
     assert found.ok == agrees
     assert ("size" in {problem.kind for problem in found.problems}) != agrees

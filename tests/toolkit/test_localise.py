@@ -27,6 +27,7 @@ from deploy_exporters.formats import hosted
 from deploy_exporters.steps.job import Job
 from deploy_exporters.worker import Workers
 from deploy_model_store import Store, Version
+from deploy_toolkit.flows.check.inquiry import Inquiry
 from deploy_toolkit.flows.check.locating import located
 from deploy_toolkit.flows.check.request import Request
 from deploy_toolkit.flows.check.wanted import GOLDEN, Wanted
@@ -308,7 +309,7 @@ def _served(models: Path, tmp_path: Path, file: Path | None, answer: Callable[[A
         row = compare(server.name, right.outputs, server.open(), right.inputs, noise=right.noise, batches=())
         assert not row.ok
         asked = Request((), localise=True, found=tmp_path / "found")
-        found = located(server, row, right, asked, workers, lambda _: None)
+        found = located(server, row, Inquiry(asked, right), workers, lambda _: None)
     assert found is not None
     return found
 
@@ -337,7 +338,7 @@ def test_reference_that_cannot_be_looked_into_is_replaced(models: Path, folder: 
         bad = replace(good, path=_file(folder, "padding", "onnx"))
         subject = Subject("bad", partial(hosted, workers, bad), artifact=bad)
         row = compare("bad", right.outputs, subject.open(), right.inputs, noise=right.noise, batches=())
-        found = located(subject, row, right, Request((), found=tmp_path / "found"), workers, lambda _: None)
+        found = located(subject, row, Inquiry(Request((), found=tmp_path / "found"), right), workers, lambda _: None)
     assert found is not None
     assert found.against == "simplecnn@1/onnx"
     assert "block2.norm2: convolution has padding ((0, 2), (0, 2)), wanted is ((1, 1), (1, 1))" in found.said

@@ -23,6 +23,7 @@ from deploy_exporters.formats import load
 from deploy_model_store import Store, Version
 from deploy_toolkit.commands import tensor_files
 from deploy_toolkit.flows import check, golden_rows
+from deploy_toolkit.flows.check.inquiry import Inquiry
 from deploy_toolkit.flows.check.wanted import Wanted
 from deploy_toolkit.flows.check.worst import saved, worst
 from deploy_toolkit.flows.subjects import Subject
@@ -232,7 +233,7 @@ def test_no_batch_is_greater_than_the_golden_one_whichever_axis_has_the_rows(tmp
     }
     right = Wanted("one", inputs, dict(one.predict(inputs)), Noise({"y": 1e-7}, "none"), reference=lambda: one)
     request = check.Request(("other",), search=0.05, found=tmp_path)
-    found = worst(Subject("other", lambda: other), other, right, request, silent)
+    found = worst(Subject("other", lambda: other), other, Inquiry(request, right), silent)
     assert found is not None
     assert found.tried > 12
     assert max(other.asked) == max(one.asked) == 12

@@ -14,8 +14,9 @@ from deploy_agreement.figures import spread
 from deploy_agreement.results.outputs import OutputAgreement, Problem
 from deploy_agreement.results.report import Agreement, failed
 from deploy_agreement.rows import Rows, batch_symbol, rows_of
-from deploy_agreement.tolerances.limits import Tolerance, tolerance
+from deploy_agreement.tolerances.limits import Tolerance
 from deploy_agreement.tolerances.rounding import Noise
+from deploy_agreement.tolerances.terms import DERIVED, Terms
 from deploy_core.dtypes import dtype_name
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Signature, Tensors
@@ -38,22 +39,16 @@ def compare(
     inputs: Tensors,
     *,
     noise: Noise,
+    terms: Terms = DERIVED,
     batches: Sequence[int] = BATCHES,
-    atol: float | None = None,
-    rtol: float | None = None,
-    precision: str = "",
-    tolerances: Mapping[str, Tolerance] | None = None,
     known: Mapping[str, Tensors] | None = None,
     labels: Mapping[str, Sequence[str]] | None = None,
-    nan_agrees: bool = False,
 ) -> Agreement:
     """Ask `predictor` for `inputs`, whole and in slices of the sizes `batches`, and judge its answers by `want`.
 
-    `precision` is the dtype that a half-precision variant computes in; it may answer in it, too. `tolerances` take the
-    place of the derived ones, for a quantised variant. `known` holds other outputs for the same inputs by the name of
-    whoever gave them (an older version, say), to be recognised in wrong answers. `labels` name the classes of outputs.
-    With `nan_agrees` NaN is right where NaN is wanted. `batches_for` gives the `batches` of a signature. A predictor that
-    raises DeployError for every batch gives the verdict `failed`.
+    `known` holds other outputs for the same inputs by the name of whoever gave them (an older version, say), to be
+    recognised in wrong answers. `labels` name the classes of outputs. `batches_for` gives the `batches` of a signature. A
+    predictor that raises DeployError for every batch gives the verdict `failed`.
     """
     rows = rows_of(predictor.signature, inputs, want)
     if not want or rows.count == 0:
@@ -64,29 +59,22 @@ def compare(
     answers = ask(predictor, inputs, rows, batches)
     if answers[0].error is not None and all(answer.error for answer in answers):
         return failed(subject, answers[0].error, rows=rows.count)
-    limits = {
-        name: tolerance(
-            array, noise.values.get(name, 0.0), noise_origin=noise.origin, precision=precision, atol=atol, rtol=rtol
-        )
-        for name, array in want.items()
-    }
-    asked = atol is not None or rtol is not None
-    rounding = {name: limits[name].limit(array) for name, array in want.items()}
-    limits |= {} if asked else dict(tolerances or {})
-    outputs = tuple(_judge(name, want, rows, answers, limits[name], precision, nan_agrees=nan_agrees) for name in want)
+    limits = terms.limits(want, noise)
+    outputs = tuple(_judge(name, want, rows, answers, limits[name], terms) for name in want)
     # What a quantised variant is allowed is more than rounding: what flips by it is told as any other.
+    rounding = {name: limit.limit(want[name]) for name, limit in terms.rounding(want, noise).items()}
     decisions = decide(want, answers[0].got, rows.outputs, rounding, labels)
     outputs = tuple(replace(output, decisions=decisions.get(output.name)) for output in outputs)
-    problems = form_problems(want, rows, answers, precision, nan_agrees=nan_agrees)
+    problems = form_problems(want, rows, answers, terms.precision, nan_agrees=terms.nan_agrees)
     problems += [_nothing(output) for output in outputs if output.compared == 0]
-    if not asked and not tolerances:
+    if not terms.asked and not terms.measured:
         short = _short(want, answers[0])
         problems += short
         outputs = tuple(
             replace(output, ok=output.ok and all(output.name != p.output for p in short)) for output in outputs
         )
     if not all(output.ok for output in outputs):
-        problems += diagnose(Case(predictor, inputs, want, rows, answers, limits, known or {}, nan_agrees))
+        problems += diagnose(Case(predictor, inputs, want, rows, answers, limits, known or {}, terms.nan_agrees))
     sizes = tuple(dict.fromkeys(answer.size for answer in answers))
     return Agreement(subject, outputs, tuple(problems), rows.count, sizes)
 
@@ -97,16 +85,14 @@ def _judge(
     rows: Rows,
     answers: Sequence[Answer],
     limit: Tolerance,
-    precision: str,
-    *,
-    nan_agrees: bool,
+    terms: Terms,
 ) -> OutputAgreement:
     asked = [
-        Pair(answer, array, answer.got[name], limit, nan_agrees)
+        Pair(answer, array, answer.got[name], limit, terms.nan_agrees)
         for answer in answers
         if name in answer.got and (array := wanted(want, rows, answer).get(name)) is not None
     ]
-    pairs = [pair for pair in asked if pair.want.size and fits(pair.want, pair.got, precision)]
+    pairs = [pair for pair in asked if pair.want.size and fits(pair.want, pair.got, terms.precision)]
     kind = dtype_name(want[name].dtype)
     if not pairs:
         return OutputAgreement(name, kind, limit, ok=False)

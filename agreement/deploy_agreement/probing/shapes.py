@@ -11,8 +11,8 @@ from deploy_agreement.probing.probes import Probe
 from deploy_agreement.results.outputs import Problem
 from deploy_agreement.results.report import Agreement
 from deploy_agreement.rows import batch_symbol
-from deploy_agreement.tolerances.limits import Tolerance
 from deploy_agreement.tolerances.rounding import Noise, times_more
+from deploy_agreement.tolerances.terms import DERIVED, Terms
 from deploy_core.errors import DeployError, UsageError
 from deploy_core.predictor import Predictor
 from deploy_core.ranges import Ranges, range_of, require_known
@@ -105,20 +105,15 @@ def compare_sizes(
     row: Agreement,
     predictor: Predictor,
     sized: Iterable[Probe],
-    *,
-    precision: str = "",
-    tolerances: Mapping[str, Tolerance] | None = None,
+    terms: Terms = DERIVED,
 ) -> Agreement:
-    """Ask a predictor that answered the golden inputs at other sizes, too; give its row with what is wrong there.
-
-    `precision` and `tolerances` are those of `compare`.
-    """
+    """Ask a predictor that answered the golden inputs at other sizes, too; give its row with what is wrong there."""
     if row.error:
         return row
     found: list[Problem] = []
     kept: list[Sizes] = []
     for one in sized:
-        problems = list(_problems(predictor, one, precision, tolerances))
+        problems = list(_problems(predictor, one, terms))
         found += problems
         kept += [] if problems else [one.sizes]
     return replace(row, problems=(*row.problems, *_first_of_each(found)), sizes=tuple(kept))
@@ -129,19 +124,8 @@ def told(sizes: Sizes) -> str:
     return ", ".join(f"{symbol} = {size}" for symbol, size in sizes.items())
 
 
-def _problems(
-    predictor: Predictor, one: Probe, precision: str, tolerances: Mapping[str, Tolerance] | None
-) -> Iterator[Problem]:
-    row = compare(
-        one.name,
-        one.outputs,
-        predictor,
-        one.inputs,
-        noise=one.noise,
-        batches=(),
-        precision=precision,
-        tolerances=tolerances,
-    )
+def _problems(predictor: Predictor, one: Probe, terms: Terms) -> Iterator[Problem]:
+    row = compare(one.name, one.outputs, predictor, one.inputs, noise=one.noise, terms=terms, batches=())
     if row.error:
         yield Problem("frozen-dimension", f"frozen dimension: it does not answer {one.name}: {row.error}")
     for name, output in ((output.name, output) for output in row.outputs if not output.ok and output.compared):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from deploy_agreement.comparing.comparison import BATCHES, compare
@@ -11,6 +11,7 @@ from deploy_agreement.results.report import Agreement
 from deploy_agreement.rows import rows_of
 from deploy_agreement.tolerances.limits import ANY, Tolerance, published, tolerance
 from deploy_agreement.tolerances.rounding import Noise
+from deploy_agreement.tolerances.terms import Terms
 from deploy_agreement.variants.degradation import degradation
 from deploy_core.dtypes import dtype_name
 from deploy_core.errors import DeployError
@@ -19,6 +20,11 @@ from deploy_core.signature import Tensors
 
 _ALIKE = 1.1  # times the rms error when it was published
 _ROUNDING = 1e-5  # of the spread; a step of int8 is about 4e-3
+
+
+def any_numbers(outputs: Iterable[str]) -> Terms:
+    """Give the terms where nothing was measured: the form of the answers alone is judged."""
+    return Terms(measured=dict.fromkeys(outputs, ANY))
 
 
 def measured(
@@ -31,7 +37,7 @@ def measured(
     batches: Sequence[int] = BATCHES,
 ) -> Agreement:
     """Compare a variant that was just written: its form is judged, its errors become its tolerance from now on."""
-    row = compare(subject, want, predictor, inputs, noise=noise, batches=batches, tolerances=dict.fromkeys(want, ANY))
+    row = compare(subject, want, predictor, inputs, noise=noise, terms=any_numbers(want), batches=batches)
     errors = {output.name: output.max_abs for output in row.outputs if output.max_abs is not None}
     limits = tolerances(want, errors, noise=noise)
     return replace(row, outputs=tuple(replace(o, tolerance=limits.get(o.name, o.tolerance)) for o in row.outputs))

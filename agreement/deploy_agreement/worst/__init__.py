@@ -1,6 +1,6 @@
 """The input on which two predictors differ most, looked for."""
 
+from deploy_agreement.worst.bounds import Bounds
 from deploy_agreement.worst.search import Progress, search
-from deploy_agreement.worst.terms import Terms
 
-__all__ = ["Progress", "Terms", "search"]
+__all__ = ["Bounds", "Progress", "search"]

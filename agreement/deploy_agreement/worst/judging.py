@@ -10,7 +10,7 @@ import numpy as np
 from deploy_agreement.figures import comparable, deviation, eps, magnitude
 from deploy_agreement.tolerances.limits import NOISE_FACTOR
 from deploy_agreement.worst.asking import Asked, Frame, Numbers
-from deploy_agreement.worst.terms import Terms
+from deploy_agreement.worst.bounds import Bounds
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.errors import DeployError
 from deploy_core.predictor import HasFloat64, Predictor
@@ -45,11 +45,11 @@ class Scores:
 class Judge:
     """Asks both predictors, and says how far apart they are."""
 
-    def __init__(self, one: Predictor, other: Predictor, frame: Frame, terms: Terms) -> None:
+    def __init__(self, one: Predictor, other: Predictor, frame: Frame, bounds: Bounds) -> None:
         self.one = one
         self.other = other
         self.frame = frame
-        self.terms = terms
+        self.bounds = bounds
         self.answered = False
         self.reach: dict[str, float] = {}
 
@@ -89,9 +89,9 @@ class Judge:
 
     def _limit(self, name: str, want: Array) -> Array:
         axis = self.frame.output_axes.get(name, 0)  # a tolerance of each element lies as the answer to a batch does
-        limit = self.terms.limits[name].limit(np.moveaxis(want, 0, axis))
+        limit = self.bounds.limits[name].limit(np.moveaxis(want, 0, axis))
         limit = np.moveaxis(np.broadcast_to(limit, np.moveaxis(want, 0, axis).shape), axis, 0)
-        if not self.terms.grows or not self.reach.get(name):
+        if not self.bounds.grows or not self.reach.get(name):
             return limit
         # Rounding grows with what is rounded, and answers may be greater here than those that the tolerance is from.
         more = np.maximum(1.0, _reach(want) / self.reach[name])
@@ -137,13 +137,13 @@ class Judge:
         known = [deviation(np.broadcast_to(want, answers.shape), answers)]
         if exact is not None and name in exact.outputs:
             kind = dtype_name(want.dtype)
-            factor = NOISE_FACTOR * max(1.0, eps(self.terms.precision) / eps(kind)) if is_float(kind) else 1.0
+            factor = NOISE_FACTOR * max(1.0, eps(self.bounds.precision) / eps(kind)) if is_float(kind) else 1.0
             known.append(factor * deviation(answers, exact.outputs[name][~moved.lost]))
         return np.asarray(np.concatenate(known).max(axis=0, initial=0.0))
 
     def _neighbours(self, candidate: Numbers, rng: np.random.Generator) -> dict[str, Array]:
         count = NUDGES if self.frame.axes else FEW_NUDGES
-        spaces, precision = self.frame.spaces, self.terms.precision
+        spaces, precision = self.frame.spaces, self.bounds.precision
         nudged = [{n: spaces[n].nudged(candidate[n], ULPS, precision, rng) for n in spaces} for _ in range(count)]
         return self.frame.inputs([candidate, *nudged])
 

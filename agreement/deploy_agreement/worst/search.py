@@ -12,10 +12,10 @@ import numpy as np
 from deploy_agreement.results.found import Worst
 from deploy_agreement.worst.ascent import Ascent
 from deploy_agreement.worst.asking import Asked, Frame, Numbers
+from deploy_agreement.worst.bounds import Bounds
 from deploy_agreement.worst.changes import CHANGES, Sweep, fresh
 from deploy_agreement.worst.flock import Flock
 from deploy_agreement.worst.judging import Judge, Place, Scores, of_row
-from deploy_agreement.worst.terms import Terms
 from deploy_core.errors import UsageError
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Tensors
@@ -41,7 +41,7 @@ def search(
     one: Predictor,
     other: Predictor,
     start: Tensors,
-    terms: Terms,
+    bounds: Bounds,
     *,
     seconds: float,
     seed: int = 0,
@@ -54,7 +54,7 @@ def search(
     same input. What lies beyond its tolerance counts only if it also lies beyond the noise of `one` at that very input.
     Raises UsageError if there is nothing to compare.
     """
-    looking = _Search(Judge(one, other, Frame(one.signature, start, terms.rows), terms), seed)
+    looking = _Search(Judge(one, other, Frame(one.signature, start, bounds.rows), bounds), seed)
     began = time.monotonic()
 
     def over() -> bool:

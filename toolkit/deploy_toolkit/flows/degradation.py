@@ -1,13 +1,12 @@
-"""Variants with coarser numbers: by which rule each is judged, what it cost, and when that is too much."""
+"""Variants with coarser numbers: on which terms each is judged, what it cost, and when that is too much."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from deploy_agreement import (
-    ANY,
     COLLAPSED,
     DEGRADED,
     Agreement,
@@ -15,7 +14,9 @@ from deploy_agreement import (
     Problem,
     ProofError,
     Report,
+    Terms,
     Tolerance,
+    any_numbers,
     compare,
     measured,
     tolerances,
@@ -36,42 +37,34 @@ _TOLD = {
 }
 
 
-@dataclass(frozen=True)
-class Rule:
-    """How answers are judged: `precision` scales the derived tolerances, `tolerances` take their place."""
-
-    precision: str = ""
-    tolerances: Mapping[str, Tolerance] | None = None
-
-
-def form_rule(artifact: Artifact, outputs: Tensors) -> Rule:
-    """Give the rule where nothing was measured, as at other sizes than the example's: an int8 variant's form alone."""
+def form_terms(artifact: Artifact | None, outputs: Iterable[str]) -> Terms:
+    """Give the terms where nothing was measured, as at other sizes than the example's: an int8 variant's form alone."""
     if is_int8(artifact):
-        return Rule(tolerances=dict.fromkeys(outputs, ANY))
-    return Rule(precision=artifact.variant if artifact.variant == _HALF else "")
+        return any_numbers(outputs)
+    return Terms(precision=_HALF if artifact is not None and artifact.variant == _HALF else "")
 
 
-def stored_rule(version: Version, artifact: Artifact, outputs: Tensors, noise: Noise) -> Rule:
-    """Give the rule of a stored artifact: an int8 variant is held to the errors measured when it was published."""
-    if not is_int8(artifact):
-        return form_rule(artifact, outputs)
-    return Rule(tolerances=tolerances(outputs, _errors(version.agreement, artifact.name), noise=noise))
+def stored_terms(version: Version | None, artifact: Artifact | None, outputs: Tensors, noise: Noise) -> Terms:
+    """Give the terms of a stored artifact: an int8 variant is held to the errors measured when it was published."""
+    if version is None or artifact is None or not is_int8(artifact):
+        return form_terms(artifact, outputs)
+    return Terms(measured=tolerances(outputs, _errors(version.agreement, artifact.name), noise=noise))
 
 
 def compared(
     artifact: Artifact, subject: str, predictor: Predictor, golden: Golden, noise: Noise, batches: Sequence[int]
 ) -> Agreement:
-    """Judge what was just written by the golden outputs: a float file by its tolerance, a variant by its rule."""
+    """Judge what was just written by the golden outputs: a float file by its tolerance, a variant on its terms."""
     if is_int8(artifact):
         return measured(subject, golden.outputs, predictor, golden.inputs, noise=noise, batches=batches)
-    precision = form_rule(artifact, golden.outputs).precision
-    return compare(subject, golden.outputs, predictor, golden.inputs, noise=noise, batches=batches, precision=precision)
+    terms = form_terms(artifact, golden.outputs)
+    return compare(subject, golden.outputs, predictor, golden.inputs, noise=noise, terms=terms, batches=batches)
 
 
 def resembling(version: Version, row: Agreement, outputs: Tensors, noise: Noise) -> tuple[str, ...]:
     """Name the int8 variants of a version whose errors the answers do not exceed: one of them may have been asked."""
-    rules = {one.name: stored_rule(version, one, outputs, noise) for one in version.artifacts if is_int8(one)}
-    return tuple(name for name, rule in rules.items() if _is_within(row, rule.tolerances or {}))
+    known = {one.name: stored_terms(version, one, outputs, noise) for one in version.artifacts if is_int8(one)}
+    return tuple(name for name, terms in known.items() if _is_within(row, terms.measured or {}))
 
 
 def with_cost(row: Agreement, artifact: Artifact, predictor: Predictor, inputs: Tensors, outputs: Tensors) -> Agreement:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from deploy_agreement import compare
+from deploy_agreement import DERIVED, Terms, compare
 from deploy_agreement.results.report import DISAGREE
 from deploy_core.endpoint import Endpoint
 from deploy_core.predictor import Predictor
@@ -28,17 +28,14 @@ class Judge:
         """Ask one client of an endpoint."""
         version = self._version_of(predictor.endpoint)  # type: ignore[attr-defined]  # running() judges clients
         golden = version.golden
-        measured = noise_of(golden)
-        rule = rule_of(version, self._artifact)
         row = compare(
             "endpoint",
             golden.outputs,
             predictor,
             golden.inputs,
-            noise=measured,
+            noise=noise_of(golden),
+            terms=terms_of(version, self._artifact),
             batches=promised.batches(version),
-            precision=rule.precision,
-            tolerances=rule.tolerances,
         )
         return row.why if not row.ok else self._not_as_published(version, predictor)
 
@@ -60,9 +57,9 @@ def _calls(version: Version) -> tuple[str, ...]:
     return str(version.number), *map(version_of, archives)
 
 
-def rule_of(version: Version, artifact: str) -> degradation.Rule:
-    """Give the rule for the answers of a server that was asked for `artifact`, empty for the usual one."""
+def terms_of(version: Version, artifact: str) -> Terms:
+    """Give the terms for the answers of a server that was asked for `artifact`, empty for the usual one."""
     if not artifact:
-        return degradation.Rule()
+        return DERIVED
     golden = version.golden
-    return degradation.stored_rule(version, version.artifact(artifact), golden.outputs, noise_of(golden))
+    return degradation.stored_terms(version, version.artifact(artifact), golden.outputs, noise_of(golden))

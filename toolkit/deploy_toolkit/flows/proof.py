@@ -81,8 +81,7 @@ def _row(workers: Workers, subject: str, artifact: Artifact, wanted: _Wanted) ->
         return failed(subject, error), None
     try:
         row = degradation.compared(artifact, subject, predictor, golden, wanted.noise, wanted.batches)
-        rule = degradation.form_rule(artifact, golden.outputs)
-        row = compare_sizes(row, predictor, wanted.sized, precision=rule.precision, tolerances=rule.tolerances)
+        row = compare_sizes(row, predictor, wanted.sized, degradation.form_terms(artifact, golden.outputs))
         row = degradation.with_cost(row, artifact, predictor, golden.inputs, golden.outputs)
         return row, kept.answer(artifact, predictor, golden)
     finally:

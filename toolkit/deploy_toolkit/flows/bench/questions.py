@@ -7,16 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deploy_agreement import Given, Noise, Tolerance, batches_like, compare, enough_rows, noise, tolerance
+from deploy_agreement import DERIVED, Given, Noise, Terms, Tolerance, batches_like, compare, enough_rows, noise
 from deploy_agreement.rows import batch_symbol, rows_of, take
 from deploy_core.errors import UsageError
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Signature, Tensors
 from deploy_latency.report import Checked
 from deploy_model_store import Version
-from deploy_toolkit.flows.degradation import Rule
 from deploy_toolkit.flows.golden import noise_of
-from deploy_toolkit.flows.judge import rule_of
+from deploy_toolkit.flows.judge import terms_of
 
 _UNUSED = Noise({}, "the tolerances are given")
 
@@ -42,7 +41,7 @@ class Questions:
             self.inputs[request],
             noise=_UNUSED,
             batches=(),
-            tolerances=self.tolerances,
+            terms=Terms(measured=self.tolerances),
         )
         return row.why
 
@@ -57,8 +56,8 @@ def of_version(version: Version, batch: int, artifact: str = "") -> Questions:
     """Ask for golden rows in batches of that size. Raises UsageError for a batch that the model cannot have."""
     golden = version.golden
     pairs = tuple(_sliced(version.signature, golden.inputs, golden.outputs, batch))
-    tolerances = _tolerances(golden.outputs, noise_of(golden), rule_of(version, artifact))
-    return Questions(version.signature, *_columns(pairs), tolerances)
+    limits = terms_of(version, artifact).limits(golden.outputs, noise_of(golden))
+    return Questions(version.signature, *_columns(pairs), limits)
 
 
 def of_inputs(predictor: Predictor, inputs: Tensors, batch: int) -> Questions:
@@ -68,7 +67,7 @@ def of_inputs(predictor: Predictor, inputs: Tensors, batch: int) -> Questions:
     asked = (pair[0] for pair in _sliced(predictor.signature, arrays, {}, batch))
     pairs = tuple((each, predictor.predict(each)) for each in asked)
     measured = noise(predictor, *batches_like(predictor.signature, enough_rows(predictor.signature, arrays)))
-    return Questions(predictor.signature, *_columns(pairs), _tolerances(outputs, measured, Rule()))
+    return Questions(predictor.signature, *_columns(pairs), DERIVED.limits(outputs, measured))
 
 
 def _sliced(signature: Signature, inputs: Tensors, outputs: Tensors, batch: int) -> Iterator[tuple[Tensors, Tensors]]:
@@ -81,13 +80,6 @@ def _sliced(signature: Signature, inputs: Tensors, outputs: Tensors, batch: int)
     for begin in range(0, max(1, rows.count - batch + 1), batch):
         index = (begin + np.arange(batch)) % rows.count  # few rows are repeated
         yield take(inputs, rows.inputs, index), take(outputs, rows.outputs, index)
-
-
-def _tolerances(outputs: Tensors, measured: Noise, rule: Rule) -> Mapping[str, Tolerance]:
-    return rule.tolerances or {
-        name: tolerance(array, measured.values.get(name, 0.0), noise_origin=measured.origin, precision=rule.precision)
-        for name, array in outputs.items()
-    }
 
 
 def _columns(pairs: tuple[tuple[Tensors, Tensors], ...]) -> tuple[tuple[Tensors, ...], tuple[Tensors, ...]]:

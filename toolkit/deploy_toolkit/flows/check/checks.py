@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -19,9 +19,9 @@ from deploy_core.errors import DeployError, first_line
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Tensors
 from deploy_toolkit.flows import degradation, kept
+from deploy_toolkit.flows.check.inquiry import Inquiry
 from deploy_toolkit.flows.check.mates import Mate, binary
 from deploy_toolkit.flows.check.probing import SECONDS, Probes
-from deploy_toolkit.flows.check.request import Request
 from deploy_toolkit.flows.check.wanted import Wanted
 from deploy_toolkit.flows.subjects import Subject
 
@@ -36,10 +36,22 @@ class Asked:
     subject: Subject
     predictor: Predictor
     row: Agreement
-    wanted: Wanted
-    probes: Probes
-    request: Request
-    mate: Mate | None = None
+    inquiry: Inquiry
+
+    @property
+    def wanted(self) -> Wanted:
+        """The right answers."""
+        return self.inquiry.wanted
+
+    @property
+    def probes(self) -> Probes:
+        """What is asked beside the golden inputs."""
+        return self.inquiry.probes
+
+    @property
+    def mate(self) -> Mate | None:
+        """Another way to the same server, if there is one."""
+        return self.inquiry.mates.get(self.subject.name)
 
     @property
     def some(self) -> Tensors:
@@ -52,16 +64,9 @@ class Asked:
     @property
     def judge(self) -> Judge:
         """How its answers are judged where the reference gave the right ones, or it itself did."""
-        rule = degradation.form_rule(self.subject.artifact, {}) if self.subject.artifact else degradation.Rule()
-        return partial(
-            compare,
-            self.subject.name,
-            batches=(),
-            atol=self.request.atol,
-            rtol=self.request.rtol,
-            precision=rule.precision,
-            labels=self.wanted.labels,
-        )
+        # An int8 variant repeats itself as exactly as any file: what was measured is about others' answers.
+        terms = replace(self.inquiry.form(self.subject), measured=None)
+        return partial(compare, self.subject.name, terms=terms, batches=(), labels=self.wanted.labels)
 
 
 def checks(one: Asked) -> Iterator[Check]:
@@ -76,8 +81,7 @@ def checks(one: Asked) -> Iterator[Check]:
 
 def _as_published(one: Asked) -> Iterator[Check]:
     version, artifact = one.subject.version, one.subject.artifact
-    asked = one.request.atol is not None or one.request.rtol is not None
-    if version is None or artifact is None or asked:
+    if version is None or artifact is None or one.inquiry.request.terms().asked:
         return
     if check := kept.held(version, artifact, one.predictor, ours=one.subject.endpoint is None):
         yield check
@@ -116,7 +120,7 @@ def _not_probed(one: Asked) -> str:
 def _properties(one: Asked) -> Iterator[Check]:
     given = (one.predictor, one.some, one.judge, one.wanted.noise)
     yield _made("again", partial(has.again, *given))
-    yield _made("order", partial(has.order, *given, seed=one.request.seed))
+    yield _made("order", partial(has.order, *given, seed=one.inquiry.request.seed))
     if one.subject.endpoint is None:
         yield skipped("at once", "a file in a worker is asked one thing at a time")
 
@@ -146,7 +150,7 @@ def _transports(one: Asked) -> Iterator[Check]:
 
 
 def _ways(one: Asked) -> list[Mate]:
-    own = binary(one.subject, one.request.access)
+    own = binary(one.subject, one.inquiry.request.access)
     return [mate for mate in (one.mate, own) if mate is not None]
 
 

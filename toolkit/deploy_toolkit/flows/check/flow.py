@@ -16,8 +16,9 @@ from deploy_exporters.worker import Workers
 from deploy_model_store import Store, Version
 from deploy_toolkit.flows import serve, subjects
 from deploy_toolkit.flows.access import Access
+from deploy_toolkit.flows.check.inquiry import Inquiry
 from deploy_toolkit.flows.check.mates import mates
-from deploy_toolkit.flows.check.probing import Probes, probes_of
+from deploy_toolkit.flows.check.probing import probes_of
 from deploy_toolkit.flows.check.request import Request
 from deploy_toolkit.flows.check.rows import row_of
 from deploy_toolkit.flows.check.trained import answers_of, source_of
@@ -87,48 +88,39 @@ class _Row:
 
 def _rows(todo: list[Subject], right: Wanted, request: Request, workers: Workers, on_event: OnEvent) -> list[_Row]:
     on_event("asking for the right answers")
-    probes, ways = probes_of(right, request), mates(todo)
+    inquiry = Inquiry(request, right, probes_of(right, request), mates(todo))
     found = []
     for subject in todo:
         on_event(f"checking {subject.name}")
-        row = row_of(subject, right, request, probes, ways.get(subject.name))
-        found.append(_with_finds(subject, row, right, request, workers, on_event, probes))
+        found.append(_with_finds(subject, row_of(subject, inquiry), inquiry, workers, on_event))
     return found
 
 
-def _with_finds(
-    subject: Subject,
-    row: Agreement,
-    right: Wanted,
-    request: Request,
-    workers: Workers,
-    on_event: OnEvent,
-    probes: Probes,
-) -> _Row:
+def _with_finds(subject: Subject, row: Agreement, inquiry: Inquiry, workers: Workers, on_event: OnEvent) -> _Row:
     row = unproved(row) if subject.unproved else row
     if row.error:
         return _Row(row)
     worst = None
-    if request.search:
+    if inquiry.request.search:
         try:
-            worst = _worst(subject, right, request, on_event)
+            worst = _worst(subject, inquiry, on_event)
         except (UnavailableError, ExportError) as error:  # it answered a moment ago
             row = replace(row, problems=(*row.problems, Problem("error", f"it does not answer any more: {error}")))
     row = _with_worst(row, worst) if worst else row
     located = None
-    if request.localise and not row.ok:
+    if inquiry.request.localise and not row.ok:
         from deploy_toolkit.flows.check.locating import located as parting
 
-        located = parting(subject, row, right, request, workers, on_event, probes=probes, worst=worst)
+        located = parting(subject, row, inquiry, workers, on_event, worst=worst)
     return _Row(row, worst, located)
 
 
-def _worst(subject: Subject, right: Wanted, request: Request, on_event: OnEvent) -> Worst | None:
+def _worst(subject: Subject, inquiry: Inquiry, on_event: OnEvent) -> Worst | None:
     from deploy_toolkit.flows.check.worst import worst
 
     predictor = subject.open()
     try:
-        return worst(subject, predictor, right, request, on_event)
+        return worst(subject, predictor, inquiry, on_event)
     finally:
         predictor.close()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy_agreement import Agreement, Located, OutputAgreement, Worst, compare
+from deploy_agreement import DERIVED, Agreement, Located, OutputAgreement, Terms, Worst, compare
 from deploy_agreement.locating import Found, Inspectable, Seen, locate, look
 from deploy_agreement.results.report import DISAGREE
 from deploy_agreement.rows import rows_of, take
@@ -21,10 +21,9 @@ from deploy_core.signature import Signature, Tensors
 from deploy_exporters.formats import hosted
 from deploy_exporters.worker import Workers
 from deploy_toolkit.flows.check import reproducing
-from deploy_toolkit.flows.check.probing import NOTHING, Probes
-from deploy_toolkit.flows.check.request import Request
+from deploy_toolkit.flows.check.inquiry import Inquiry
 from deploy_toolkit.flows.check.wanted import GOLDEN, Wanted
-from deploy_toolkit.flows.degradation import Rule, stored_rule
+from deploy_toolkit.flows.degradation import stored_terms
 from deploy_toolkit.flows.subjects import Subject
 from deploy_toolkit.output import OnEvent
 
@@ -36,11 +35,14 @@ class _Asked:
     """What there is to ask with, and about what."""
 
     row: Agreement
-    wanted: Wanted
-    request: Request
+    inquiry: Inquiry
     workers: Workers
-    probes: Probes = NOTHING
     worst: Worst | None = None
+
+    @property
+    def wanted(self) -> Wanted:
+        """The right answers to golden inputs."""
+        return self.inquiry.wanted
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,10 @@ class _Shown:
 def located(
     subject: Subject,
     row: Agreement,
-    wanted: Wanted,
-    request: Request,
+    inquiry: Inquiry,
     workers: Workers,
     on_event: OnEvent,
     *,
-    probes: Probes = NOTHING,
     worst: Worst | None = None,
 ) -> Located | None:
     """Find where a subject parts from whoever gave the right answers, and write a reproduction of the one operator.
@@ -68,7 +68,7 @@ def located(
     The reference is looked into, or an artifact of its version that agrees; for an endpoint, the artifact that it serves.
     """
     on_event(f"looking for where {subject.name} parts from the right answers")
-    asked = _Asked(row, wanted, request, workers, probes, worst)
+    asked = _Asked(row, inquiry, workers, worst)
     try:
         with _opened(subject) as predictor:
             if isinstance(predictor, HasIntermediates):
@@ -76,7 +76,7 @@ def located(
             return _outside(asked, subject, predictor)
     except DeployError as error:
         told = f"{error} ({error.hint})" if error.hint else str(error)
-        return Located(subject.name, _against(wanted), said=f"nothing inside could be seen: {told}")
+        return Located(subject.name, _against(inquiry.wanted), said=f"nothing inside could be seen: {told}")
 
 
 def _located(asked: _Asked, subject: Subject, predictor: Inspectable) -> Located:
@@ -144,8 +144,8 @@ def _artifacts_beside(asked: _Asked, inputs: Tensors, answers: Tensors) -> Itera
         opener = partial(hosted, asked.workers, artifact)
         with suppress(DeployError), _opened(Subject(artifact.name, opener)) as predictor:
             off = _off(predictor.predict(inputs), answers)
-            rule = stored_rule(version, artifact, asked.wanted.outputs, asked.wanted.noise) if version else Rule()
-            yield artifact.name, off, _agrees(asked, predictor, rule)
+            terms = stored_terms(version, artifact, asked.wanted.outputs, asked.wanted.noise)
+            yield artifact.name, off, _agrees(asked, predictor, terms)
 
 
 def _reference(asked: _Asked, inputs: Tensors) -> tuple[str, Seen | None]:
@@ -170,17 +170,14 @@ def _artifacts_inside(asked: _Asked, inputs: Tensors) -> Iterator[Seen]:
     for artifact in (each for each in (version.artifacts if version else ()) if not each.variant):
         name = f"{version}/{artifact.name}"
         with suppress(DeployError), _opened(Subject(name, partial(hosted, asked.workers, artifact))) as predictor:
-            if isinstance(predictor, HasIntermediates) and _agrees(asked, predictor, Rule()):
+            if isinstance(predictor, HasIntermediates) and _agrees(asked, predictor):
                 yield look(name, predictor, inputs, nudged=True)
 
 
-def _agrees(asked: _Asked, predictor: Predictor, rule: Rule) -> bool:
+def _agrees(asked: _Asked, predictor: Predictor, terms: Terms = DERIVED) -> bool:
     wanted = asked.wanted
-    row = compare(
-        "", wanted.outputs, predictor, wanted.inputs,
-        noise=wanted.noise, batches=(), precision=rule.precision, tolerances=rule.tolerances,
-    )  # fmt: skip
-    return row.ok
+    inputs, noise = wanted.inputs, wanted.noise
+    return compare("", wanted.outputs, predictor, inputs, noise=noise, terms=terms, batches=()).ok
 
 
 def _shown(asked: _Asked) -> _Shown:
@@ -188,7 +185,11 @@ def _shown(asked: _Asked) -> _Shown:
     golden = _Shown(asked.wanted.inputs, asked.wanted.outputs, asked.row.outputs)
     if not all(output.ok for output in asked.row.outputs):
         return golden
-    probes = [probe for probe in (asked.probes.drawn, *asked.probes.given) if probe is not None and not probe.refused]
+    probes = [
+        probe
+        for probe in (asked.inquiry.probes.drawn, *asked.inquiry.probes.given)
+        if probe is not None and not probe.refused
+    ]
     for check in (check for check in asked.row.checks if check.verdict == DISAGREE and check.outputs):
         probe = next((probe for probe in probes if probe.name == check.name), None)
         if probe is not None:
@@ -243,7 +244,7 @@ def _reproduced(asked: _Asked, subject: Subject, reference: Seen, found: Found) 
         return place
     path = subject.artifact.path if subject.artifact else Path(subject.name)
     tensor = found.operands.other.name.partition(";")[0]
-    folder = asked.request.found / f"{_slug(subject.name)}-{_slug(tensor)}"
+    folder = asked.inquiry.request.found / f"{_slug(subject.name)}-{_slug(tensor)}"
     try:
         written = reproducing.written(folder, path, found.operands, place.said, reference.name, asked.workers)
     except DeployError as error:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from deploy_agreement import DERIVED, Terms
 from deploy_core.errors import InputError, UsageError
 from deploy_core.signature import Tensors
 from deploy_exporters.sources import Source
@@ -55,6 +56,10 @@ class Request:
             raise UsageError(
                 f"{self.found} is no folder", hint="name a folder for what is found, which may be a new one"
             )
+
+    def terms(self, own: Terms = DERIVED) -> Terms:
+        """Give the terms that a subject is judged on: its own, with what was asked for in their place."""
+        return replace(own, atol=self.atol, rtol=self.rtol)
 
 
 @contextmanager

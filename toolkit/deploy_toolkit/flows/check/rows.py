@@ -5,27 +5,23 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from deploy_agreement import Agreement, Problem, Report, compare, compare_sizes, failed, same_inputs, tolerance
+from deploy_agreement import Agreement, Problem, Report, compare, compare_sizes, failed, same_inputs
 from deploy_core.errors import DeployError
 from deploy_core.predictor import Predictor
 from deploy_toolkit.flows import degradation
 from deploy_toolkit.flows.check.checks import Asked, checks
-from deploy_toolkit.flows.check.mates import Mate
-from deploy_toolkit.flows.check.probing import NOTHING, Probes
-from deploy_toolkit.flows.check.request import Request
+from deploy_toolkit.flows.check.inquiry import Inquiry
 from deploy_toolkit.flows.check.wanted import GOLDEN, Wanted
 from deploy_toolkit.flows.subjects import Subject
 
 
-def row_of(
-    subject: Subject, wanted: Wanted, request: Request, probes: Probes = NOTHING, mate: Mate | None = None
-) -> Agreement:
-    """Compare one subject; one that cannot be asked has a row, too. `mate` is another way to the same server."""
+def row_of(subject: Subject, inquiry: Inquiry) -> Agreement:
+    """Compare one subject; one that cannot be asked has a row, too."""
+    wanted = inquiry.wanted
     try:
         predictor = subject.open()
     except DeployError as error:
         return Agreement(subject.name, error=subject.damage) if subject.damage else failed(subject.name, error)
-    rule = _rule(subject, wanted)
     try:
         row = compare(
             subject.name,
@@ -33,21 +29,18 @@ def row_of(
             predictor,
             wanted.inputs,
             noise=wanted.noise,
+            terms=inquiry.terms(subject),
             batches=wanted.batches,
-            atol=request.atol,
-            rtol=request.rtol,
-            precision=rule.precision,
-            tolerances=rule.tolerances,
             known=wanted.known,
             labels=wanted.labels,
         )
         row = _with_cost(row, subject, predictor, wanted)
-        row = _with_sizes(row, subject, predictor, wanted, probes, request)
+        row = compare_sizes(row, predictor, inquiry.probes.sized, inquiry.form(subject))
         found = (*_damaged(subject), *_stale(predictor, wanted), *_served_variant(predictor, row, wanted))
-        found = (*found, *_unlike_published(row, subject, wanted, request))
+        found = (*found, *_unlike_published(row, subject, inquiry))
         told = row.error + _of_another(subject, predictor, wanted) if row.error else ""
         row = dataclasses.replace(row, problems=(*found, *row.problems), error=told)
-        return row if row.error else _with_checks(Asked(subject, predictor, row, wanted, probes, request, mate))
+        return row if row.error else _with_checks(Asked(subject, predictor, row, inquiry))
     finally:
         predictor.close()
 
@@ -65,24 +58,6 @@ def _of_another(subject: Subject, predictor: Predictor, wanted: Wanted) -> str:
     return f"; the golden inputs are those of {wanted.version}: check {own} by itself"
 
 
-def _rule(subject: Subject, wanted: Wanted) -> degradation.Rule:
-    if subject.version is None or subject.artifact is None:
-        return degradation.Rule()
-    return degradation.stored_rule(subject.version, subject.artifact, wanted.outputs, wanted.noise)
-
-
-def _with_sizes(
-    row: Agreement, subject: Subject, predictor: Predictor, wanted: Wanted, probes: Probes, request: Request
-) -> Agreement:
-    rule = degradation.form_rule(subject.artifact, wanted.outputs) if subject.artifact else degradation.Rule()
-    tolerances = rule.tolerances
-    if request.atol is not None or request.rtol is not None:
-        tolerances = {
-            name: tolerance(array, 0.0, atol=request.atol, rtol=request.rtol) for name, array in wanted.outputs.items()
-        }
-    return compare_sizes(row, predictor, probes.sized, precision=rule.precision, tolerances=tolerances)
-
-
 def _with_cost(row: Agreement, subject: Subject, predictor: Predictor, wanted: Wanted) -> Agreement:
     if subject.version is None or subject.artifact is None:
         return row
@@ -90,10 +65,10 @@ def _with_cost(row: Agreement, subject: Subject, predictor: Predictor, wanted: W
     return degradation.with_sizes(Report((full,)), subject.version.artifacts).rows[0]
 
 
-def _unlike_published(row: Agreement, subject: Subject, wanted: Wanted, request: Request) -> list[Problem]:
-    if subject.version is None or subject.artifact is None or request.atol is not None or request.rtol is not None:
+def _unlike_published(row: Agreement, subject: Subject, inquiry: Inquiry) -> list[Problem]:
+    if subject.version is None or subject.artifact is None or inquiry.request.terms().asked:
         return []
-    golden = subject.version.golden  # what was measured was measured by these
+    golden, wanted = subject.version.golden, inquiry.wanted  # what was measured was measured by these
     if not (same_inputs(golden.inputs, wanted.inputs) and same_inputs(golden.outputs, wanted.outputs)):
         return []
     return degradation.unlike_published(row, subject.version, subject.artifact)

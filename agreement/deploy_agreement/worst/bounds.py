@@ -11,7 +11,7 @@ ROWS = 64
 
 
 @dataclass(frozen=True)
-class Terms:
+class Bounds:
     """The tolerance of every output, and the dtype that a half-precision variant computes in.
 
     `rows` are the least and the greatest batch that may be asked for. A tolerance that was derived `grows` with answers
