@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +15,7 @@ from typing import Any
 
 from deploy_core import messages, usage
 from deploy_core.errors import DeployError, ExportError
+from deploy_core.scratch import Scratch
 
 # The hash seed: TorchScript writes sets in their order, and the same model should give the same bytes.
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"}
@@ -140,7 +140,7 @@ class Workers:
         self._limits = {"cpu_seconds": cpu_seconds, "wall_seconds": wall_seconds, "memory": most}
         self._workers: dict[str, Worker] = {}
         # A worker that is killed cannot remove its temporary files: they lie where we remove them.
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._temporary: Scratch | None = None
         self._lock = threading.Lock()
 
     def __enter__(self) -> Workers:
@@ -159,9 +159,9 @@ class Workers:
                 worker.stop()
                 worker = None
             if worker is None:
-                self._temporary = self._temporary or tempfile.TemporaryDirectory(prefix="deploy-workers-")
+                self._temporary = self._temporary or Scratch()
                 log = self._logs / f"worker-{kind}-{os.getpid()}.log"
-                worker = Worker(kind, log, self._temporary.name, **self._limits)
+                worker = Worker(kind, log, str(self._temporary.path), **self._limits)
                 self._workers[kind] = worker
             return worker
 
@@ -183,5 +183,5 @@ class Workers:
             while self._workers:
                 self._workers.popitem()[1].stop()
             if self._temporary is not None:
-                self._temporary.cleanup()
+                self._temporary.close()
                 self._temporary = None

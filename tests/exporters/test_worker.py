@@ -188,6 +188,7 @@ def test_a_killed_worker_leaves_no_temporary_files(tmp_path: Path) -> None:
         with pytest.raises(ExportError):
             workers.call("runtime", "os:abort")
         assert folder.exists()
+        assert folder.parent.name.startswith("deploy-scratch-"), "which is swept if we are killed ourselves"
     assert not folder.exists()
 
 

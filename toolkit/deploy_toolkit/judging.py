@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from deploy_core.errors import InputError
+from deploy_core.scratch import Scratch
 from deploy_toolkit.notebook import store_of
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ def check(
     from deploy_toolkit.flows.access import Access
 
     own = () if inputs is None else (inputs,) if isinstance(inputs, Mapping) else tuple(inputs)
-    with TemporaryDirectory(prefix="deploy-") as folder:
+    with Scratch() as folder:
         request = flow.Request(
             tuple(map(str, subjects)),
             tuple(servers),
-            _against(against, Path(folder), example),
+            _against(against, folder, example),
             {f"inputs {number}": arrays for number, arrays in enumerate(own)},
             atol,
             rtol,

@@ -6,10 +6,10 @@ import os
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from deploy_core.errors import InputError
+from deploy_core.scratch import Scratch
 
 if TYPE_CHECKING:
     from deploy_clients import Tls
@@ -61,9 +61,9 @@ def export(
     model = str(model) if isinstance(model, Path) else model
     if isinstance(model, str) and not isinstance(example, Mapping | None):
         raise InputError(f"the inputs of {model} have names that are not known yet", hint="give example={name: array}")
-    with TemporaryDirectory(prefix="deploy-") as folder:
+    with Scratch() as folder:
         specs = tuple(map(TensorSpec.parse, [inputs] if isinstance(inputs, str) else inputs))
-        source = model if isinstance(model, str) else hand_over(model, Path(folder), example, specs, static=static)
+        source = model if isinstance(model, str) else hand_over(model, folder, example, specs, static=static)
         request = flow.Request(
             source,
             (to,) if isinstance(to, str) else tuple(to),

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from deploy_agreement import Agreement, Noise, Report, failed
 from deploy_core import state
 from deploy_core.errors import DeployError, UnavailableError, UsageError
+from deploy_core.scratch import Scratch
 from deploy_core.signature import Tensors, TensorSpec
 from deploy_core.table import require
 from deploy_exporters import sources
@@ -81,12 +81,12 @@ def migrate(request: Request, *, store: Path, on_event: OnEvent = silent) -> Mig
     _require_archive(request.archive)
     require("migrating an archive", SERVERS["torchserve"].needs, "torchserve")
     require_safe(request.archive, "mar", trust=request.trust)
-    with Workers(state.logs()) as workers, TemporaryDirectory(prefix="deploy-migrate-") as folder:
+    with Workers(state.logs()) as workers, Scratch() as folder:
         around = _Around(workers, request.archive, trust=request.trust)
         bodies = [answers.body_of(path) for path in request.requests]
         example = around.example(bodies) if bodies else request.example
         on_event(f"exporting the model inside {request.archive.name}")
-        handler = _Handler(request.archive, Path(folder))
+        handler = _Handler(request.archive, folder)
         exported = export.export(_order(request, formats, example, handler), store=store, on_event=on_event)
         bodies += answers.encoded(exported.version.golden.inputs, around.takes, _ROWS)
         _require_bodies(bodies, exported.version)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version as version_of
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +18,7 @@ from deploy_core import state
 from deploy_core.artifact import Artifact
 from deploy_core.errors import ExportError, UsageError
 from deploy_core.predictor import Predictor
+from deploy_core.scratch import Scratch
 from deploy_exporters.formats import hosted, split
 from deploy_exporters.packaging import TARGETS, Contents
 from deploy_exporters.packaging.archive import archive, write
@@ -211,8 +211,8 @@ def _prove(version: Version, contents: Contents, on_event: OnEvent) -> Report:
     """Run the stored file and the one in the package; raise ExportError unless they answer alike."""
     artifact = contents.artifact
     on_event(f"comparing the file in the package with {version}/{artifact.name}")
-    with TemporaryDirectory(prefix="deploy-") as folder, Workers(state.logs()) as workers:
-        path = Path(folder) / contents.file
+    with Scratch() as folder, Workers(state.logs()) as workers:
+        path = folder / contents.file
         path.write_bytes(contents.model)
         stored, packaged = (hosted(workers, one) for one in (artifact, replace(artifact, path=path)))
         report = Report(tuple(_rows(version, artifact, stored, packaged)))
