@@ -6,6 +6,7 @@ from deploy_agreement.probing.inputs import batches_like, enough_rows, golden_in
 from deploy_agreement.probing.probes import Probe
 from deploy_agreement.probing.shapes import Promise, Refused, again, compare_sizes, promise
 from deploy_agreement.results.decisions import Decisions
+from deploy_agreement.results.degradation import COLLAPSED, DEGRADED, Degradation, OutputDegradation
 from deploy_agreement.results.found import Inside, Located, Match, Skew, StepSkew, Worst
 from deploy_agreement.results.outputs import Element, OutputAgreement, Points, Problem
 from deploy_agreement.results.report import Agreement, Check, ProofError, Report, failed, unproved
@@ -13,7 +14,6 @@ from deploy_agreement.tolerances.limits import ANY, Tolerance, tolerance
 from deploy_agreement.tolerances.rounding import Noise, noise, require_numbers, times_more
 from deploy_agreement.tolerances.terms import DERIVED, Terms
 from deploy_agreement.variants.as_published import as_published
-from deploy_agreement.variants.degradation import COLLAPSED, DEGRADED, Degradation, OutputDegradation
 from deploy_agreement.variants.quantised import any_numbers, measured, tolerances, unlike, with_degradation
 
 __all__ = [

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from deploy_agreement import ANY, Agreement, Noise, Terms, compare, measured, tolerances, unlike, with_degradation
-from deploy_agreement.variants.degradation import Degradation, OutputDegradation, degradation
+from deploy_agreement.results.degradation import Degradation, OutputDegradation
+from deploy_agreement.variants.degradation import degradation
 from deploy_core.errors import UsageError
 from deploy_core.signature import Tensors
 

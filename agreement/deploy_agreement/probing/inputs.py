@@ -6,16 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from deploy_agreement.rows import batch_symbol, rows_of, take
+from deploy_agreement.rows import GOLDEN, batch_symbol, rows_of, take
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.errors import InputError
 from deploy_core.signature import Array, Signature, Tensors
 
-ROWS = 64
 BLOCK = 64  # rows that are drawn at a time
 
 
-def golden_inputs(signature: Signature, example: Tensors, *, rows: int = ROWS, seed: int = 0) -> dict[str, Array]:
+def golden_inputs(signature: Signature, example: Tensors, *, rows: int = GOLDEN, seed: int = 0) -> dict[str, Array]:
     """Give `rows` rows: the example's own first, then values in its range and distribution.
 
     Floats are drawn around the mean of each feature with its standard deviation (of the whole tensor if the example
@@ -39,7 +38,7 @@ def golden_inputs(signature: Signature, example: Tensors, *, rows: int = ROWS, s
     return golden
 
 
-def batches_like(signature: Signature, inputs: Tensors, *, rows: int = ROWS, seed: int = 1) -> list[Tensors]:
+def batches_like(signature: Signature, inputs: Tensors, *, rows: int = GOLDEN, seed: int = 1) -> list[Tensors]:
     """Give these inputs, and as many more of the same shapes as make that many rows: for a batch that cannot grow."""
     have = rows_of(signature, inputs, {})
     times = -(-rows // max(1, have.count))
@@ -68,7 +67,7 @@ def drawn_inputs(signature: Signature, golden: Tensors, rows: int, *, seed: int 
     return drawn
 
 
-def enough_rows(signature: Signature, inputs: Tensors, *, rows: int = ROWS) -> Tensors:
+def enough_rows(signature: Signature, inputs: Tensors, *, rows: int = GOLDEN) -> Tensors:
     """Give inputs that show how much outputs move by rounding: these, topped up as golden inputs are if they are few.
 
     Raises InputError as `golden_inputs` does.

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deploy_agreement.results.cell import cell
+from deploy_agreement.results.degradation import Degradation
 from deploy_agreement.results.found import Located, Skew, Worst
 from deploy_agreement.results.outputs import OutputAgreement, Problem
-from deploy_agreement.variants.degradation import Degradation
 from deploy_core.errors import DeployError, EndpointError, ExportError, UnavailableError
 
 SCHEMA = "deploy/agreement/1"

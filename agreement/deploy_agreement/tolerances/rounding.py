@@ -9,8 +9,8 @@ from functools import reduce
 import numpy as np
 
 from deploy_agreement.figures import deviation, eps, magnitude, nan_count
-from deploy_agreement.probing.inputs import ROWS
-from deploy_agreement.rows import Rows, batch_symbol, rows_of, take
+from deploy_agreement.rows import GOLDEN, Rows, batch_symbol, rows_of, take
+from deploy_agreement.tolerances.nudges import by_part, movable, nudged
 from deploy_agreement.tolerances.pooling import Moved, fit, moved, pooled
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.errors import DeployError, ExportError
@@ -55,10 +55,11 @@ def noise(predictor: Predictor, *batches: Tensors, nan_agrees: bool = False) -> 
     """Measure the noise of each element of each output; 0 for non-floats.
 
     It is the greatest over all rows, of three differences: from float64 where the predictor can; between batch sizes (of the
-    first 64 rows, since each row is asked for thrice), which shows sums in another order where the runtime makes them; and from inputs moved at random to the next float, which
-    shows how a rounding at the entrance grows on its way. Where there is float64, half of the last is taken, and what moves
-    far more with the size of the batch is no rounding, and is left to be found. Where there is neither that nor an input
-    that could be moved, some eps of each value are assumed. `pooled` says what becomes of elements that few rows move.
+    first 64 rows, since each row is asked for thrice), which shows sums in another order where the runtime makes them; and
+    from inputs moved at random to the next float, which shows how a rounding at the entrance grows on its way: of halves
+    that go into float32 as much less as its steps are smaller. Where there is float64, half of the last is taken, and what
+    moves far more with the size of the batch is no rounding, and is left to be found. Where there is neither that nor an
+    input that could be moved, some eps of each value are assumed. `pooled` says what becomes of elements that few rows move.
     Raises ExportError for a model whose own output is NaN, unless `nan_agrees`: then NaN has no noise.
     """
     found, told = _joined(predictor, batches, nan_agrees)
@@ -136,14 +137,9 @@ def _apart_of(
         except DeployError as error:
             why = f" (no float64: {error})"
     batches = _over_batches(predictor, inputs, outputs, rows)
-    if not _moves(inputs):
+    if not any(map(movable, inputs.values())):
         return _greater(batches, {name: _assumed(array) for name, array in outputs.items()}), (INTEGERS, why)
     return _greater(batches, _nudged_apart(predictor, inputs, outputs)), (BATCHES, why)
-
-
-def _moves(inputs: Tensors) -> bool:
-    """Whether there is an input that can be moved to the next float."""
-    return any(array.dtype.kind == "f" for array in inputs.values())
 
 
 def _assumed(want: Array) -> Array:
@@ -165,31 +161,20 @@ def _with_orders(
 
 def _nudged_apart(predictor: Predictor, inputs: Tensors, outputs: Tensors) -> dict[str, Array]:
     found = {name: np.zeros(array.shape) for name, array in outputs.items()}
-    if not _moves(inputs):
-        return found
     random = np.random.default_rng(0)
     narrow = all(array.dtype not in (np.float64, np.complex128) for array in outputs.values())
-    for _ in range(_NUDGES):
-        nudged = predictor.predict({name: _nudged(array, random, narrow=narrow) for name, array in inputs.items()})
-        found = _greater(found, _all_apart(nudged, outputs))
+    for part, names in by_part(inputs, outputs).items():
+        for _ in range(_NUDGES):
+            beside = {name: nudged(inputs[name], random, narrow=narrow) for name in names}
+            apart = _all_apart(predictor.predict({**inputs, **beside}), outputs)
+            found = _greater(found, {name: part * array for name, array in apart.items()})
     return found
-
-
-def _nudged(array: Array, random: np.random.Generator, *, narrow: bool) -> Array:
-    if array.dtype.kind != "f":
-        return array
-    # A model with float64 inputs and float32 outputs computes in float32: it would not see a step of float64.
-    dtype = np.dtype(np.float32) if narrow and array.dtype == np.float64 else array.dtype
-    away = np.where(random.random(array.shape) < 0.5, -np.inf, np.inf).astype(dtype)
-    with np.errstate(over="ignore"):
-        moved = np.nextafter(array.astype(dtype), away).astype(array.dtype)
-    return np.where(np.isfinite(array) & np.isfinite(moved), moved, array)
 
 
 def _over_batches(predictor: Predictor, inputs: Tensors, outputs: Tensors, rows: Rows) -> dict[str, Array]:
     found = {name: np.zeros(array.shape) for name, array in outputs.items()}
     free = batch_symbol(predictor.signature.inputs) is not None
-    most = min(rows.count, ROWS)
+    most = min(rows.count, GOLDEN)
     for size in (s for s in _SIZES if s < rows.count and free):
         for start in range(0, most, size):
             _widen(found, predictor, inputs, outputs, rows, np.arange(start, min(start + size, most)))

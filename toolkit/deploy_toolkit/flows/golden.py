@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy_agreement import Agreement, Noise, batches_for, batches_like, compare, golden_inputs, noise
-from deploy_agreement.probing.inputs import ROWS
+from deploy_agreement.rows import GOLDEN
 from deploy_core.errors import ExportError
 from deploy_core.ranges import Range
 from deploy_exporters.export import OpenedSource
@@ -12,7 +12,7 @@ from deploy_model_store import Golden
 
 def asked(opened: OpenedSource, within: Range | None) -> Golden:
     """Ask a source model for its answers, the batch `within` a range. Raises ExportError if they are not reproducible."""
-    inputs = golden_inputs(opened.signature, opened.example, rows=min(ROWS, within[1] if within else ROWS))
+    inputs = golden_inputs(opened.signature, opened.example, rows=min(GOLDEN, within[1] if within else GOLDEN))
     outputs = opened.predict(inputs)
     # Asked again before noise is measured: a model that draws random numbers would pass for a very noisy one.
     _require_agreement(
