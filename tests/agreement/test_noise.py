@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -61,3 +62,45 @@ def test_the_range_of_float64_is_no_bound(make: Callable[..., Any]) -> None:
 
     rows = {"x": np.array([[1.0], [-1.0], [0.5]])}
     assert np.isfinite(noise(make("x:float64[batch,1]", "y:float64[batch,2]", answer), rows).values["y"]).all()
+
+
+@pytest.mark.parametrize("half", [np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)], ids=str)
+@pytest.mark.parametrize("seed", range(4))
+def test_halves_are_exact_to_a_model_that_computes_in_float32(
+    half: np.dtype[Any], seed: int, make: Callable[..., Any], simplenet: Any
+) -> None:
+    """A step of a half is 8,192 or 65,536 of float32: what that moves is no rounding."""
+    net, exact = simplenet(seed), simplenet(seed, np.float64)
+    spec = (f"x:{half}[batch,6]", "y:float32[batch,1]")
+    rows = {"x": X["x"].astype(half)}
+    given = (
+        lambda inputs: net.run({"x": inputs["x"].astype(np.float32)}),
+        lambda inputs: exact.run({"x": inputs["x"].astype(np.float64)}),
+    )
+    with_float64 = noise(make(*spec, *given), rows).values["y"]
+    without = noise(make(*spec, given[0]), rows)
+    assert 0.5 * with_float64 <= without.values["y"] <= 4 * with_float64
+    assert without.origin.startswith("spread over batch sizes and inputs one ULP away")
+
+
+def test_a_model_that_computes_in_halves_rounds_as_they_do(make: Callable[..., Any], simplenet: Any) -> None:
+    """Also where it answers in float32, as long as a half holds all that it answers."""
+    net = simplenet(0, np.float16)
+    rows = {"x": X["x"].astype(np.float16)}
+    narrow = noise(make("x:float16[batch,6]", "y:float16[batch,1]", net.run), rows).values["y"]
+    wide = make("x:float16[batch,6]", "y:float32[batch,1]", lambda i: {"y": net.run(i)["y"].astype(np.float32)})
+    assert noise(wide, rows).values["y"] == narrow > 1e-3
+
+
+def test_an_input_in_float32_beside_a_half_is_moved_by_steps_of_its_own(
+    make: Callable[..., Any], simplenet: Any
+) -> None:
+    net = simplenet(0)
+
+    def answer(inputs: Any) -> dict[str, np.ndarray]:
+        return {"y": net.run({"x": np.concatenate([inputs["a"], inputs["b"].astype(np.float32)], axis=1)})["y"]}
+
+    both = make("a:float32[batch,3] b:float16[batch,3]", "y:float32[batch,1]", answer)
+    rows = {"a": X["x"][:, :3], "b": X["x"][:, 3:].astype(np.float16)}
+    as_one = noise(make(*SPEC, net.run), X).values["y"]
+    assert 0.25 * as_one <= noise(both, rows).values["y"] <= 2 * as_one

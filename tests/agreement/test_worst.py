@@ -266,6 +266,62 @@ def test_an_edge_of_the_model_itself_accuses_nobody() -> None:
     assert found.over > 1e4, "an edge in another place is a fault"
 
 
+HALVES = {"inputs": "x:float16[batch,6]", "outputs": Y}
+KINDS = [Answering, Exact]
+
+
+def _wide(x: np.ndarray) -> np.ndarray:
+    return NET(x.astype(np.float32))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_small_fault_is_no_rounding_of_halves_that_go_into_float32(kind: type[Answering]) -> None:
+    """A percent of what eight steps of float16 move an answer by."""
+    start = _drawn().astype(np.float16)
+    top = _wide(start)[:, 0].max()
+    for by in (1.002, 1.0001):
+        other = Answering(
+            lambda x, by=by: np.where(_wide(x) > top + 0.2, _wide(x) * np.float32(by), _wide(x)), **HALVES
+        )
+        found = _found(kind(_wide, **HALVES), other, start, 3_000)
+        assert found.began <= 1 < found.over
+        assert found.want > top + 0.2
+        assert found.inputs["x"].dtype == np.float16
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_honest_pair_that_takes_halves_is_not_accused(kind: type[Answering]) -> None:
+    def otherwise(x: np.ndarray, dtype: type = np.float32) -> np.ndarray:
+        hidden = np.tanh(np.cumsum((x.astype(dtype)[:, :, None] * NET.w.astype(dtype))[:, ::-1], 1, dtype)[:, -1])
+        return np.cumsum((hidden[:, :, None] * NET.v.astype(dtype))[:, ::-1], 1, dtype)[:, -1]
+
+    start = _drawn().astype(np.float16)
+    found = _found(kind(_wide, **HALVES), Answering(otherwise, **HALVES), start)
+    assert 0 < found.over <= 1
+    narrow = {**HALVES, "outputs": "y:float16[batch,2]"}
+    net = Net(np.float16)
+    found = _found(kind(net, **narrow), Answering(lambda x: otherwise(x, np.float16), **narrow), start)
+    assert 0 < found.over <= 1
+
+
+def test_an_edge_between_two_halves_accuses_nobody() -> None:
+    names = {"inputs": "x:float16[batch,1]", "outputs": "y:float32[batch,1]"}
+
+    def deciding(edge: float) -> Answering:
+        """Float32 answers with an edge at what x / 3 makes of it."""
+        return Answering(lambda x: np.where((y := x.astype(np.float32) / 3) > np.float32(edge), y + 1, y), **names)
+
+    start = np.append(np.linspace(-2, 2, 63), 1.5).astype(np.float16)[:, None]
+    limits = {"y": Tolerance(1e-5, "as asked")}
+    edge, beside = 0.5, float(np.nextafter(np.float32(0.5), np.float32(0)))
+    want, got = (deciding(at).predict({"x": start})["y"] for at in (edge, beside))
+    assert np.abs(want - got).max() > 0.99, "one of the golden inputs lies there"
+    assert _found(deciding(edge), deciding(beside), start, 1_000, limits=limits).ok
+    assert _found(deciding(edge), deciding(0.505), start, limits=limits).over > 1e4, (
+        "an edge in another place is a fault"
+    )
+
+
 def test_what_the_model_itself_does_not_know_accuses_nobody() -> None:
     def root(x: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):

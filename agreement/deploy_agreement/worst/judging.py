@@ -9,15 +9,14 @@ import numpy as np
 
 from deploy_agreement.figures import comparable, deviation, eps, magnitude
 from deploy_agreement.tolerances.limits import NOISE_FACTOR
+from deploy_agreement.tolerances.nudges import part
 from deploy_agreement.worst.asking import Asked, Frame, Numbers
 from deploy_agreement.worst.bounds import Bounds
+from deploy_agreement.worst.neighbours import neighbours
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.errors import DeployError
 from deploy_core.predictor import HasFloat64, Predictor
 from deploy_core.signature import Array
-
-NUDGES, FEW_NUDGES = 24, 6
-ULPS = 8.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,7 @@ class Judge:
         self.bounds = bounds
         self.answered = False
         self.reach: dict[str, float] = {}
+        self.parts: dict[str, float] = {}
 
     def both(self, inputs: Mapping[str, Array]) -> tuple[Asked, Asked]:
         """Ask both for candidates."""
@@ -63,6 +63,8 @@ class Judge:
         """Hear answers to golden inputs: the tolerances are for answers as great as these."""
         for name, array in want.outputs.items():
             self.reach[name] = max(self.reach.get(name, 0.0), float(_reach(array).max(initial=0.0)))
+        for name, array in self.frame.golden.items():
+            self.parts[name] = min(self.parts.get(name, 1.0), part(array, want.outputs))
 
     def scores(self, want: Asked, got: Asked) -> Scores:
         """Score every candidate; one that the first predictor refuses is nobody's fault, and the least of all."""
@@ -120,32 +122,27 @@ class Judge:
         """Give the tolerance that rounding alone asks for at one candidate, per element of each output.
 
         It is the greatest of: 8 × |float32 − float64| where that can be had, there and in the neighbourhood; how far
-        answers move when inputs move by 8 units in the last place, which is what the roundings inside amount to, and
-        shows an edge that the model itself has there; and how much the answer depends on the size of the batch.
+        answers move when inputs move by 8 units in the last place of the dtype that is computed in, which is what the
+        roundings inside amount to, and shows an edge that the model itself has there; and how much the answer depends on
+        the size of the batch.
         """
-        copies = self._neighbours(candidate, rng)
+        beside = neighbours(candidate, self.frame, self.parts, self.bounds.precision, rng)
+        copies = self.frame.inputs(beside.candidates)
         moved = self.frame.ask(self.one.predict, copies)
         exact = self._exact(copies)
         return {
-            name: self._noise_of(name, array[index], moved, exact)
+            name: np.maximum(beside.moved(_apart(array[index], moved, name)), self._inexact(name, moved, exact))
             for name, array in want.outputs.items()
             if name in moved.outputs
         }
 
-    def _noise_of(self, name: str, want: Array, moved: Asked, exact: Asked | None) -> Array:
-        answers = moved.outputs[name][~moved.lost]
-        known = [deviation(np.broadcast_to(want, answers.shape), answers)]
-        if exact is not None and name in exact.outputs:
-            kind = dtype_name(want.dtype)
-            factor = NOISE_FACTOR * max(1.0, eps(self.bounds.precision) / eps(kind)) if is_float(kind) else 1.0
-            known.append(factor * deviation(answers, exact.outputs[name][~moved.lost]))
-        return np.asarray(np.concatenate(known).max(axis=0, initial=0.0))
-
-    def _neighbours(self, candidate: Numbers, rng: np.random.Generator) -> dict[str, Array]:
-        count = NUDGES if self.frame.axes else FEW_NUDGES
-        spaces, precision = self.frame.spaces, self.bounds.precision
-        nudged = [{n: spaces[n].nudged(candidate[n], ULPS, precision, rng) for n in spaces} for _ in range(count)]
-        return self.frame.inputs([candidate, *nudged])
+    def _inexact(self, name: str, moved: Asked, exact: Asked | None) -> Array | float:
+        if exact is None or name not in exact.outputs:
+            return 0.0
+        kind = dtype_name(moved.outputs[name].dtype)
+        factor = NOISE_FACTOR * max(1.0, eps(self.bounds.precision) / eps(kind)) if is_float(kind) else 1.0
+        known = deviation(moved.outputs[name], exact.outputs[name])[~moved.lost]
+        return np.asarray(factor * known.max(axis=0, initial=0.0))
 
     def _exact(self, copies: Mapping[str, Array]) -> Asked | None:
         if not isinstance(self.one, HasFloat64):
@@ -161,6 +158,13 @@ def of_row(place: Place, row: int | None, axis: int | None) -> Place:
     if row is None or axis is None:
         return place
     return replace(place, at=(*place.at[:axis], row, *place.at[axis:]))
+
+
+def _apart(want: Array, moved: Asked, name: str) -> Array:
+    """Give how far answers lie from another, of those that were not refused."""
+    answers = moved.outputs[name]
+    off = deviation(np.broadcast_to(want, answers.shape), answers)
+    return np.where(moved.lost.reshape(-1, *[1] * want.ndim), 0.0, off)
 
 
 def _ratio(off: Array, limit: Array) -> Array:
