@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from deploy_core.dtypes import DTYPES
-from deploy_core.endpoint import Endpoint
+from deploy_core.endpoint import DIALECTS, TRANSPORTS, Endpoint
 from deploy_core.errors import InputError
-from deploy_core.signature import TensorSpec
+from deploy_core.signature import Signature, TensorSpec
+from deploy_dialects.carrying import NOT_CARRIED, not_carried
 
 SIXTEEN = {"float16", "bfloat16"}
 COMPLEX = {"complex64", "complex128"}
@@ -53,6 +54,15 @@ def test_round_trip(
         assert dtype in str(caught.value) or "no binary form" in str(caught.value)
     else:
         dialects.same(road.travel(plane, inputs, answer, binary=binary), outputs)
+
+
+def test_what_cannot_be_carried_is_known_before_it_is_tried() -> None:
+    for (dialect, transport), refused in NOT_CARRIED.items():
+        assert set(refused) == REFUSED[dialect, transport, dialect == "oip"]
+        signature = Signature((TensorSpec("x", "complex128", (2,)),), (TensorSpec("y", "float32", ()),))
+        told = not_carried(dialect, transport, signature)
+        assert [spec.name for spec in told] == (["x"] if "complex128" in refused else [])
+    assert len(NOT_CARRIED) == len(DIALECTS) * len(TRANSPORTS)
 
 
 @pytest.mark.parametrize("binary", [False, True])

@@ -11,6 +11,7 @@ from deploy_core.endpoint import DIALECTS, TRANSPORTS, Endpoint
 from deploy_core.errors import UsageError
 from deploy_model_store import Store, Version
 from deploy_model_store.manifest import MANIFEST_FILE
+from deploy_servers.answering import answering, left_out
 from deploy_servers.container import Contained, own_image
 from deploy_servers.embedded.listing import FAILED, FILE, Listed, labelled, text
 from deploy_servers.embedded.runtimes import RUNTIMES, choose
@@ -32,6 +33,7 @@ OPTIONS: Mapping[str, str] = {
     "grace": "how many seconds requests that have begun get when the server is asked to stop (default 10)",
 }
 _LEAST = {"grace": 0}
+_WAYS = tuple((dialect, transport) for dialect in DIALECTS for transport in TRANSPORTS)
 LABELS = True  # aliases of the store can be asked for as labels
 _STORE = "store"  # the folder, below the run's own, in which a container finds the versions
 
@@ -65,6 +67,7 @@ def plan(versions: Sequence[Version], settings: Settings) -> Launch:
         fatal=(FAILED,),
         stop_grace=number_option(settings.options, "grace", 10, least=0) + 5.0,
         engine=settings.engine,
+        notes=left_out(versions, _WAYS),
     )
 
 
@@ -124,9 +127,5 @@ def _require_path(value: str) -> None:
         raise UsageError(f"option metrics is {value!r}", hint="give a path that no dialect has, such as /metrics")
 
 
-def _endpoints(version: Version, settings: Settings) -> list[Endpoint]:
-    return [
-        settings.endpoint(dialect, transport, version.name, version.number)
-        for dialect in DIALECTS
-        for transport in TRANSPORTS
-    ]
+def _endpoints(version: Version, settings: Settings) -> tuple[Endpoint, ...]:
+    return answering(version, [settings.endpoint(*way, version.name, version.number) for way in _WAYS])

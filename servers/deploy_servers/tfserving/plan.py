@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from deploy_core.device import Device
@@ -10,6 +11,7 @@ from deploy_core.endpoint import TRANSPORTS, Endpoint
 from deploy_core.errors import UsageError
 from deploy_model_store import Store, Version
 from deploy_model_store.views import places
+from deploy_servers.answering import answering, left_out
 from deploy_servers.container import Contained
 from deploy_servers.launch import Launch
 from deploy_servers.settings import Settings
@@ -24,6 +26,7 @@ PORTS = 0
 USUAL_PORTS = (8501, 8500)
 LABELS = True  # aliases of the store can be asked for as labels
 OPTIONS = options.OPTIONS
+_WAYS = tuple((dialect, transport) for dialect in SPEAKS for transport in TRANSPORTS)
 _CONFIG = "models.config"
 _MODELS = "models"  # the folder, below the run's own, in which the versions lie
 _OPEN = (
@@ -58,7 +61,7 @@ def plan(versions: Sequence[Version], settings: Settings) -> Launch:
         links={**_links(versions, settings), **options.links(settings.options)},
         fatal=_fatal(versions),
         engine=settings.engine,
-        notes=(_OPEN,) if is_process else (),
+        notes=(*((_OPEN,) if is_process else ()), *left_out(versions, _WAYS)),
     )
 
 
@@ -173,11 +176,11 @@ def _warmups(versions: Sequence[Version], settings: Settings) -> dict[str, bytes
 
 
 def _endpoints(versions: Sequence[Version], settings: Settings) -> tuple[Endpoint, ...]:
-    return tuple(
-        settings.endpoint("tfserving", transport, version.name, version.number)
+    each = (
+        answering(version, [settings.endpoint(*way, version.name, version.number) for way in _WAYS])
         for version in versions
-        for transport in TRANSPORTS
     )
+    return tuple(chain.from_iterable(each))
 
 
 def _fatal(versions: Sequence[Version]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from deploy_core.errors import UnavailableError, UsageError
 from deploy_exporters.formats.mar import version_of
 from deploy_model_store import Version
 from deploy_model_store.views import places
+from deploy_servers.answering import answering, left_out
 from deploy_servers.container import Contained, own_image
 from deploy_servers.launch import Launch
 from deploy_servers.settings import Settings
@@ -24,6 +25,7 @@ from deploy_servers.torchserve.properties import Archive
 
 MODELS = "models"  # the folder, below the run's own, in which the archives lie
 _WRITES = "keys"  # the one that TorchServe writes its keys to, which are for us alone
+_WAYS = tuple(("torchserve", transport) for transport in TRANSPORTS)
 KEYS = f"{_WRITES}/key_file.json"
 _IMAGE_HOME = Path("/opt/deploy")  # the virtual environment of our image
 
@@ -47,12 +49,11 @@ def plan(versions: Sequence[Version], settings: Settings) -> Launch:
     newest = sorted(versions, key=lambda version: -version.number)
     links = linked(newest)
     _require_apart([archive for archive, _ in links])
-    answering = tuple(
-        endpoint for archive, _ in links for endpoint in endpoints(archive.name, settings, _named(archive, links))
-    )
-    named = zip(newest, (_named(archive, links) for archive, _ in links), strict=True)
+    named = list(zip(newest, (_named(archive, links) for archive, _ in links), strict=True))
+    asked = tuple(endpoint for version, name in named for endpoint in endpoints(version, settings, name))
     notes = tuple(f"TorchServe calls {version} {name}" for version, name in named if name)
-    return replace(_launch(", ".join(map(str, versions)), links, answering, settings), notes=notes)
+    launch = _launch(", ".join(map(str, versions)), links, asked, settings)
+    return replace(launch, notes=(*notes, *left_out(newest, _WAYS)))
 
 
 def plan_archive(path: Path, name: str, settings: Settings) -> Launch:
@@ -97,9 +98,9 @@ def linked(versions: Sequence[Version]) -> list[tuple[Archive, Path]]:
     return [_archive(version.name, places([version], "torchserve")[f"{version.name}.mar"]) for version in versions]
 
 
-def endpoints(name: str, settings: Settings, version: str | None = None) -> list[Endpoint]:
-    """Give where a model answers, or one of its archives by the version that this has for itself."""
-    return [settings.endpoint("torchserve", transport, name, version) for transport in TRANSPORTS]
+def endpoints(version: Version, settings: Settings, name: str | None = None) -> tuple[Endpoint, ...]:
+    """Give where a version answers as its model, or by the version that its archive has for itself."""
+    return answering(version, [settings.endpoint(*way, version.name, name) for way in _WAYS])
 
 
 def _named(archive: Archive, among: Sequence[tuple[Archive, Path]]) -> str | None:

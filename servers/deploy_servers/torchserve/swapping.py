@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-from deploy_core.endpoint import address_of
+from deploy_core.endpoint import Endpoint, address_of
 from deploy_core.errors import UsageError
 from deploy_model_store import Version
 from deploy_servers.settings import Settings
@@ -41,10 +41,10 @@ def swap(old: Sequence[Version], new: Sequence[Version], settings: Settings) -> 
     calls = _Calls(settings, options)
     return Swap(
         launch=plan(new, settings),
-        endpoints=tuple(endpoint for name in after for endpoint in endpoints(name, settings)),
+        endpoints=tuple(endpoint for name in after for endpoint in endpoints(after[name].version, settings)),
         links={f"{MODELS}/{after[name].archive.file}": after[name].path for name in came},
         load=tuple(calls.load(after[name].archive) for name in came),
-        trial=tuple(endpoint for name in came for endpoint in endpoints(name, settings, after[name].archive.version)),
+        trial=tuple(endpoint for name in came for endpoint in _trial(after[name], settings)),
         promote=tuple(calls.make_default(after[name].archive) for name in came),
         unload=tuple(calls.unload(before[name].archive) for name in went),
         unlinks=tuple(f"{MODELS}/{before[name].archive.file}" for name in went),
@@ -58,14 +58,22 @@ def swap(old: Sequence[Version], new: Sequence[Version], settings: Settings) -> 
 
 @dataclass(frozen=True)
 class _Stored:
+    version: Version
     archive: Archive
     path: Path
-    digest: str
+
+    @property
+    def digest(self) -> str:
+        return self.version.artifact("mar").digest
+
+
+def _trial(stored: _Stored, settings: Settings) -> tuple[Endpoint, ...]:
+    return endpoints(stored.version, settings, stored.archive.version)
 
 
 def _by_model(versions: Sequence[Version]) -> Iterator[tuple[str, _Stored]]:
     for version, (archive, path) in zip(versions, linked(versions), strict=True):
-        yield version.name, _Stored(archive, path, version.artifact("mar").digest)
+        yield version.name, _Stored(version, archive, path)
 
 
 def _same(one: _Stored | None, other: _Stored | None) -> bool:
