@@ -79,6 +79,8 @@ def test_halves_are_exact_to_a_model_that_computes_in_float32(
     )
     with_float64 = noise(make(*spec, *given), rows).values["y"]
     without = noise(make(*spec, given[0]), rows)
+    as_float32 = noise(make(*SPEC, net.run, exact.run), {"x": rows["x"].astype(np.float32)}).values["y"]
+    assert 0.25 * as_float32 <= with_float64 <= 2 * as_float32
     assert 0.5 * with_float64 <= without.values["y"] <= 4 * with_float64
     assert without.origin.startswith("spread over batch sizes and inputs one ULP away")
 
