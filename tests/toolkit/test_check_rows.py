@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
 
 from deploy_agreement import Noise, Probe
+from deploy_agreement.probing.asking import edged
+from deploy_agreement.probing.edges import edge_probes
 from deploy_core.signature import Signature, Tensors, TensorSpec
+from deploy_toolkit.flows.check import checks, rows
 from deploy_toolkit.flows.check.inquiry import Inquiry
 from deploy_toolkit.flows.check.probing import Probes
 from deploy_toolkit.flows.check.request import Request
@@ -59,3 +63,42 @@ def test_a_tolerance_that_is_asked_for_is_none_for_yes_and_no_at_other_sizes_eit
     )
     assert found.ok == agrees
     assert ("size" in {problem.kind for problem in found.problems}) != agrees
+
+
+class Slow:
+    """Answers two seconds later by a clock that it moves itself."""
+
+    signature = SIGNATURE
+
+    def __init__(self) -> None:
+        self.asked: list[Tensors] = []
+
+    def predict(self, inputs: Tensors) -> Tensors:
+        self.asked.append(inputs)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _right(inputs)
+
+    def close(self) -> None:
+        pass
+
+    def clock(self) -> float:
+        return 2.0 * len(self.asked)
+
+
+def test_edges_take_no_longer_than_some_golden_questions_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow()
+    inputs = {"x": np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)}
+    edges = tuple(edge_probes(slow, inputs, QUIET))
+    assert len(edges) == 10
+    monkeypatch.setattr(rows, "monotonic", slow.clock)
+    monkeypatch.setattr(checks, "edged", partial(edged, clock=slow.clock))
+    inquiry = Inquiry(Request(("it",)), Wanted("us", inputs, _right(inputs), QUIET), Probes(edges=edges))
+    found = row_of(Subject("it", lambda: slow), inquiry)
+    assert found.ok, found.why
+    (made,) = [check for check in found.checks if check.name == "edges"]
+    assert made.verdict == "agree"
+    assert made.said == "9 of 10 edges; the other was not asked, since 18 s were over"
+    monkeypatch.undo()
+    found = row_of(Subject("it", lambda: slow), inquiry)
+    (made,) = [check for check in found.checks if check.name == "edges"]
+    assert "not asked" not in made.said, "what answers at once is asked everything"

@@ -26,17 +26,25 @@ from deploy_toolkit.flows.check.wanted import Wanted
 from deploy_toolkit.flows.subjects import Subject
 
 _SOME = 16
+_WHILE = 5.0  # seconds
+_QUESTIONS = 9  # as many as a model has edges that count, if it has inputs of several dtypes
 _INT8 = "an int8 variant is held to its golden answers"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One subject that answered the golden inputs, and all that it is to be asked by."""
+    """One subject that answered the golden inputs, and all that it is to be asked by; `each` are the seconds that one took."""
 
     subject: Subject
     predictor: Predictor
     row: Agreement
     inquiry: Inquiry
+    each: float = 0.0
+
+    @property
+    def patience(self) -> float:
+        """For how many seconds edges are asked: a while, or as long as some golden questions took."""
+        return max(_WHILE, _QUESTIONS * self.each)
 
     @property
     def wanted(self) -> Wanted:
@@ -104,7 +112,7 @@ def _edges(one: Asked) -> Iterator[Check]:
         return
     # What the reference refuses could be the end of whoever takes it: only of workers of ours.
     asked = [probe for probe in one.probes.edges if one.subject.endpoint is None or not probe.refused]
-    yield edged(one.predictor, asked, one.judge)
+    yield edged(one.predictor, asked, one.judge, seconds=one.patience)
 
 
 def _not_probed(one: Asked) -> str:
@@ -150,7 +158,7 @@ def _transports(one: Asked) -> Iterator[Check]:
 
 
 def _ways(one: Asked) -> list[Mate]:
-    own = binary(one.subject, one.inquiry.request.access)
+    own = binary(one.subject, one.predictor.signature, one.inquiry.request.access)
     return [mate for mate in (one.mate, own) if mate is not None]
 
 

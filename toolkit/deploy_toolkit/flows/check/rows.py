@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from time import monotonic
 
 from deploy_agreement import Agreement, Problem, Report, compare, compare_sizes, failed, same_inputs
+from deploy_agreement.rows import SLICES
 from deploy_core.errors import DeployError
 from deploy_core.predictor import Predictor
 from deploy_toolkit.flows import degradation
@@ -23,6 +25,7 @@ def row_of(subject: Subject, inquiry: Inquiry) -> Agreement:
     except DeployError as error:
         return Agreement(subject.name, error=subject.damage) if subject.damage else failed(subject.name, error)
     try:
+        began = monotonic()
         row = compare(
             subject.name,
             wanted.outputs,
@@ -34,13 +37,14 @@ def row_of(subject: Subject, inquiry: Inquiry) -> Agreement:
             known=wanted.known,
             labels=wanted.labels,
         )
+        each = (monotonic() - began) / (1 + SLICES * len(wanted.batches))
         row = _with_cost(row, subject, predictor, wanted)
         row = compare_sizes(row, predictor, inquiry.probes.sized, inquiry.form(subject))
         found = (*_damaged(subject), *_stale(predictor, wanted), *_served_variant(predictor, row, wanted))
         found = (*found, *_unlike_published(row, subject, inquiry))
         told = row.error + _of_another(subject, predictor, wanted) if row.error else ""
         row = dataclasses.replace(row, problems=(*found, *row.problems), error=told)
-        return row if row.error else _with_checks(Asked(subject, predictor, row, inquiry))
+        return row if row.error else _with_checks(Asked(subject, predictor, row, inquiry, each))
     finally:
         predictor.close()
 
