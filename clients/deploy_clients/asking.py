@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from deploy_clients.retries import pause_before_next
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import EndpointError
-from deploy_core.signature import Signature, Tensors
+from deploy_core.signature import Array, Signature, Tensors, TensorSpec
 from deploy_dialects.wire import Description
 
 
@@ -69,8 +69,10 @@ class Model:
         arrays = signature.conform(inputs)
         request = self.dialect.encode(self.endpoint, signature, arrays, binary=self.binary)
         reply = yield from exchange(request, deadline, repeatable=False)
-        outputs: Tensors = self.dialect.decode(self.endpoint, signature, reply)
-        _check_sizes(self.endpoint, signature, arrays, outputs)
+        answer: Tensors = self.dialect.decode(self.endpoint, signature, reply)
+        sizes = _sizes(signature, arrays)
+        outputs = {spec.name: _completed(spec, answer[spec.name], sizes) for spec in signature.outputs}
+        _check_sizes(self.endpoint, signature, sizes, outputs)
         return outputs
 
 
@@ -85,14 +87,31 @@ def introduction(
     return Model(endpoint, described, dialect, timeout, binary)
 
 
-def _check_sizes(endpoint: Endpoint, signature: Signature, inputs: Tensors, outputs: Tensors) -> None:
-    """Raise EndpointError if a symbol such as the batch has one size in the inputs and another in the outputs."""
-    sizes = {
+def _sizes(signature: Signature, inputs: Tensors) -> dict[str, int]:
+    """Give the size that each symbol, such as the batch, has in the inputs."""
+    return {
         dim: size
         for spec in signature.inputs
         for dim, size in zip(spec.shape, inputs[spec.name].shape, strict=True)
         if isinstance(dim, str)
     }
+
+
+def _completed(spec: TensorSpec, array: Array, sizes: Mapping[str, int]) -> Array:
+    """Give an answer without elements the sizes that were asked for: nested lists end at the first size that is 0."""
+    if array.size or not array.ndim:
+        return array
+    known = array.shape.index(0) + 1
+    rest = (
+        sizes.get(dim, size) if isinstance(dim, str) else size
+        for dim, size in zip(spec.shape[known:], array.shape[known:], strict=True)
+    )
+    return array.reshape((*array.shape[:known], *rest))
+
+
+def _check_sizes(endpoint: Endpoint, signature: Signature, known: Mapping[str, int], outputs: Tensors) -> None:
+    """Raise EndpointError if a symbol has one size in the inputs and another in the outputs."""
+    sizes = dict(known)
     for spec in signature.outputs:
         shape = outputs[spec.name].shape
         for dim, size in zip(spec.shape, shape, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from deploy_core.signature import Signature, TensorSpec
+from deploy_dialects.oip.datatypes import ONLY_BINARY
 
 _COMPLEX = ("complex64", "complex128")
 _SAFETENSORS = ("complex128", "string")
@@ -20,7 +21,28 @@ NOT_CARRIED: Mapping[tuple[str, str], tuple[str, ...]] = {
 }
 
 
+# Of those with a choice, what their raw bytes do not carry.
+NOT_BINARY: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("oip", "rest"): _COMPLEX,
+    ("torchserve", "rest"): _SAFETENSORS,
+}
+
+
 def not_carried(dialect: str, transport: str, signature: Signature) -> tuple[TensorSpec, ...]:
     """Give the inputs and outputs of a model that cannot travel this way."""
     without = NOT_CARRIED[dialect, transport]
     return tuple(spec for spec in (*signature.inputs, *signature.outputs) if spec.dtype in without)
+
+
+def only_binary(dialect: str, signature: Signature) -> bool:
+    """Tell whether a model has tensors that a dialect carries as raw bytes and in no other form."""
+    return dialect == "oip" and any(spec.dtype in ONLY_BINARY for spec in (*signature.inputs, *signature.outputs))
+
+
+def has_choice(dialect: str, transport: str, signature: Signature) -> bool:
+    """Tell whether all tensors of a model go both ways: as this dialect's text, and as its raw bytes."""
+    without = NOT_BINARY.get((dialect, transport))
+    specs = (*signature.inputs, *signature.outputs)
+    return (
+        without is not None and not only_binary(dialect, signature) and all(one.dtype not in without for one in specs)
+    )

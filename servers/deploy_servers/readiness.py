@@ -129,11 +129,10 @@ class _Attempts:
 def _connected(endpoint: Endpoint, timeout: float) -> Predictor:
     """Give a client that asks as most clients do: by raw bytes only where a tensor has no other form."""
     from deploy_clients import connect
-    from deploy_dialects.oip.datatypes import ONLY_BINARY
+    from deploy_dialects.carrying import only_binary
 
     client = connect(endpoint, timeout=timeout)
-    specs = (*client.signature.inputs, *client.signature.outputs)
-    if endpoint.dialect != "oip" or not any(spec.dtype in ONLY_BINARY for spec in specs):
+    if not only_binary(endpoint.dialect, client.signature):
         return client
     client.close()
     return connect(endpoint, timeout=timeout, binary=True)

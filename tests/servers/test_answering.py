@@ -64,6 +64,11 @@ def test_a_model_of_16_bit_floats_is_ready_where_it_can_be_asked(kinds: Store) -
     assert ways(launch) == ALL - {"tfserving+rest"}
     with running(launch, accept=judged_by(kinds.resolve("many@1")), timeout=60) as server:
         assert len(server.endpoints) == 5
+        for endpoint in server.endpoints:
+            with connect(endpoint, binary=endpoint.dialect == "oip") as client:
+                none = {name: array[:0] for name, array in triton_store.MANY_INPUTS.items()}
+                # Nested lists end where there are no rows: how long each would be follows from what was asked.
+                assert client.predict(none)["more"].shape == (0, 3), endpoint
 
 
 def test_usual_models_are_asked_in_every_way(kinds: Store) -> None:

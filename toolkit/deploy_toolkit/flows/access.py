@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from deploy_core.errors import UsageError
@@ -47,11 +48,17 @@ class Access:
             tls.checked(next((endpoint for endpoint in named if endpoint.tls), named[0]), self.tls)
 
     def client(self, endpoint: Endpoint, *, binary: bool = False) -> Client:
-        """Connect; the client's libraries are imported here. `binary` is as for `connect`."""
+        """Connect; the client's libraries are imported here. With `binary`, and where there is no other form, by raw bytes."""
         from deploy_clients import connect
+        from deploy_dialects.carrying import only_binary
 
         tls = self.tls if endpoint.tls else None
-        return connect(endpoint, timeout=self.timeout, binary=binary, headers=self.headers, tls=tls)
+        opened = partial(connect, endpoint, timeout=self.timeout, headers=self.headers, tls=tls)
+        client = opened(binary=binary)
+        if binary or not only_binary(endpoint.dialect, client.signature):
+            return client
+        client.close()
+        return opened(binary=True)
 
 
 USUAL = Access()

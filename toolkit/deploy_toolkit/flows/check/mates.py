@@ -9,10 +9,10 @@ from functools import partial
 
 from deploy_core.endpoint import Endpoint
 from deploy_core.predictor import Predictor
+from deploy_core.signature import Signature
+from deploy_dialects.carrying import has_choice
 from deploy_toolkit.flows.access import Access
 from deploy_toolkit.flows.subjects import Subject
-
-_CHOICE = (("oip", "rest"), ("torchserve", "rest"))  # dialects with a binary form beside JSON
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ def mates(subjects: Iterable[Subject]) -> dict[str, Mate]:
     return found
 
 
-def binary(subject: Subject, access: Access) -> Mate | None:
-    """Give the same endpoint with tensors as raw bytes, if its dialect has the choice."""
+def binary(subject: Subject, signature: Signature, access: Access) -> Mate | None:
+    """Give the same endpoint with tensors as raw bytes, if its dialect has the choice for this model."""
     endpoint = subject.endpoint
-    if endpoint is None or (endpoint.dialect, endpoint.transport) not in _CHOICE:
+    if endpoint is None or not has_choice(endpoint.dialect, endpoint.transport, signature):
         return None
     reached = access.ours if subject.server else access
     return Mate("its own binary form", partial(reached.client, endpoint, binary=True))
