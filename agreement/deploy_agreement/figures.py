@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from deploy_agreement.blocks import MOST, blocks
+from deploy_agreement.scales import scales, wide
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.signature import Array
 from deploy_core.strings import string_array
@@ -20,7 +21,7 @@ _TINY = {
     "float16": 2.0**-14, "bfloat16": 2.0**-126, "float32": 2.0**-126,
     "float64": 2.0**-1022, "complex64": 2.0**-126, "complex128": 2.0**-1022,
 }  # fmt: skip
-_SQUARES_OVERFLOW = 2.0**500
+_EXPONENT = np.int64(0x7FF0000000000000)  # the bits of a float64 that make it a power of two
 
 
 @dataclass(frozen=True)
@@ -44,22 +45,7 @@ def tiny(dtype: str) -> float:
 
 def spread(want: Array) -> float:
     """Give the standard deviation of the finite values; 0 for what is not a number."""
-    return float(spreads(want, range(want.ndim)).max(initial=0.0))
-
-
-def spreads(want: Array, axes: Iterable[int]) -> Array:
-    """Give the standard deviation of the finite values along these axes, which stay with a length of 1."""
-    over = tuple(axes)
-    if dtype_name(want.dtype) in ("string", "bool"):
-        return np.zeros([1 if axis in over else size for axis, size in enumerate(want.shape)])
-    finite = np.isfinite(want) if is_float(dtype_name(want.dtype)) else np.ones(want.shape, bool)
-    values = np.where(finite, _wide(want), 0.0)
-    greatest = float(np.abs(values).max(initial=0.0))
-    scale = greatest if greatest > _SQUARES_OVERFLOW else 1.0
-    values /= scale
-    count = np.maximum(finite.sum(axis=over, keepdims=True), 1)
-    centred = np.where(finite, values - values.sum(axis=over, keepdims=True) / count, 0.0)
-    return np.asarray(np.sqrt(np.square(np.abs(centred)).sum(axis=over, keepdims=True) / count) * scale)
+    return float(scales(want, range(want.ndim)).spread.max(initial=0.0))
 
 
 def comparable(want: Array, got: Array) -> bool:
@@ -74,18 +60,11 @@ def deviation(want: Array, got: Array, *, nan_agrees: bool = False) -> Array:
     Equal infinities lie 0 apart, NaN lies infinitely far from everything, but with `nan_agrees` 0 from NaN. Strings and booleans are 0 or 1 apart;
     unequal integers at least 1, even where float64 cannot tell them from each other.
     """
-    kind = dtype_name(want.dtype)
-    if kind in ("string", "bool"):
-        return np.asarray(encoded(want) != encoded(got), np.float64)
-    with np.errstate(invalid="ignore", over="ignore"):
-        apart = np.asarray(np.abs(_wide(want) - _wide(got)))
-        equal = np.asarray(want == got)
-    if nan_agrees and is_float(kind):
-        equal |= np.isnan(want) & np.isnan(got)
-    if not is_float(kind):
-        apart = np.asarray(np.maximum(apart, 1.0))
-    apart[np.isnan(apart)] = np.inf
-    apart[equal] = 0.0
+    if want.size <= MOST:
+        return _deviation(want, got, nan_agrees=nan_agrees)
+    apart = np.empty(want.shape)
+    for block in blocks(want.shape):
+        apart[block] = _deviation(want[block], got[block], nan_agrees=nan_agrees)
     return apart
 
 
@@ -99,7 +78,9 @@ def figures(want: Array, apart: Array, scale: float) -> Figures:
 def relative(want: Array, apart: Array) -> Array:
     """Give the deviations divided by |want|; 0 where that is 0, not finite or not a number at all."""
     size = magnitude(want)
-    fits = np.isfinite(size) & (size > 0)
+    fits = (size > 0) & (size < np.inf)
+    if fits.all():
+        return np.asarray(apart / size)
     return np.where(fits, apart / np.where(fits, size, 1.0), 0.0)
 
 
@@ -108,22 +89,25 @@ def ulps(want: Array, apart: Array, scale: float) -> Array:
     kind = dtype_name(want.dtype)
     if not is_float(kind):
         return np.zeros(want.shape)
-    size = np.maximum(magnitude(want), max(scale, _TINY[kind]))
-    exponent = np.frexp(np.where(np.isfinite(size), size, 1.0))[1]
+    size = np.asarray(np.maximum(magnitude(want), max(scale, _TINY[kind])))
+    size[~np.isfinite(size)] = 1.0
+    power = (size.view(np.int64) & _EXPONENT).view(np.float64)
     with np.errstate(over="ignore"):
-        return np.asarray(apart / np.ldexp(eps(kind), exponent - 1))
+        return np.asarray(apart / (power * eps(kind)))
 
 
 def magnitude(want: Array) -> Array:
     """Give |want| in float64; 0 for strings and booleans."""
     if dtype_name(want.dtype) in ("string", "bool"):
         return np.zeros(want.shape)
-    return np.abs(_wide(want))
+    return np.abs(wide(want))
 
 
 def nan_count(array: Array) -> int:
     """Count the NaNs."""
-    return int(np.isnan(_wide(array)).sum()) if is_float(dtype_name(array.dtype)) else 0
+    if not is_float(dtype_name(array.dtype)):
+        return 0
+    return sum(int(np.count_nonzero(np.isnan(array[block]))) for block in blocks(array.shape))
 
 
 def is_text(array: Array) -> bool:
@@ -145,8 +129,22 @@ def in_json(value: float | None) -> float | str | None:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def _wide(array: Array) -> Array:
-    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+def _deviation(want: Array, got: Array, *, nan_agrees: bool) -> Array:
+    kind = dtype_name(want.dtype)
+    if kind in ("string", "bool"):
+        return np.asarray(encoded(want) != encoded(got), np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart = np.asarray(np.abs(wide(want) - wide(got)))
+        if is_float(kind) and math.isfinite(apart.max(initial=0.0)):
+            return apart  # there is neither NaN nor an infinity, so equal values are 0 apart
+        equal = np.asarray(want == got)
+    if nan_agrees and is_float(kind):
+        equal |= np.isnan(want) & np.isnan(got)
+    if not is_float(kind):
+        apart = np.asarray(np.maximum(apart, 1.0))
+    apart[np.isnan(apart)] = np.inf
+    apart[equal] = 0.0
+    return apart
 
 
 def _greatest(values: Array) -> float:

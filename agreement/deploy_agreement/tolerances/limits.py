@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from deploy_agreement.figures import eps, magnitude, spreads, tiny
+from deploy_agreement.blocks import Block
+from deploy_agreement.figures import eps, magnitude, tiny
+from deploy_agreement.scales import Scales, scales
 from deploy_agreement.tolerances.pooling import IMAGE, fit
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.signature import Array
@@ -38,9 +40,15 @@ class Tolerance:
 
     def limit(self, want: Array) -> Array:
         """Give the greatest deviation that agrees, per element."""
-        size = magnitude(want) if self.rtol else np.zeros(())
         base = self.value if self.each is None else self.each
+        if not self.rtol:
+            return np.broadcast_to(base, want.shape)
+        size = magnitude(want)
         return np.broadcast_to(base + self.rtol * np.where(np.isfinite(size), size, 0.0), want.shape)
+
+    def part(self, block: Block, shape: tuple[int, ...]) -> Tolerance:
+        """Give the tolerance of a part of arrays of that shape."""
+        return self if self.each is None else replace(self, each=np.broadcast_to(self.each, shape)[block])
 
     def at(self, place: tuple[int, ...]) -> str:
         """Name the rule that gave the tolerance of one element."""
@@ -113,44 +121,34 @@ def tolerance(
 
 def _floors(want: Array, shape: tuple[int, ...], dtype: str) -> dict[str, Array]:
     """Give the tolerances that follow from wanted values, for elements as an array of that shape has them."""
-    axes = tuple(axis for axis in range(want.ndim) if not shape or shape[axis] == 1)
-    size = magnitude(want)
-    finite = np.where(np.isfinite(size), size, 0.0)
-    greatest = finite.max(axis=axes, keepdims=True, initial=0.0)
+    of = scales(want, (axis for axis in range(want.ndim) if not shape or shape[axis] == 1))
     return {
-        "4 × eps × spread": SPREAD_FACTOR * eps(dtype) * spreads(want, axes),
-        "2 × eps × the greatest value": SIZE_FACTOR * eps(dtype) * greatest,
-        "16 × eps × the mean": MEAN_FACTOR * eps(dtype) * _mean(want, axes),
-        "eps, as for a sigmoid": eps(dtype) * _unit(want, float(greatest.max(initial=0.0)), axes),
+        "4 × eps × spread": SPREAD_FACTOR * eps(dtype) * of.spread,
+        "2 × eps × the greatest value": SIZE_FACTOR * eps(dtype) * of.greatest,
+        "16 × eps × the mean": MEAN_FACTOR * eps(dtype) * of.mean,
+        "eps, as for a sigmoid": eps(dtype) * _unit(of),
         "the least normal number": np.asarray(tiny(dtype)),
     }
 
 
-def _mean(want: Array, axes: tuple[int, ...]) -> Array:
-    """Give the magnitude of the mean of the finite values."""
-    values = want.astype(np.complex128 if want.dtype.kind == "c" else np.float64)
-    finite = np.isfinite(values)
-    count = np.maximum(finite.sum(axis=axes, keepdims=True), 1)
-    return np.asarray(np.abs((np.where(finite, values, 0.0) / count).sum(axis=axes, keepdims=True)))
-
-
-def _unit(want: Array, greatest: float, axes: tuple[int, ...]) -> Array:
+def _unit(of: Scales) -> Array:
     """Give what the absolute errors of functions such as sigmoid are to be measured by; 0 for what is no such function."""
-    if want.dtype.kind == "c":
-        return np.zeros(())
-    one_side = (want >= 0).all(axis=axes, keepdims=True) | (want <= 0).all(axis=axes, keepdims=True)
-    unit = np.where(one_side, min(greatest, 1.0), 0.0)
+    greatest = float(of.greatest.max(initial=0.0))
+    unit = np.where((of.low >= 0) | (of.high <= 0), min(greatest, 1.0), 0.0)
     if greatest < _PROBABLE:
         return unit
-    return np.where(((want >= 0) & (want <= 1)).all(axis=axes, keepdims=True), 1.0, unit)
+    return np.where((of.low >= 0) & (of.high <= 1), 1.0, unit)
 
 
 def _greatest(rules: dict[str, Array]) -> Tolerance:
-    limits = np.stack(np.broadcast_arrays(*rules.values()))
-    each, ruling, names = limits.max(axis=0), limits.argmax(axis=0), tuple(rules)
+    names = tuple(rules)
+    each, ruling = np.zeros(()), np.zeros((), np.uint8)
+    for number, limits in enumerate(rules.values()):
+        ruling = np.where(limits > each, np.uint8(number), ruling)
+        each = np.maximum(each, limits)
     if each.size == 1:
         return Tolerance(float(each.max()), names[int(ruling.max())])
     if not each.size:
         return Tolerance(0.0, names[0])
     top = int(each.argmax())
-    return Tolerance(float(each.flat[top]), names[int(ruling.flat[top])], 0.0, each, ruling.astype(np.uint8), names)
+    return Tolerance(float(each.flat[top]), names[int(ruling.flat[top])], 0.0, each, ruling, names)

@@ -1,0 +1,105 @@
+"""The scales of an output: how great its values are, how far they lie apart, and between which ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from deploy_agreement.blocks import Block, along, blocks
+from deploy_core.dtypes import dtype_name
+from deploy_core.signature import Array
+
+_SQUARES_OVERFLOW = 2.0**500
+_DOUBLE = (np.float64, np.complex128)
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Figures of an array along some axes, which stay with a length of 1.
+
+    `greatest` is the greatest magnitude of the finite values, `mean` the magnitude of their mean, `spread` their standard
+    deviation. All values lie between `low` and `high`, which are NaN where one is NaN or complex.
+    """
+
+    greatest: Array
+    mean: Array
+    spread: Array
+    low: Array
+    high: Array
+
+
+def scales(want: Array, axes: Iterable[int]) -> Scales:
+    """Give the scales of values along these axes; 0 for what is not a number."""
+    over = tuple(axes)
+    shape = tuple(1 if axis in over else size for axis, size in enumerate(want.shape))
+    if dtype_name(want.dtype) in ("string", "bool"):
+        return Scales(*(np.zeros(shape) for _ in range(5)))
+    unit = _unit(want)
+    sums = _Sums(shape, over, wide(want[..., :0] if want.ndim else want).dtype)
+    for block, values in _parts(want, unit):
+        sums.add(along(block, over), values)
+    centre = sums.total / np.maximum(sums.count, 1)
+    for block, values in _parts(want, unit):
+        sums.add_squares(along(block, over), values, centre)
+    spread = np.sqrt(sums.squares / np.maximum(sums.count, 1))
+    return Scales(sums.greatest * unit, np.abs(centre) * unit, spread * unit, sums.low * unit, sums.high * unit)
+
+
+def wide(array: Array) -> Array:
+    """Give numbers as float64 or complex128: a copy."""
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+
+
+def _unit(want: Array) -> float:
+    """Give what values are divided by, so that no square of one overflows."""
+    if want.dtype not in _DOUBLE:
+        return 1.0
+    ends = (np.abs(want[block]) for block in blocks(want.shape))
+    greatest = max(float(size.max(initial=0.0, where=np.isfinite(size))) for size in ends)
+    return greatest if greatest > _SQUARES_OVERFLOW else 1.0
+
+
+def _parts(want: Array, unit: float) -> Iterator[tuple[Block, Array]]:
+    for block in blocks(want.shape):
+        values = wide(want[block])
+        yield block, values if unit == 1.0 else values / unit
+
+
+class _Sums:
+    """What is known of the parts that were added, each at its place."""
+
+    def __init__(self, shape: tuple[int, ...], over: tuple[int, ...], dtype: np.dtype[np.generic]) -> None:
+        self.over = over
+        self.total = np.zeros(shape, dtype)
+        self.count = np.zeros(shape, np.intp)
+        self.greatest, self.squares = np.zeros(shape), np.zeros(shape)
+        self.low, self.high = np.full(shape, np.inf), np.full(shape, -np.inf)
+
+    def add(self, place: Block, values: Array) -> None:
+        """Add values, which are used up."""
+        finite = np.isfinite(values)
+        self._stretch(place, values)
+        values[~finite] = 0.0
+        self.total[place] += values.sum(axis=self.over, keepdims=True)
+        self.count[place] += finite.sum(axis=self.over, keepdims=True)
+        size = np.abs(values)
+        np.maximum(self.greatest[place], self._most(size), out=self.greatest[place])
+
+    def add_squares(self, place: Block, values: Array, centre: Array) -> None:
+        """Add the squares of how far values lie from their centre; they are used up."""
+        finite = np.isfinite(values)
+        values -= centre[place]
+        values[~finite] = 0.0
+        size = np.abs(values)
+        np.multiply(size, size, out=size)
+        self.squares[place] += size.sum(axis=self.over, keepdims=True)
+
+    def _stretch(self, place: Block, values: Array) -> None:
+        real = values if values.dtype.kind == "f" else np.full(values.shape, np.nan)
+        np.maximum(self.high[place], self._most(real), out=self.high[place])
+        np.minimum(self.low[place], -self._most(-real), out=self.low[place])
+
+    def _most(self, values: Array) -> Array:
+        return np.asarray(values.max(axis=self.over, keepdims=True, initial=-np.inf))
