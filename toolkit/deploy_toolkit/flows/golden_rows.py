@@ -17,7 +17,7 @@ from deploy_core.signature import Array, Signature, Tensors
 from deploy_exporters.export import Export, OpenedSource
 from deploy_exporters.worker import Workers
 from deploy_model_store import Golden, Store, Version
-from deploy_toolkit.flows import extension
+from deploy_toolkit.flows.export import extension
 from deploy_toolkit.flows.proof import prove
 from deploy_toolkit.output import OnEvent, silent
 

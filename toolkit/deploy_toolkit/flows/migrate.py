@@ -24,7 +24,7 @@ from deploy_servers import SERVERS
 from deploy_toolkit.flows import answers, export, serve
 from deploy_toolkit.flows.answers import Body
 from deploy_toolkit.flows.export import Exported
-from deploy_toolkit.flows.extension import opened_reference
+from deploy_toolkit.flows.export.extension import opened_reference
 from deploy_toolkit.output import OnEvent, silent
 
 _ARCHIVED = "deploy_exporters.archived"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from deploy_core.errors import UsageError
 from deploy_core.ranges import require_known
@@ -12,9 +11,7 @@ from deploy_exporters import calibration
 from deploy_exporters.formats import PUBLIC, check_options
 from deploy_exporters.routes import require_calibration, require_target
 from deploy_toolkit.flows import degradation
-
-if TYPE_CHECKING:
-    from deploy_toolkit.flows.export import Request
+from deploy_toolkit.flows.export.request import Request
 
 
 def require_sound(request: Request) -> None:

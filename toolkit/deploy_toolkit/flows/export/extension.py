@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from deploy_agreement import Report, compare
 from deploy_core.artifact import Artifact
@@ -14,16 +14,15 @@ from deploy_exporters import sources
 from deploy_exporters.export import OpenedSource, open_source
 from deploy_exporters.worker import Workers
 from deploy_model_store import Store, Version
-from deploy_toolkit.flows import export as flow
 from deploy_toolkit.flows import promised, raw
-from deploy_toolkit.flows.beforehand import require_fitting
+from deploy_toolkit.flows.export.beforehand import require_fitting
+from deploy_toolkit.flows.export.making import make
+from deploy_toolkit.flows.export.request import Exported, Request
 from deploy_toolkit.flows.golden import noise_of
-
-if TYPE_CHECKING:
-    from deploy_toolkit.output import OnEvent
+from deploy_toolkit.output import OnEvent
 
 
-def extend(request: flow.Request, version: Version, shelf: Store, on_event: OnEvent) -> flow.Exported:
+def extend(request: Request, version: Version, shelf: Store, on_event: OnEvent) -> Exported:
     """Write, prove and publish as an export does; the old files and the golden data are carried over.
 
     Raises UsageError, TamperedError for a damaged version, ExportError as `export` does.
@@ -41,16 +40,16 @@ def extend(request: flow.Request, version: Version, shelf: Store, on_event: OnEv
             request.order(staged, version.name), reference=reference, known=version.artifacts, raw=kept.document
         )
         limit = request.max_degradation
-        written, report, golden = flow.make(workers, opened, order, version.golden, on_event, limit=limit)
+        written, report, golden = make(workers, opened, order, version.golden, on_event, limit=limit)
         agreement = _joined(version.agreement, report, (artifact.name for artifact in written.artifacts))
         grown = shelf.extend(
             staged, version, written.artifacts, golden=golden, agreement=agreement, replaced=_fields(kept)
         )
     on_event(f"stored {grown} with {', '.join(request.targets)} added to {version}")
-    return flow.Exported(grown, report, request.targets)
+    return Exported(grown, report, request.targets)
 
 
-def _require_plain(request: flow.Request, version: Version) -> None:
+def _require_plain(request: Request, version: Version) -> None:
     given = {
         "--name": request.name not in (None, version.name),
         "--input": request.inputs,
@@ -63,7 +62,7 @@ def _require_plain(request: flow.Request, version: Version) -> None:
         raise UsageError(f"{version} has its own inputs, outputs and name", hint=f"leave out {', '.join(wrong)}")
 
 
-def _kept(request: flow.Request, version: Version, workers: Workers) -> raw.Kept:
+def _kept(request: Request, version: Version, workers: Workers) -> raw.Kept:
     """Give what is stored of preprocessing from now on: what is given, else what the version has."""
     record = version.record
     if not request.raw:
