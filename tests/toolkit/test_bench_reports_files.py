@@ -207,6 +207,33 @@ def test_a_folder_is_no_file_and_a_file_no_folder(tmp_path: Path) -> None:
         writing.write(tmp_path / "file" / "report", b"")
 
 
+def test_what_cannot_be_written_is_told_before_anything_is_done_for_it(tmp_path: Path) -> None:
+    for place in (Path("/proc/report.html"), tmp_path / "link"):
+        if place.parent == tmp_path:
+            place.symlink_to("/proc/report.html")
+        with pytest.raises(UsageError, match=f"{place} cannot be written") as told:
+            writing.require_writable(place)
+        assert told.value.hint == "name another file"
+    for folder in (Path("/proc/runs"), Path("/proc/runs/of/mine")):
+        with pytest.raises(UsageError, match=f"{folder} cannot be written to"):
+            writing.require_folder(folder)
+    with pytest.raises(UsageError, match="runs cannot be written to"):
+        tensorboard.require_writable(Path("/proc/runs"))
+    assert list(tmp_path.iterdir()) == [tmp_path / "link"]
+
+
+def test_what_can_be_written_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("before")
+    writing.require_writable(tmp_path / "old")
+    writing.require_writable(tmp_path / "new")
+    writing.require_writable(Path(os.devnull))
+    writing.require_folder(tmp_path / "not" / "yet")
+    os.mkfifo(tmp_path / "pipe")
+    writing.require_writable(tmp_path / "pipe")  # and waits for no reader
+    assert (tmp_path / "old").read_text() == "before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old", "pipe"]
+
+
 def test_what_is_no_file_is_written_to() -> None:
     writing.write(Path(os.devnull), b"gone")
     assert not Path(os.devnull).is_file()

@@ -72,6 +72,7 @@ def command(output: Output, subjects: tuple[str, ...], access: Access, **given: 
     """
     from deploy_toolkit.flows import check as flow
     from deploy_toolkit.reports.check import terminal, words
+    from deploy_toolkit.reports.writing import require_folder
 
     command_line = line(sys.argv[1:])
     request = flow.Request(
@@ -93,6 +94,8 @@ def command(output: Output, subjects: tuple[str, ...], access: Access, **given: 
     writers = writing.writers(
         "deploy_toolkit.reports.check", ("html", "junit", "tensorboard"), given, command=command_line
     )
+    if given["search"] or given["localise"]:
+        require_folder(given["found"])
     with output.progress() as on_event:
         report = flow.check(request, store=output.store, on_event=on_event)
     for write in writers:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from deploy_core.errors import UsageError, first_line
 from deploy_dialects.tfserving.records import write_records
+from deploy_toolkit.reports.writing import require_folder
 from deploy_toolkit.reports.writing import write as write_file
 
 _VARINT, _DOUBLE, _BYTES, _FLOAT = 0, 1, 2, 5
@@ -27,6 +28,7 @@ def require_writable(folder: Path) -> None:
         raise UsageError(f"{folder} cannot be made: there is no folder {folder.parent}", hint="make it first")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is no folder", hint="name a folder for TensorBoard, which may be a new one")
+    require_folder(folder)
 
 
 def write(runs: Iterable[tuple[str, Iterable[bytes]]], folder: Path, file: str) -> None:
