@@ -164,8 +164,9 @@ def test_one_bad_server_among_two_is_found(report: tuple[Report, dict[str, str]]
     assert made(row, "one of many").verdict == "disagree"
 
 
-def test_every_way_to_a_server_is_compared(store: Path) -> None:
-    found = check.check(check.Request(("both",), servers=("embedded",)), store=store)
+def test_every_way_to_a_server_is_compared_and_one_of_them_searched(store: Path, tmp_path: Path) -> None:
+    request = check.Request(("both",), servers=("embedded",), search=0.1, found=tmp_path)
+    found = check.check(request, store=store)
     assert found.ok
     first, *others = [row for row in found.rows if "://" in row.subject]
     assert len(others) == 5
@@ -176,6 +177,10 @@ def test_every_way_to_a_server_is_compared(store: Path) -> None:
         binary = row.subject.startswith(("oip+rest", "torchserve+rest"))
         assert ("its own binary form" in way.said) == binary
         assert way.rows > 8
+        said = f"it was searched through {first.subject}, another way to the same server"
+        assert (made(row, "search").verdict, made(row, "search").said) == ("skipped", said)
+    assert made(first, "search").verdict == "agree"
+    assert [one.subject for one in found.worst] == ["both@1/onnx", first.subject]
 
 
 def test_own_inputs_are_asked_beside_the_golden_ones(deploy: Deploy, store: Path, tmp_path: Path) -> None:

@@ -113,9 +113,9 @@ class Judge:
         if not ratio.size:
             return Place(0.0, name)
         at = np.unravel_index(int(ratio.argmax()), ratio.shape)
-        values = (float(ratio[at]), _number(want.outputs[name][index][at]))
+        values = (float(ratio[at]), number(want.outputs[name][index][at]))
         known = name in got.outputs and got.outputs[name].shape == want.outputs[name].shape
-        other = _number(got.outputs[name][index][at]) if known else float("nan")
+        other = number(got.outputs[name][index][at]) if known else float("nan")
         return Place(values[0], name, tuple(map(int, at)), values[1], other, float(limit[at]))
 
     def noise(self, candidate: Numbers, want: Asked, index: int, rng: np.random.Generator) -> dict[str, Array]:
@@ -201,7 +201,7 @@ def _is_nan(array: Array) -> Array:
     return np.isnan(array.astype(np.complex128 if array.dtype.kind == "c" else np.float64))
 
 
-def _number(value: object) -> float:
+def number(value: object) -> float:
     """Give an element as a figure; of text there is none."""
     if isinstance(value, bytes | str):
         return float("nan")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deploy_agreement import Agreement, Check, Located, Problem, Report, Skew, Worst, unproved
-from deploy_agreement.results.report import AGREE, DISAGREE, TOLD
+from deploy_agreement import Agreement, Located, Report, Skew, Worst, unproved
 from deploy_core import state
-from deploy_core.errors import ExportError, UnavailableError, UsageError
+from deploy_core.errors import UsageError
 from deploy_exporters.worker import Workers
 from deploy_model_store import Store, Version
 from deploy_toolkit.flows import serve, subjects
@@ -26,6 +26,9 @@ from deploy_toolkit.flows.check.wanted import GOLDEN, Wanted, wanted
 from deploy_toolkit.flows.raw import keeps_raw
 from deploy_toolkit.flows.subjects import Named, Subject
 from deploy_toolkit.output import OnEvent, silent
+
+if TYPE_CHECKING:
+    from deploy_toolkit.flows.check.searching import Searches
 
 
 def check(request: Request, *, store: Path, on_event: OnEvent = silent) -> Report:
@@ -89,24 +92,21 @@ class _Row:
 def _rows(todo: list[Subject], right: Wanted, request: Request, workers: Workers, on_event: OnEvent) -> list[_Row]:
     on_event("asking for the right answers")
     inquiry = Inquiry(request, right, probes_of(right, request), mates(todo))
+    searches = _searches(inquiry, on_event)
     found = []
     for subject in todo:
         on_event(f"checking {subject.name}")
-        found.append(_with_finds(subject, row_of(subject, inquiry), inquiry, workers, on_event))
+        found.append(_with_finds(subject, row_of(subject, inquiry), inquiry, workers, on_event, searches))
     return found
 
 
-def _with_finds(subject: Subject, row: Agreement, inquiry: Inquiry, workers: Workers, on_event: OnEvent) -> _Row:
+def _with_finds(
+    subject: Subject, row: Agreement, inquiry: Inquiry, workers: Workers, on_event: OnEvent, searches: Searches | None
+) -> _Row:
     row = unproved(row) if subject.unproved else row
     if row.error:
         return _Row(row)
-    worst = None
-    if inquiry.request.search:
-        try:
-            worst = _worst(subject, inquiry, on_event)
-        except (UnavailableError, ExportError) as error:  # it answered a moment ago
-            row = replace(row, problems=(*row.problems, Problem("error", f"it does not answer any more: {error}")))
-    row = _with_worst(row, worst) if worst else row
+    row, worst = searches.of(subject, row) if searches else (row, None)
     located = None
     if inquiry.request.localise and not row.ok:
         from deploy_toolkit.flows.check.locating import located as parting
@@ -115,23 +115,12 @@ def _with_finds(subject: Subject, row: Agreement, inquiry: Inquiry, workers: Wor
     return _Row(row, worst, located)
 
 
-def _worst(subject: Subject, inquiry: Inquiry, on_event: OnEvent) -> Worst | None:
-    from deploy_toolkit.flows.check.worst import worst
+def _searches(inquiry: Inquiry, on_event: OnEvent) -> Searches | None:
+    if not inquiry.request.search:
+        return None
+    from deploy_toolkit.flows.check.searching import Searches
 
-    predictor = subject.open()
-    try:
-        return worst(subject, predictor, inquiry, on_event)
-    finally:
-        predictor.close()
-
-
-def _with_worst(row: Agreement, worst: Worst) -> Agreement:
-    """An input that was searched for counts as one that was drawn."""
-    over = f"{worst.over:,.0f}" if worst.over >= 100 else f"{worst.over:.2g}"
-    said = f"off by {over} tolerances at the worst of {worst.tried:,} inputs"
-    verdict = DISAGREE if not worst.ok else AGREE if worst.over <= 1 else TOLD
-    check = Check("search", verdict, said, worst.tried)
-    return replace(row, checks=(*row.checks, check))
+    return Searches(inquiry, on_event)
 
 
 def _skew(right: Wanted, todo: list[Subject], request: Request, workers: Workers, on_event: OnEvent) -> Skew | None:

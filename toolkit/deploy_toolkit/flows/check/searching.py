@@ -1,0 +1,96 @@
+"""A search of every subject for its worst input; of a server once, through the first way to it that is asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from deploy_agreement import Agreement, Check, Problem, Worst
+from deploy_agreement.probing.asking import skipped
+from deploy_agreement.probing.transports import NAME as TRANSPORTS
+from deploy_agreement.results.report import AGREE, DISAGREE, TOLD
+from deploy_agreement.worst.judging import number
+from deploy_core.errors import EndpointError, ExportError, UnavailableError
+from deploy_toolkit.flows.check.inquiry import Inquiry
+from deploy_toolkit.flows.check.worst import worst
+from deploy_toolkit.flows.subjects import Subject
+from deploy_toolkit.output import OnEvent
+
+_NAME = "search"
+
+
+class Searches:
+    """Searches subjects one after the other, and remembers what it found of each."""
+
+    def __init__(self, inquiry: Inquiry, on_event: OnEvent) -> None:
+        self._inquiry = inquiry
+        self._on_event = on_event
+        self._found: dict[str, Worst] = {}
+
+    def of(self, subject: Subject, row: Agreement) -> tuple[Agreement, Worst | None]:
+        """Give the row of a subject with the check `search`, and the worst input, if it was searched for through itself.
+
+        Ways that surely lead to one server, and carry everything to it bit for bit, ask the same model. So one is searched
+        through. Has that a fault, then any other is asked for the input that shows it, and searched if it does not there.
+        """
+        try:
+            if check := self._through_another(subject, row):
+                return _with(row, check), None
+            found = self._worst(subject)
+        except (UnavailableError, ExportError) as error:  # it answered a moment ago
+            problem = Problem("error", f"it does not answer any more: {error}")
+            return replace(row, problems=(*row.problems, problem)), None
+        if found is None:
+            return row, None
+        self._found[subject.name] = found
+        return _with(row, _check(found)), found
+
+    def _worst(self, subject: Subject) -> Worst | None:
+        predictor = subject.open()
+        try:
+            return worst(subject, predictor, self._inquiry, self._on_event)
+        finally:
+            predictor.close()
+
+    def _through_another(self, subject: Subject, row: Agreement) -> Check | None:
+        mate = self._inquiry.mates.get(subject.name)
+        same = any(check.name == TRANSPORTS and check.verdict == AGREE for check in row.checks)
+        if mate is None or not mate.surely_one or not same or mate.name not in self._found:
+            return None
+        found = self._found[mate.name]
+        if found.ok:
+            return skipped(_NAME, f"it was searched through {mate.name}, another way to the same server")
+        if not _answers_so(subject, found):
+            return None
+        return Check(
+            _NAME, DISAGREE, f"{_said(found)}, through {mate.name}, and answers that input as it does there", 1
+        )
+
+
+def _answers_so(subject: Subject, found: Worst) -> bool:
+    """Whether a subject answers the worst input of another as that does; of text nobody can tell by its figures."""
+    predictor = subject.open()
+    try:
+        got = predictor.predict(found.inputs)[found.output][found.place]
+    except EndpointError:
+        return False
+    finally:
+        predictor.close()
+    alike = not np.ndim(got) and not isinstance(got, bytes | str)
+    return alike and bool(np.array_equal(number(got), found.got, equal_nan=True))
+
+
+def _with(row: Agreement, check: Check) -> Agreement:
+    return replace(row, checks=(*row.checks, check))
+
+
+def _check(found: Worst) -> Check:
+    """An input that was searched for counts as one that was drawn."""
+    verdict = DISAGREE if not found.ok else AGREE if found.over <= 1 else TOLD
+    return Check(_NAME, verdict, _said(found), found.tried)
+
+
+def _said(found: Worst) -> str:
+    over = f"{found.over:,.0f}" if found.over >= 100 else f"{found.over:.2g}"
+    return f"off by {over} tolerances at the worst of {found.tried:,} inputs"
