@@ -106,11 +106,15 @@ def test_a_fault_that_is_found_through_one_way_is_asked_for_through_every_other(
     searches: Callable[..., Searches],
 ) -> None:
     other = Way(OTHER, _above)
-    row, again = _both(searches(), Way(FIRST, _above), other)
-    assert row.checks[-1].verdict == "disagree"
+    looking = searches()
+    _, found = looking.of(Way(FIRST, _above).subject, Agreement(FIRST))
+    again, same = looking.of(other.subject, Agreement(OTHER, checks=SAME))
     assert again.checks[-1].verdict == "disagree"
-    assert again.checks[-1].said.endswith(f"through {FIRST}, and answers that input as it does there")
+    assert again.checks[-1].said.endswith(f"searched through {FIRST}, and answers that input as it does there")
     assert other.asked == 1
+    assert found is not None
+    assert not found.ok
+    assert same == replace(found, subject=OTHER), "its own input, to be looked into"
 
 
 def _refusing(x: Array) -> Array:

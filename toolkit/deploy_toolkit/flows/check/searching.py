@@ -29,14 +29,14 @@ class Searches:
         self._found: dict[str, Worst] = {}
 
     def of(self, subject: Subject, row: Agreement) -> tuple[Agreement, Worst | None]:
-        """Give the row of a subject with the check `search`, and the worst input, if it was searched for through itself.
+        """Give the row of a subject with the check `search`, and the worst input, if it was asked for that itself.
 
         Ways that surely lead to one server, and carry everything to it bit for bit, ask the same model. So one is searched
         through. Has that a fault, then any other is asked for the input that shows it, and searched if it does not there.
         """
         try:
-            if check := self._through_another(subject, row):
-                return _with(row, check), None
+            if through := self._through_another(subject, row):
+                return _with(row, through[0]), through[1]
             found = self._worst(subject)
         except (UnavailableError, ExportError) as error:  # it answered a moment ago
             problem = Problem("error", f"it does not answer any more: {error}")
@@ -53,19 +53,18 @@ class Searches:
         finally:
             predictor.close()
 
-    def _through_another(self, subject: Subject, row: Agreement) -> Check | None:
+    def _through_another(self, subject: Subject, row: Agreement) -> tuple[Check, Worst | None] | None:
         mate = self._inquiry.mates.get(subject.name)
         same = any(check.name == TRANSPORTS and check.verdict == AGREE for check in row.checks)
         if mate is None or not mate.surely_one or not same or mate.name not in self._found:
             return None
         found = self._found[mate.name]
         if found.ok:
-            return skipped(_NAME, f"it was searched through {mate.name}, another way to the same server")
+            return skipped(_NAME, f"it was searched through {mate.name}, another way to the same server"), None
         if not _answers_so(subject, found):
             return None
-        return Check(
-            _NAME, DISAGREE, f"{_said(found)}, through {mate.name}, and answers that input as it does there", 1
-        )
+        said = f"{_said(found)}, searched through {mate.name}, and answers that input as it does there"
+        return Check(_NAME, DISAGREE, said, 1), replace(found, subject=subject.name)
 
 
 def _answers_so(subject: Subject, found: Worst) -> bool:
