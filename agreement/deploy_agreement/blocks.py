@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from types import EllipsisType
+from typing import Any
 
 MOST = 2**15  # elements; in float64 four arrays of so many fill half of an ordinary second cache
-Block = tuple[slice | EllipsisType, ...]
+Block = tuple[Any, ...]  # of slices, as arrays are indexed by it
 
 
 def blocks(shape: tuple[int, ...], most: int = MOST) -> Iterator[Block]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,14 @@ def take(tensors: Tensors, axes: Mapping[str, int], index: Array) -> dict[str, A
         name: np.ascontiguousarray(array[(slice(None),) * axes[name] + (index,)]) if name in axes else array
         for name, array in tensors.items()
     }
+
+
+def rows_at(array: Array, axis: int, index: Array) -> Array:
+    """Give some rows, without a copy where they lie one after another."""
+    rows: Any = index
+    if len(index) and np.array_equal(index, np.arange(index[0], index[0] + len(index))):
+        rows = slice(int(index[0]), int(index[0]) + len(index))
+    return np.asarray(array[(*(slice(None),) * axis, rows)])
 
 
 def concatenated(tensors: Sequence[Tensors], axes: Mapping[str, int]) -> dict[str, Array]:

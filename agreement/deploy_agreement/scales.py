@@ -56,7 +56,7 @@ def _unit(want: Array) -> float:
     """Give what values are divided by, so that no square of one overflows."""
     if want.dtype not in _DOUBLE:
         return 1.0
-    ends = (np.abs(want[block]) for block in blocks(want.shape))
+    ends = (np.asarray(np.abs(want[block])) for block in blocks(want.shape))
     greatest = max(float(size.max(initial=0.0, where=np.isfinite(size))) for size in ends)
     return greatest if greatest > _SQUARES_OVERFLOW else 1.0
 
@@ -92,9 +92,7 @@ class _Sums:
         finite = np.isfinite(values)
         values -= centre[place]
         values[~finite] = 0.0
-        size = np.abs(values)
-        np.multiply(size, size, out=size)
-        self.squares[place] += size.sum(axis=self.over, keepdims=True)
+        self.squares[place] += np.square(np.abs(values)).sum(axis=self.over, keepdims=True)
 
     def _stretch(self, place: Block, values: Array) -> None:
         real = values if values.dtype.kind == "f" else np.full(values.shape, np.nan)

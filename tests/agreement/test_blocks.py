@@ -121,6 +121,7 @@ def test_scales_of_what_squares_overflow() -> None:
     assert spread(want) == pytest.approx(1e300)
     assert scales(want, (0,)).mean == pytest.approx(1e300)
     assert spread(np.zeros((0, 3), np.float32)) == 0.0
+    assert [spread(np.array(3.0, dtype)) for dtype in (np.float32, np.float64, np.complex64)] == [0.0] * 3
 
 
 def test_where_figures_of_a_part_belong() -> None:

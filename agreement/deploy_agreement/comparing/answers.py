@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from deploy_agreement.figures import nan_count
 from deploy_agreement.results.outputs import Problem
-from deploy_agreement.rows import Rows, batches_of, take
+from deploy_agreement.rows import Rows, rows_at, take
 from deploy_core.dtypes import dtype_name
 from deploy_core.errors import DeployError, EndpointError, UnavailableError
 from deploy_core.predictor import Predictor
@@ -31,26 +31,23 @@ class Answer:
         return len(self.index)
 
 
-def ask(predictor: Predictor, inputs: Tensors, rows: Rows, sizes: Sequence[int]) -> list[Answer]:
-    """Ask for every batch; stops early only where nobody is there to answer."""
-    answers: list[Answer] = []
-    for index in batches_of(rows.count, sizes):
-        whole = not answers
-        batch = inputs if whole else take(inputs, rows.inputs, index)
+def ask(predictor: Predictor, inputs: Tensors, rows: Rows, batches: Iterable[Array]) -> Iterator[Answer]:
+    """Ask for every batch, the first of which are all rows; stops early only where nobody is there to answer."""
+    for number, index in enumerate(batches):
+        batch = take(inputs, rows.inputs, index) if number else inputs
         try:
-            answers.append(Answer(index, whole, predictor.predict(batch)))
+            yield Answer(index, not number, predictor.predict(batch))
         except DeployError as error:
-            answers.append(Answer(index, whole, error=error))
+            yield Answer(index, not number, error=error)
             if isinstance(error, UnavailableError) and not isinstance(error, EndpointError):
                 break
-    return answers
 
 
 def wanted(want: Tensors, rows: Rows, answer: Answer) -> Tensors:
     """Give the golden outputs for the rows of an answer; an output without rows only for the whole batch."""
     if answer.whole:
         return want
-    return take({name: want[name] for name in rows.outputs}, rows.outputs, answer.index)
+    return {name: rows_at(want[name], axis, answer.index) for name, axis in rows.outputs.items()}
 
 
 def form_problems(

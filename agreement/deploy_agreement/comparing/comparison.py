@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from deploy_agreement.comparing.answers import Answer, ask, fits, form_problems, wanted
+from deploy_agreement.comparing.answers import Answer, ask, form_problems
 from deploy_agreement.comparing.diagnose import Case, diagnose
-from deploy_agreement.comparing.elements import Pair, points
+from deploy_agreement.comparing.judging import Judging
 from deploy_agreement.comparing.patterns import few_digits
 from deploy_agreement.deciding import decide
-from deploy_agreement.figures import spread
 from deploy_agreement.results.outputs import OutputAgreement, Problem
 from deploy_agreement.results.report import Agreement, failed
-from deploy_agreement.rows import Rows, batch_symbol, rows_of
-from deploy_agreement.tolerances.limits import Tolerance
+from deploy_agreement.rows import batch_symbol, batches_of, rows_of
 from deploy_agreement.tolerances.rounding import Noise
 from deploy_agreement.tolerances.terms import DERIVED, Terms
-from deploy_core.dtypes import dtype_name
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Signature, Tensors
 
@@ -56,15 +53,17 @@ def compare(
             "empty", "nothing was compared: there are no golden rows" if want else "there are no golden outputs"
         )
         return Agreement(subject, problems=(empty,), rows=rows.count)
-    answers = ask(predictor, inputs, rows, batches)
+    rounding = terms.rounding(want, noise)
+    limits = terms.instead_of(rounding)
+    asked = list(batches_of(rows.count, batches))
+    judging = Judging(want, rows, limits, terms, sum(map(len, asked)))
+    answers = [judging.see(answer) for answer in ask(predictor, inputs, rows, asked)]
     if answers[0].error is not None and all(answer.error for answer in answers):
         return failed(subject, answers[0].error, rows=rows.count)
-    limits = terms.limits(want, noise)
-    outputs = tuple(_judge(name, want, rows, answers, limits[name], terms) for name in want)
     # What a quantised variant is allowed is more than rounding: what flips by it is told as any other.
-    rounding = {name: limit.limit(want[name]) for name, limit in terms.rounding(want, noise).items()}
-    decisions = decide(want, answers[0].got, rows.outputs, rounding, labels)
-    outputs = tuple(replace(output, decisions=decisions.get(output.name)) for output in outputs)
+    slack = {name: limit.limit(want[name]) for name, limit in rounding.items()}
+    decisions = decide(want, answers[0].got, rows.outputs, slack, labels)
+    outputs = tuple(replace(output, decisions=decisions.get(output.name)) for output in judging.outputs())
     problems = form_problems(want, rows, answers, terms.precision, nan_agrees=terms.nan_agrees)
     problems += [_nothing(output) for output in outputs if output.compared == 0]
     if not terms.asked and not terms.measured:
@@ -77,44 +76,6 @@ def compare(
         problems += diagnose(Case(predictor, inputs, want, rows, answers, limits, known or {}, terms.nan_agrees))
     sizes = tuple(dict.fromkeys(answer.size for answer in answers))
     return Agreement(subject, outputs, tuple(problems), rows.count, sizes)
-
-
-def _judge(
-    name: str,
-    want: Tensors,
-    rows: Rows,
-    answers: Sequence[Answer],
-    limit: Tolerance,
-    terms: Terms,
-) -> OutputAgreement:
-    asked = [
-        Pair(answer, array, answer.got[name], limit, terms.nan_agrees)
-        for answer in answers
-        if name in answer.got and (array := wanted(want, rows, answer).get(name)) is not None
-    ]
-    pairs = [pair for pair in asked if pair.want.size and fits(pair.want, pair.got, terms.precision)]
-    kind = dtype_name(want[name].dtype)
-    if not pairs:
-        return OutputAgreement(name, kind, limit, ok=False)
-    scale = spread(want[name])
-    found = [pair.figures(scale) for pair in pairs]
-    worst = max(pairs, key=lambda pair: pair.worst_times)
-    return OutputAgreement(
-        name=name,
-        dtype=kind,
-        tolerance=replace(limit, origin=limit.at(worst.place)),
-        ok=all(pair.ok for pair in pairs) and len(pairs) == len(asked),
-        compared=sum(pair.want.size for pair in pairs),
-        max_abs=max(f.max_abs for f in found),
-        max_rel=max(f.max_rel for f in found),
-        max_ulp=max(f.max_ulp for f in found),
-        needed=max(pair.needed for pair in pairs),
-        needed_times=worst.worst_times,
-        worst_batch=worst.answer.size,
-        worst_row=worst.row(rows.outputs.get(name)),
-        worst=worst.worst(),
-        points=points(pairs),
-    )
 
 
 def _short(want: Tensors, answer: Answer) -> list[Problem]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
-from deploy_agreement.comparing.answers import Answer
+from deploy_agreement.blocks import Block, blocks
 from deploy_agreement.figures import Figures, deviation, figures, is_text
 from deploy_agreement.results.outputs import Element, Points
 from deploy_agreement.tolerances.limits import Tolerance
@@ -22,74 +21,66 @@ WORST = 50  # of the points
 class Pair:
     """What was wanted of one output and what one answer holds, which fit each other."""
 
-    answer: Answer
     want: Array
     got: Array
     limit: Tolerance
     nan_agrees: bool = False
 
-    @cached_property
-    def apart(self) -> Array:
-        """Give the deviation of each element."""
-        return deviation(self.want, self.got, nan_agrees=self.nan_agrees)
+    def part(self, block: Block) -> Pair:
+        """Give some of the elements."""
+        limit = self.limit.part(block, self.want.shape)
+        return Pair(np.asarray(self.want[block]), np.asarray(self.got[block]), limit, self.nan_agrees)
 
-    @cached_property
-    def limits(self) -> Array:
-        """Give the greatest deviation of each element that agrees."""
-        return self.limit.limit(self.want)
+    def same(self) -> bool:
+        """Tell, quickly, whether everything is equal; not always where there is more to see."""
+        return self.want.dtype == self.got.dtype and bool((self.want == self.got).all())
 
-    @cached_property
-    def times(self) -> Array:
-        """Give the deviation of each element in units of what agrees."""
-        must_equal = np.where(self.apart > 0, np.inf, 0.0)
+    def times(self) -> tuple[Array, Array, Array]:
+        """Give the deviation of each element, the greatest one that agrees, and the first in units of the second."""
+        apart = deviation(self.want, self.got, nan_agrees=self.nan_agrees)
+        limits = self.limit.limit(self.want)
         with np.errstate(over="ignore"):
-            return np.divide(self.apart, self.limits, out=must_equal, where=self.limits > 0)
-
-    @property
-    def ok(self) -> bool:
-        """Whether every element agrees."""
-        return bool((self.apart <= self.limits).all())
-
-    @property
-    def worst_times(self) -> float:
-        """How often the worst element's deviation is what agrees."""
-        return float(self.times.max())
-
-    @property
-    def needed(self) -> float:
-        """The least number that would have passed for all elements, beside the relative part."""
-        relative = self.limits - self.limit.value if self.limit.rtol else np.zeros(())
-        return max(0.0, float((self.apart - relative).max()))
-
-    @cached_property
-    def place(self) -> tuple[int, ...]:
-        """Where the element lies that is furthest beyond, or nearest to, its tolerance."""
-        return tuple(int(i) for i in np.unravel_index(int(self.times.argmax()), self.times.shape))
-
-    def row(self, axis: int | None) -> int | None:
-        """Give the golden row of the worst element; None for an output without rows."""
-        return None if axis is None else int(self.answer.index[self.place[axis]])
-
-    def worst(self) -> Element | None:
-        """Give the worst element; None for text."""
-        if is_text(self.want):
-            return None
-        want, got = (float(_plain(array[self.place])) for array in (self.want, self.got))
-        return Element(self.place, want, got, float(self.limits[self.place]))
-
-    def figures(self, scale: float) -> Figures:
-        """Give the greatest errors."""
-        return figures(self.want, self.apart, scale)
+            if limits.all():
+                return apart, limits, np.asarray(apart / limits)
+            must_equal = np.where(apart > 0, np.inf, 0.0)
+            return apart, limits, np.divide(apart, limits, out=must_equal, where=limits > 0)
 
 
-def points(pairs: Sequence[Pair], seed: int = 0) -> Points | None:
-    """Draw up to `POINTS` elements of all answers, among them the `WORST` that are; None for text."""
-    if any(is_text(pair.want) for pair in pairs):
+@dataclass(frozen=True)
+class Judged:
+    """What is known of one output of one answer once every element was looked at.
+
+    `times` is how often the worst element's deviation is what agrees, and `place` where that lies; `needed` is the least
+    number that would have passed for all elements, beside the relative part. `drawn` holds times, wanted, got and limit of
+    some elements and the worst.
+    """
+
+    compared: int
+    ok: bool
+    figures: Figures
+    needed: float
+    times: float
+    place: tuple[int, ...]
+    worst: Element | None
+    drawn: tuple[Array, ...]
+
+
+def judged(pair: Pair, scale: float, random: np.random.Generator, count: int) -> Judged:
+    """Look at every element, at some of them after the other, and draw `count` beside the worst; `scale` as for `figures`."""
+    seen = _Seen(scale, pair.want.size)
+    for block in blocks(pair.want.shape):
+        seen.add(pair.part(block))
+    place = tuple(int(i) for i in np.unravel_index(seen.worst, pair.want.shape))
+    drawn = _drawn(pair, seen.most, random, count)
+    found = Figures(seen.max_abs, seen.max_rel, seen.max_ulp)
+    return Judged(pair.want.size, seen.ok, found, seen.needed, seen.times, place, _worst(pair, place), drawn)
+
+
+def points(found: Sequence[Judged], random: np.random.Generator) -> Points | None:
+    """Keep up to `POINTS` of the elements that were drawn of all answers, among them the `WORST` that are; None for text."""
+    times, want, got, limit = (np.concatenate(column) for column in zip(*(each.drawn for each in found), strict=True))
+    if not len(times):
         return None
-    random = np.random.default_rng(seed)
-    total = sum(pair.want.size for pair in pairs)
-    drawn = [_drawn(pair, random, (POINTS - WORST) * pair.want.size // total + 1) for pair in pairs]
-    times, want, got, limit = (np.concatenate(column) for column in zip(*drawn, strict=True))
     order = np.argsort(-times, kind="stable")
     rest = order[WORST:]
     if len(order) > POINTS:
@@ -98,16 +89,68 @@ def points(pairs: Sequence[Pair], seed: int = 0) -> Points | None:
     return Points(want[kept], got[kept], limit[kept])
 
 
-def _drawn(pair: Pair, random: np.random.Generator, count: int) -> tuple[Array, Array, Array, Array]:
-    """Give times, wanted, got and limit of some elements and the worst, each once."""
-    times = pair.times.ravel()
-    if times.size > count + WORST:
-        worst = np.argpartition(-times, WORST)[:WORST]
-        chosen = np.union1d(worst, random.integers(0, times.size, count))
-    else:
-        chosen = np.arange(times.size)
-    want, got = (_plain(array.reshape(-1)[chosen]) for array in (pair.want, pair.got))
-    return times[chosen], want, got, pair.limits.reshape(-1)[chosen]
+class _Seen:
+    """What the parts that were looked at so far have shown."""
+
+    def __init__(self, scale: float, size: int) -> None:
+        self.scale = scale
+        self.at = 0
+        self.ok = True
+        self.max_abs = self.max_rel = self.max_ulp = self.needed = self.times = 0.0
+        self.worst = 0
+        self.most = np.zeros(0, np.intp)  # where the `WORST` elements lie
+        self._times = np.zeros(0)
+
+    def add(self, part: Pair) -> None:
+        """Look at the next elements."""
+        if not part.same():
+            apart, limits, times = part.times()
+            self.ok = self.ok and bool((apart <= limits).all())
+            self._figures(part, apart, limits)
+            self._find(times.ravel())
+        self.at += part.want.size
+
+    def _figures(self, part: Pair, apart: Array, limits: Array) -> None:
+        found = figures(part.want, apart, self.scale)
+        self.max_abs = max(self.max_abs, found.max_abs)
+        self.max_rel = max(self.max_rel, found.max_rel)
+        self.max_ulp = max(self.max_ulp, found.max_ulp)
+        relative = limits - part.limit.value if part.limit.rtol else 0.0
+        self.needed = max(self.needed, float((apart - relative).max(initial=0.0)))
+
+    def _find(self, times: Array) -> None:
+        least = self._times.min() if len(self._times) == WORST else -1.0
+        more = np.flatnonzero(times > least)
+        if not more.size:
+            return
+        first = more[times[more].argmax()]
+        if times[first] > self.times:
+            self.times, self.worst = float(times[first]), self.at + int(first)
+        self.most = np.concatenate([self.most, self.at + more])
+        self._times = np.concatenate([self._times, times[more]])
+        if len(self.most) > WORST:
+            kept = np.argpartition(-self._times, WORST)[:WORST]
+            self.most, self._times = self.most[kept], self._times[kept]
+
+
+def _drawn(pair: Pair, worst: Array, random: np.random.Generator, count: int) -> tuple[Array, ...]:
+    """Give times, wanted, got and limit of some elements and the worst, each once; nothing of text."""
+    if is_text(pair.want):
+        return (np.zeros(0),) * 4
+    some = pair
+    if pair.want.size > count + WORST:
+        chosen = np.union1d(worst, random.integers(0, pair.want.size, count))
+        some = pair.part(np.unravel_index(chosen, pair.want.shape))
+    _, limits, times = some.times()
+    return times.ravel(), _plain(some.want).ravel(), _plain(some.got).ravel(), limits.ravel()
+
+
+def _worst(pair: Pair, place: tuple[int, ...]) -> Element | None:
+    """Give an element; None for text."""
+    if is_text(pair.want):
+        return None
+    one = pair.part(place)
+    return Element(place, float(_plain(one.want)), float(_plain(one.got)), float(one.limit.limit(one.want)))
 
 
 def _plain(values: Array) -> Array:

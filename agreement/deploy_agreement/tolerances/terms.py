@@ -46,8 +46,11 @@ class Terms:
 
     def limits(self, want: Tensors, noise: Noise) -> dict[str, Tolerance]:
         """Give the tolerance of each output."""
-        measured = {} if self.asked else dict(self.measured or {})
-        return self.rounding(want, noise) | measured
+        return self.instead_of(self.rounding(want, noise))
+
+    def instead_of(self, rounding: Mapping[str, Tolerance]) -> dict[str, Tolerance]:
+        """Give the tolerance of each output, where that of rounding is known."""
+        return dict(rounding) | ({} if self.asked else dict(self.measured or {}))
 
 
 DERIVED = Terms()
