@@ -41,11 +41,24 @@ def test_what_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "empty").mkdir()
     (tmp_path / "cut.pt").write_bytes(b"PK\x03\x04")
+    for name in ("none.onnx", "none.pt", "none.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "words.onnx").write_text("<html>\r\n\tNot found: \N{LATIN SMALL LETTER U WITH DIAERESIS}")
+    (tmp_path / "words.keras").write_text("a model")
+    for name in ("large.tflite", "large.pt"):
+        (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4\n")
     for name, words in {
         "nothing.onnx": "there is no file",
         "notes.txt": "no model file that is known",
         "empty": "no SavedModel",
         "cut.pt": "is not a TorchScript file",
+        "none.onnx": "none.onnx is empty",
+        "none.pt": "none.pt is empty",
+        "none.txt": "none.txt is empty",
+        "words.onnx": "words.onnx holds text, and no model",
+        "words.keras": "words.keras holds text, and no model",
+        "large.tflite": "large.tflite only says where Git LFS keeps the file",
+        "large.pt": "large.pt only says where Git LFS keeps the file",
     }.items():
         with pytest.raises(UsageError, match=words):
             format_of(tmp_path / name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,3 +53,33 @@ def test_a_model_that_takes_other_inputs_is_told_whose_it_was_asked(shelf: Store
     assert told["scripted@1/torchscript"].endswith(
         "; the golden inputs are those of linear@1: check scripted@1 by itself"
     )
+
+
+def test_what_is_no_model_is_a_mistake_and_what_is_damaged_a_disagreement(shelf: Store) -> None:
+    Path("README.md").write_text("# Models")
+    Path("none.onnx").touch()
+    Path("page.onnx").write_text("<html>not found</html>")
+    for name in ("README.md", "none.onnx", "page.onnx"):
+        with pytest.raises(UsageError, match=name):
+            check.check(check.Request(("linear@1", name)), store=shelf.root)
+    whole = shelf.resolve("linear@1").artifact("onnx").path.read_bytes()
+    Path("cut.onnx").write_bytes(whole[:-20])
+    report = check.check(check.Request(("linear@1", "cut.onnx")), store=shelf.root)
+    told = {row.subject: row for row in report.rows}
+    assert report.exit_code == 4
+    assert told["cut.onnx"].verdict == "failed"
+    assert told["linear@1/onnx"].ok, "the others are asked all the same"
+
+
+@pytest.mark.parametrize("content", [b"", b"not found"])
+def test_a_stored_file_that_is_no_model_any_more_is_not_what_was_published(
+    shelf: Store, tmp_path: Path, content: bytes
+) -> None:
+    shutil.copytree(shelf.root / "linear" / "1", tmp_path / "store" / "linear" / "1")
+    file = Store(tmp_path / "store").resolve("linear@1").artifact("onnx").path
+    file.chmod(0o644)
+    file.write_bytes(content)
+    report = check.check(check.Request(("linear@1",)), store=tmp_path / "store")
+    told = {row.subject: row.error for row in report.rows}
+    assert report.exit_code == 4
+    assert told["linear@1/onnx"].startswith("not what was published: onnx/linear.onnx is changed")

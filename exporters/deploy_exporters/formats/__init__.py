@@ -43,6 +43,7 @@ __all__ = [
     "hosted",
     "load",
     "load_file",
+    "runs_as",
     "split",
 ]
 
@@ -122,17 +123,26 @@ def hosted(workers: Workers, artifact: Artifact) -> Predictor:
 def adopt(workers: Workers, path: Path, *, trust: bool = False) -> Artifact:
     """Make an artifact of a file outside the store; its signature is read from the file itself, in a worker.
 
-    Raises UnsafeError for a file that would do more than compute, unless `trust` allows it.
+    Raises what `runs_as` does, and UsageError for a file that is damaged.
     """
-    name = format_of(path)
-    if name not in FORMATS:
-        require_safe(path, name, trust=trust)
-        raise UsageError(f"{path} holds pickled Python objects, which no runtime runs", hint="deploy export takes it")
+    name = runs_as(path, trust=trust)
     predictor = _host(workers, name, path, None, trust=trust)
     try:
         return Artifact(name, path, predictor.signature, digest=digest_of(path))
     finally:
         predictor.close()
+
+
+def runs_as(path: Path, *, trust: bool = False) -> str:
+    """Give the format that a runtime would take a file for, without opening it. Raises UsageError for what is no model.
+
+    Raises UnsafeError for pickled objects that would do more than compute, unless `trust` allows it.
+    """
+    name = format_of(path)
+    if name not in FORMATS:
+        require_safe(path, name, trust=trust)
+        raise UsageError(f"{path} holds pickled Python objects, which no runtime runs", hint="deploy export takes it")
+    return name
 
 
 def split(name: str) -> tuple[str, str]:

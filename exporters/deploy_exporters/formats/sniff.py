@@ -8,6 +8,7 @@ from pathlib import Path
 from deploy_core.errors import UsageError
 from deploy_exporters.safety import pickles
 
+_TORCH = (".pt", ".pth", ".ts", ".jit")
 _SUFFIXES = {
     ".onnx": "onnx",
     ".tflite": "tflite",
@@ -17,6 +18,10 @@ _SUFFIXES = {
     ".pte": "executorch",
     ".xml": "openvino",
 }
+_BINARY = (".onnx", ".tflite", ".mar", ".keras", ".pt2", ".pte")
+_HEAD = 512  # bytes
+_LFS = b"version https://git-lfs.github.com/spec/"
+_TEXT = frozenset((*b"\t\n\f\r", *range(0x20, 0x7F), *range(0x80, 0x100)))  # UTF-8 among them, no other control
 _KNOWN = "known are TorchScript (.pt), .mar, .onnx, SavedModel and OpenVINO folders, .tflite, .pt2, .pte, .mlpackage and .keras"
 
 
@@ -26,14 +31,30 @@ def format_of(path: Path) -> str:
         raise UsageError(f"there is no file {path}")
     if path.is_dir():
         return _folder(path)
-    if path.suffix in (".pt", ".pth", ".ts", ".jit"):
+    head = _head(path)
+    if path.suffix in _TORCH:
         return _torchscript(path)
+    if path.suffix in _BINARY and _TEXT.issuperset(head):
+        raise UsageError(f"{path} holds text, and no model", hint=_KNOWN)
     if path.suffix in _SUFFIXES:
         return _SUFFIXES[path.suffix]
-    with path.open("rb") as file:
-        if file.read(8)[4:] == b"TFL3":
-            return "tflite"
+    if head[4:8] == b"TFL3":
+        return "tflite"
     raise UsageError(f"{path} is no model file that is known here", hint=_KNOWN)
+
+
+def _head(path: Path) -> bytes:
+    """Read the first bytes. Raises UsageError if there are none, and for what stands in the place of a file."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", hint="name a file that can be") from error
+    if not head:
+        raise UsageError(f"{path} is empty", hint="export it again")
+    if head.startswith(_LFS):
+        raise UsageError(f"{path} only says where Git LFS keeps the file", hint="git lfs pull brings it")
+    return head
 
 
 def _folder(path: Path) -> str:

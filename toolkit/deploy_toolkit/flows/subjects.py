@@ -11,7 +11,7 @@ from deploy_core.artifact import Artifact
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import UsageError
 from deploy_core.predictor import Predictor
-from deploy_exporters.formats import adopt, hosted
+from deploy_exporters.formats import adopt, hosted, runs_as
 from deploy_exporters.worker import Workers
 from deploy_model_store import Store, Version
 from deploy_model_store.version import is_below
@@ -73,10 +73,14 @@ def endpoints(named: Iterable[Named]) -> list[Endpoint]:
 
 
 def expand(named: Named, workers: Workers, *, trust: bool = False, access: Access = USUAL) -> Iterator[Subject]:
-    """Give every predictor behind a name: each artifact of a version and its reference, else the one thing itself."""
+    """Give every predictor behind a name: each artifact of a version and its reference, else the one thing itself.
+
+    Raises UsageError for a file that is no model by its name or its first bytes; whether it is whole shows when it is opened.
+    """
     if isinstance(named, Endpoint):
         yield Subject(str(named), partial(access.client, named), endpoint=named)
     elif isinstance(named, Path):
+        runs_as(named, trust=trust)
         yield Subject(str(named), partial(_open_stranger, workers, named, trust=trust))
     else:
         yield from _of_version(named, workers)
