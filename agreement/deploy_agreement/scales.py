@@ -47,6 +47,14 @@ def scales(want: Array, axes: Iterable[int]) -> Scales:
     return Scales(sums.greatest * unit, np.abs(centre) * unit, spread * unit, sums.low * unit, sums.high * unit)
 
 
+def reach(array: Array) -> float:
+    """Give the greatest magnitude of the finite values; 0 for what is not a number."""
+    if dtype_name(array.dtype) in ("string", "bool"):
+        return 0.0
+    sizes = (np.asarray(np.abs(wide(array[block]))) for block in blocks(array.shape))
+    return max(float(size.max(initial=0.0, where=np.isfinite(size))) for size in sizes)
+
+
 def wide(array: Array) -> Array:
     """Give numbers as float64 or complex128: a copy."""
     return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
@@ -54,10 +62,7 @@ def wide(array: Array) -> Array:
 
 def _unit(want: Array) -> float:
     """Give what values are divided by, so that no square of one overflows."""
-    if want.dtype not in _DOUBLE:
-        return 1.0
-    ends = (np.asarray(np.abs(want[block])) for block in blocks(want.shape))
-    greatest = max(float(size.max(initial=0.0, where=np.isfinite(size))) for size in ends)
+    greatest = reach(want) if want.dtype in _DOUBLE else 0.0
     return greatest if greatest > _SQUARES_OVERFLOW else 1.0
 
 

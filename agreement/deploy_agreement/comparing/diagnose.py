@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from deploy_agreement.blocks import Block, blocks
 from deploy_agreement.comparing.answers import Answer, wanted
+from deploy_agreement.comparing.elements import Pair
 from deploy_agreement.comparing.mending import mended_inputs
 from deploy_agreement.comparing.patterns import patterns
-from deploy_agreement.figures import comparable, deviation, magnitude, spread
+from deploy_agreement.figures import comparable, deviation, spread
 from deploy_agreement.results.outputs import Problem
-from deploy_agreement.rows import Rows
+from deploy_agreement.rows import Rows, rows_at
+from deploy_agreement.scales import reach
 from deploy_agreement.tolerances.limits import Tolerance
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.errors import DeployError
@@ -44,6 +49,13 @@ class Case:
 
     def agrees(self, answer: Answer, name: str) -> bool:
         """Tell whether one output of one answer agrees."""
+        return self._verdicts[id(answer), name]
+
+    @cached_property
+    def _verdicts(self) -> dict[tuple[int, str], bool]:
+        return {(id(answer), name): self._judged(answer, name) for answer in self.answers for name in self.want}
+
+    def _judged(self, answer: Answer, name: str) -> bool:
         pair = self.pair(answer, name)
         return pair is not None and near(*pair, self.limits[name], nan_agrees=self.nan_agrees)
 
@@ -60,7 +72,7 @@ def diagnose(case: Case) -> list[Problem]:
 
 def near(want: Array, got: Array, limit: Tolerance, *, nan_agrees: bool = False) -> bool:
     """Tell whether every element lies within the tolerance."""
-    return comparable(want, got) and bool((deviation(want, got, nan_agrees=nan_agrees) <= limit.limit(want)).all())
+    return comparable(want, got) and Pair(want, got, limit, nan_agrees).agrees()
 
 
 def _one(case: Case, name: str, wrong: Sequence[Answer]) -> list[Problem]:
@@ -133,8 +145,11 @@ def _owners(case: Case, name: str, answer: Answer, axis: int) -> Array | None:
 
 
 def _flat(array: Array, axis: int) -> Array:
-    flat = np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1)
-    return flat[:, :: max(1, flat.shape[1] // _COLUMNS)]
+    rows = np.moveaxis(array, axis, 0)
+    count = math.prod(rows.shape[1:])
+    chosen = np.unravel_index(np.arange(0, count, max(1, count // _COLUMNS)), rows.shape[1:]) if count > 1 else ()
+    place: Block = (slice(None), *chosen)
+    return np.asarray(rows[place]).reshape(len(rows), -1)
 
 
 def _pattern(case: Case, name: str, wrong: Sequence[Answer]) -> Problem | None:
@@ -149,7 +164,7 @@ def _pattern(case: Case, name: str, wrong: Sequence[Answer]) -> Problem | None:
 
 
 def _finite(*arrays: Array) -> bool:
-    return all(np.isfinite(array.astype(np.complex128)).all() for array in arrays)
+    return all(np.isfinite(array[block]).all() for array in arrays for block in blocks(array.shape))
 
 
 def _good_sizes(case: Case, name: str, wrong: Sequence[Answer]) -> list[int]:
@@ -184,23 +199,18 @@ def _in_company(case: Case, name: str, wrong: Sequence[Answer]) -> Problem | Non
     whole = next((answer for answer in wrong if answer.whole), None)
     if axis is None or whole is None:
         return None
+    usual = reach(case.want[name]) or 1.0
     for answer in (one for one in wrong if not one.whole and case.pair(one, name)):
-        beside, own = np.take(whole.got[name], answer.index, axis=axis), answer.got[name]
-        if comparable(beside, own) and not _same(case, name, beside, own):
+        beside, own = rows_at(whole.got[name], axis, answer.index), answer.got[name]
+        if comparable(beside, own) and not _same(case, name, beside, own, usual):
             said = f"output {name!r}: rows get another answer in a batch of {answer.size} than in one of {whole.size}"
             return Problem("batch-size", f"{said}: rows influence each other, or no answer is given twice", name)
     return None
 
 
-def _same(case: Case, name: str, beside: Array, own: Array) -> bool:
+def _same(case: Case, name: str, beside: Array, own: Array, usual: float) -> bool:
     """Whether two wrong answers are one, but for rounding: they may be greater than those that the tolerance is for."""
-    limit = case.limits[name].limit(own) * max(1.0, _reach(own) / (_reach(case.want[name]) or 1.0))
-    return bool((deviation(beside, own, nan_agrees=True) <= limit).all())
-
-
-def _reach(array: Array) -> float:
-    size = magnitude(array)
-    return float(size[np.isfinite(size)].max(initial=0.0))
+    return Pair(own, beside, case.limits[name], nan_agrees=True).agrees(max(1.0, reach(own) / usual))
 
 
 def _why_sizes(case: Case, name: str, wrong: Sequence[Answer], good: Sequence[int], bad: Sequence[int]) -> str:
@@ -219,8 +229,10 @@ def _wrong_places(case: Case, name: str, answer: Answer) -> Array:
     pair, axis = case.pair(answer, name), case.rows.outputs.get(name)
     if pair is None or axis is None:
         return np.zeros(0, np.intp)
-    want, got = pair
-    beyond = ~(deviation(want, got, nan_agrees=case.nan_agrees) <= case.limits[name].limit(want))
+    held = Pair(*pair, case.limits[name], case.nan_agrees)
+    beyond = np.empty(held.want.shape, np.bool_)
+    for block in blocks(beyond.shape):
+        beyond[block] = held.part(block).beyond()
     return np.flatnonzero(np.moveaxis(beyond, axis, 0).reshape(answer.size, -1).any(axis=1))
 
 

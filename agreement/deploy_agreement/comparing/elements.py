@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,19 @@ class Pair:
         """Give some of the elements."""
         limit = self.limit.part(block, self.want.shape)
         return Pair(np.asarray(self.want[block]), np.asarray(self.got[block]), limit, self.nan_agrees)
+
+    def parts(self) -> Iterator[Pair]:
+        """Give all elements, part by part."""
+        return map(self.part, blocks(self.want.shape))
+
+    def agrees(self, times: float = 1.0) -> bool:
+        """Tell whether every element lies within so many times the tolerance."""
+        return all(part.same() or not part.beyond(times).any() for part in self.parts())
+
+    def beyond(self, times: float = 1.0) -> Array:
+        """Tell of each element whether it lies beyond so many times the tolerance."""
+        apart = deviation(self.want, self.got, nan_agrees=self.nan_agrees)
+        return np.asarray(~(apart <= self.limit.limit(self.want) * times))
 
     def same(self) -> bool:
         """Tell, quickly, whether everything is equal; not always where there is more to see."""
@@ -68,8 +81,8 @@ class Judged:
 def judged(pair: Pair, scale: float, random: np.random.Generator, count: int) -> Judged:
     """Look at every element, at some of them after the other, and draw `count` beside the worst; `scale` as for `figures`."""
     seen = _Seen(scale, pair.want.size)
-    for block in blocks(pair.want.shape):
-        seen.add(pair.part(block))
+    for part in pair.parts():
+        seen.add(part)
     place = tuple(int(i) for i in np.unravel_index(seen.worst, pair.want.shape))
     drawn = _drawn(pair, seen.most, random, count)
     found = Figures(seen.max_abs, seen.max_rel, seen.max_ulp)
