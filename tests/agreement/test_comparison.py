@@ -117,6 +117,30 @@ def test_nan_never_agrees(against: Callable[..., Agreement], make: Make) -> None
     assert not compare("it", nan(X), predictor, X, noise=QUIET).ok
 
 
+@pytest.mark.parametrize(
+    ("want", "got", "said"),
+    [
+        (0.3125, np.nan, "output 'y' is NaN at [2] where 0.312 is wanted"),
+        (np.nan, 2.0, "output 'y' is 2 at [2] where NaN is wanted"),
+        (-1.5, np.inf, "output 'y' is infinity at [2] where -1.5 is wanted"),
+        (-np.inf, np.inf, "output 'y' is infinity at [2] where minus infinity is wanted"),
+        (-np.inf, np.nan, "output 'y' is NaN at [2] where minus infinity is wanted"),
+        (1.0, 2.0, "output 'y' is off by 1, tolerated is 1e-06"),
+    ],
+)
+def test_what_is_no_number_is_told_in_words(want: float, got: float, said: str, make: Make) -> None:
+    other = make(
+        "x:float32[batch]", "y:float32[batch]", lambda i: {"y": np.where(i["x"] == 2, np.float32(got), i["x"])}
+    )
+    inputs = {"x": np.arange(4, dtype=np.float32)}
+    right = {"y": np.where(inputs["x"] == 2, np.float32(want), inputs["x"])}
+    row = compare("it", right, other, inputs, noise=Noise({}, ""), terms=Terms(atol=1e-6, nan_agrees=True), batches=())
+    assert not row.ok
+    assert [output.beyond for output in row.outputs] == [said]
+    same = make("x:float32[batch]", "y:float32[batch]", lambda i: right)
+    assert compare("it", right, same, inputs, noise=Noise({}, ""), terms=Terms(nan_agrees=True), batches=()).ok
+
+
 def test_infinity_agrees_with_itself(make: Make) -> None:
     def log(inputs: Tensors) -> dict[str, np.ndarray]:
         return {"y": np.where(inputs["x"] > 0, inputs["x"], -np.inf).astype(np.float32)}

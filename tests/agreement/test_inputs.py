@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from deploy_agreement import enough_rows, golden_inputs, same_inputs
+from deploy_agreement.probing.inputs import drawn_inputs
 from deploy_core.errors import InputError
 from deploy_core.signature import Signature, TensorSpec
 
@@ -138,3 +139,22 @@ def test_same_inputs() -> None:
     assert not same_inputs(left, {"x": np.ones(3, np.float64)})
     assert not same_inputs(left, {"y": np.ones(3, np.float32)})
     assert not same_inputs(left, {"x": np.zeros(3, np.float32)})
+
+
+def test_rows_of_numbers_are_topped_up_beside_those_that_hold_none() -> None:
+    signature = Signature((TensorSpec.parse("x:float32[batch,2]"), TensorSpec.parse("mask:float32[batch,2]")), ())
+    given = {
+        "x": np.array([[1, 2], [np.nan, 3], [np.inf, 5], [2, 4]], np.float32),
+        "mask": np.array([[0, -np.inf]] * 4, np.float32),
+    }
+    with pytest.raises(InputError, match="NaN or infinity"):
+        golden_inputs(signature, given)
+    found = enough_rows(signature, given, rows=64)
+    np.testing.assert_array_equal(found["x"][:4], given["x"])
+    drawn = found["x"][4:]
+    assert len(drawn) == 60
+    assert ((drawn >= 1) & (drawn <= 4)).all(), "like the rows of numbers"
+    assert len(np.unique(drawn)) > 50
+    assert set(found["mask"].ravel().tolist()) == {0.0, -np.inf}, "an infinity in every row is a value like others"
+    further = drawn_inputs(signature, given, 20)
+    assert np.isfinite(further["x"]).all()

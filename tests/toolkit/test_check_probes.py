@@ -18,7 +18,7 @@ from proxies import proxy
 from deploy_agreement import Agreement, Check, Noise, Report
 from deploy_agreement.probing.inputs import drawn_inputs
 from deploy_core.artifact import Artifact
-from deploy_core.errors import EndpointError, InputError, UsageError
+from deploy_core.errors import EndpointError, ExportError, InputError, UsageError
 from deploy_core.signature import Signature, TensorSpec
 from deploy_model_store import Golden, Record, Store
 from deploy_toolkit.flows import check, serve
@@ -39,19 +39,23 @@ RARE = float(drawn_inputs(SIGNATURE, INPUTS, 64)["x"][5, 0])
 Change = Callable[[dict[str, Any], dict[str, Any], int], dict[str, Any]]
 
 
-def write(path: Path) -> None:
-    """y = x · w, m = n - 1."""
+def write(path: Path, *, clamped: bool = False) -> Path:
+    """y = x · w, m = n - 1; `clamped` to numbers, so that there is no NaN."""
     from onnx import TensorProto, helper, save
 
     values = [("x", TensorProto.FLOAT, ["batch", 3]), ("n", TensorProto.INT64, ["batch"])]
     answers = [("y", TensorProto.FLOAT, ["batch", 2]), ("m", TensorProto.INT64, ["batch"])]
     weights = helper.make_tensor("w", TensorProto.FLOAT, [3, 2], WEIGHTS.ravel().tolist())
     one = helper.make_tensor("one", TensorProto.INT64, [], [1])
-    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"]), helper.make_node("Sub", ["n", "one"], ["m"])]
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["right"]), helper.make_node("Sub", ["n", "one"], ["m"])]
+    nodes += [helper.make_node("IsNaN", ["right"], ["nan"]), helper.make_node("Where", ["nan", "zero", "right"], ["y"])]
+    nodes = nodes if clamped else [helper.make_node("MatMul", ["x", "w"], ["y"]), nodes[1]]
+    zero = helper.make_tensor("zero", TensorProto.FLOAT, [], [0])
     infos = [[helper.make_tensor_value_info(*each) for each in side] for side in (values, answers)]
-    graph = helper.make_graph(nodes, "both", *infos, [weights, one])
-    path.parent.mkdir(parents=True)
+    graph = helper.make_graph(nodes, "both", *infos, [weights, one, *([zero] if clamped else [])])
+    path.parent.mkdir(parents=True, exist_ok=True)
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +199,47 @@ def test_own_inputs_are_asked_beside_the_golden_ones(deploy: Deploy, store: Path
     assert row["rows"] == 64
     assert [each["rows"] for each in row["checks"] if each["name"] == "given"] == [3, 3]
     json.loads(done.stdout)
+
+
+NAN = np.array([[0.5, 1, 2], [np.nan, 1, 2], [np.inf, -np.inf, 1]], np.float32)  # the last makes NaN of infinities
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """One file as another, and one that has a number for NaN."""
+    folder = tmp_path_factory.mktemp("nan")
+    made = [write(folder / f"{name}.onnx", clamped=name == "clamped") for name in ("one", "same", "clamped")]
+    return {path.stem: str(path) for path in made}
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_nan_is_right_where_it_is_wanted_whoever_gives_the_right_answers(
+    stored: bool, store: Path, files: dict[str, str]
+) -> None:
+    first = "both" if stored else files["one"]
+    own = {"mine.npz": {"x": NAN, "n": np.arange(3)}}
+    found = check.check(check.Request((first, files["same"], files["clamped"]), inputs=own), store=store)
+    same, clamped = named(found, files["same"]), named(found, files["clamped"])
+    assert same.ok, same.why
+    assert not clamped.ok
+    assert "output 'y' is 0 at [1, 0] where NaN is wanted" in clamped.why
+    assert "inf" not in clamped.why
+    if not stored:
+        drawn = made(same, "drawn")
+        assert (drawn.verdict, drawn.rows >= 64) == ("agree", True)
+        assert all(output.compared for output in drawn.outputs)
+    valid(json.dumps(found.to_json(), allow_nan=False), "agreement-1")
+
+
+def test_nan_alone_is_no_agreement(store: Path, files: dict[str, str]) -> None:
+    own = {"mine.npz": {"x": np.full((3, 3), np.nan, np.float32), "n": np.arange(3)}}
+    with pytest.raises(ExportError, match=r"mine\.npz: the right answers are NaN in all 6 values of output 'y'"):
+        check.check(check.Request((files["one"], files["same"]), inputs=own), store=store)
+    found = check.check(check.Request(("both", files["clamped"]), inputs=own), store=store)
+    given = made(named(found, "both@1/onnx"), "given")
+    assert given.verdict == "skipped"
+    assert given.said == "mine.npz: output 'y' is NaN, as it should be, and nothing else in 3 rows"
+    assert made(named(found, files["clamped"]), "given").verdict == "disagree"
 
 
 def test_without_a_reference_it_is_told_why_nothing_is_drawn(store: Path) -> None:

@@ -152,7 +152,8 @@ def _size(golden: Array) -> float:
     """Give how large golden values are; 0 for what nobody moves a little, as a flag."""
     if not _is_real(golden) or are_flags(golden):
         return 0.0
-    return float(np.abs(golden.astype(np.float64)).max(initial=0.0))
+    size = np.abs(golden.astype(np.float64))
+    return float(size[np.isfinite(size)].max(initial=0.0))
 
 
 def _is_real(array: Array) -> bool:

@@ -23,12 +23,17 @@ def golden_inputs(signature: Signature, example: Tensors, *, rows: int = GOLDEN,
     does not fit the signature or holds NaN or infinity.
     """
     arrays = signature.conform(example)
+    for name, array in arrays.items():
+        _require_finite(name, array)
+    return _with_rows(signature, arrays, rows, seed)
+
+
+def _with_rows(signature: Signature, arrays: Tensors, rows: int, seed: int) -> dict[str, Array]:
     symbol = batch_symbol(signature.inputs)
     rng = np.random.default_rng(seed)
     golden = {}
     for spec in signature.inputs:
         array = arrays[spec.name]
-        _require_finite(spec.name, array)
         if symbol is None or symbol not in spec.shape:
             golden[spec.name] = array
             continue
@@ -70,11 +75,12 @@ def drawn_inputs(signature: Signature, golden: Tensors, rows: int, *, seed: int 
 def enough_rows(signature: Signature, inputs: Tensors, *, rows: int = GOLDEN) -> Tensors:
     """Give inputs that show how much outputs move by rounding: these, topped up as golden inputs are if they are few.
 
-    Raises InputError as `golden_inputs` does.
+    They may hold NaN and infinities. Raises InputError for inputs that have no rows or do not fit the signature.
     """
     symbol = batch_symbol(signature.inputs)
     sizes = [inputs[spec.name].shape[spec.shape.index(symbol)] for spec in signature.inputs if symbol in spec.shape]
-    return golden_inputs(signature, inputs, rows=rows) if min(sizes, default=rows) < rows else inputs
+    few = min(sizes, default=rows) < rows
+    return _with_rows(signature, signature.conform(inputs), rows, 0) if few else inputs
 
 
 def _topped_up(name: str, array: Array, rows: int, rng: np.random.Generator) -> Array:
@@ -83,15 +89,23 @@ def _topped_up(name: str, array: Array, rows: int, rng: np.random.Generator) -> 
     missing = rows - len(array)
     if missing <= 0:
         return array[:rows]
-    drawn = _draw(array, (missing, *array.shape[1:]), rng)
+    drawn = _draw(_of_numbers(array), (missing, *array.shape[1:]), rng)
     return np.concatenate([array, drawn.astype(array.dtype)])
+
+
+def _of_numbers(array: Array) -> Array:
+    """Give the rows without NaN and infinities; all if there are none, as of a mask that adds minus infinity."""
+    if not is_float(dtype_name(array.dtype)):
+        return array
+    numbers = _are_finite(array).reshape(len(array), -1).all(axis=1)
+    return array[numbers] if numbers.any() else array
 
 
 def _draw(array: Array, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     kind = dtype_name(array.dtype)
     if array.size == 0:
         return np.empty(shape, array.dtype)
-    if kind in ("string", "bool"):
+    if kind in ("string", "bool") or (is_float(kind) and not _are_finite(array).all()):
         return _resampled(array, shape, rng)
     if kind.startswith("complex"):
         wide = array.astype(np.complex128)
@@ -121,8 +135,12 @@ def _resampled(array: Array, shape: tuple[int, ...], rng: np.random.Generator) -
 
 
 def _require_finite(name: str, array: Array) -> None:
-    if is_float(dtype_name(array.dtype)) and not np.isfinite(array.astype(np.complex128)).all():
+    if is_float(dtype_name(array.dtype)) and not _are_finite(array).all():
         raise InputError(f"the example for input {name!r} holds NaN or infinity", hint="give finite values")
+
+
+def _are_finite(array: Array) -> Array:
+    return np.asarray(np.isfinite(array.astype(np.complex128)))
 
 
 def same_inputs(left: Mapping[str, Array], right: Mapping[str, Array]) -> bool:

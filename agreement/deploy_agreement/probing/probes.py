@@ -52,6 +52,11 @@ class Probe:
         """Whether there is an element to hold anybody to."""
         return any(array.size and not self._doubtful(name).all() for name, array in self.outputs.items())
 
+    @property
+    def without_numbers(self) -> str:
+        """The first output of which nothing but NaN is wanted; empty if there is none."""
+        return next((name for name, array in self.outputs.items() if array.size and _nan(array).all()), "")
+
     def _doubtful(self, name: str) -> Array:
         return np.broadcast_to(self.unsure.get(name, np.False_), self.outputs[name].shape)
 

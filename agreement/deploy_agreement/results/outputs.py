@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isfinite, isnan
 from typing import Any
 
 from deploy_agreement.figures import in_json
@@ -77,11 +78,14 @@ class OutputAgreement:
 
     @property
     def beyond(self) -> str:
-        """Say by how much the output is off, at its worst element."""
+        """Say by how much the output is off, at its worst element; of NaN and infinities, what is wanted in their place."""
         limit = self.worst.limit if self.worst else 0.0
+        at = f" at {list(self.worst.place)}" if self.worst and self.tolerance.each is not None else ""
+        if self.worst and not (isfinite(self.worst.want) and isfinite(self.worst.got)):
+            told = f"{value(self.worst.got)} at {list(self.worst.place)} where {value(self.worst.want)} is wanted"
+            return f"output {self.name!r} is {told}"
         if not limit or self.needed_times is None:
             return f"output {self.name!r} is off by {self.max_abs:.2g}, tolerated is {self.tolerance.value:.2g}"
-        at = f" at {list(self.worst.place)}" if self.worst and self.tolerance.each is not None else ""
         return f"output {self.name!r} is off by {self.needed_times * limit:.2g}{at}, tolerated is {limit:.2g}"
 
     def to_json(self) -> dict[str, Any]:
@@ -104,3 +108,10 @@ class OutputAgreement:
             "worst": self.worst.to_json() if self.worst else None,
             "decisions": self.decisions.to_json() if self.decisions else None,
         }
+
+
+def value(given: float) -> str:
+    """Give a value of an answer in a few digits, and in words what is no number."""
+    if isnan(given):
+        return "NaN"
+    return f"{given:.3g}" if isfinite(given) else "infinity" if given > 0 else "minus infinity"

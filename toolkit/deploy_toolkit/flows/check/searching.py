@@ -9,6 +9,7 @@ import numpy as np
 from deploy_agreement import Agreement, Check, Problem, Worst
 from deploy_agreement.probing.asking import skipped
 from deploy_agreement.probing.transports import NAME as TRANSPORTS
+from deploy_agreement.results.outputs import value
 from deploy_agreement.results.report import AGREE, DISAGREE, TOLD
 from deploy_agreement.worst.judging import number
 from deploy_core.errors import EndpointError, ExportError, UnavailableError
@@ -91,5 +92,10 @@ def _check(found: Worst) -> Check:
 
 
 def _said(found: Worst) -> str:
+    among = f"at the worst of {found.tried:,} inputs"
+    if np.isnan(found.want):
+        return f"answered otherwise, or not at all, {among}"
+    if not (np.isfinite(found.want) and np.isfinite(found.got)):
+        return f"{value(found.got)} where {value(found.want)} is wanted {among}"
     over = f"{found.over:,.0f}" if found.over >= 100 else f"{found.over:.2g}"
-    return f"off by {over} tolerances at the worst of {found.tried:,} inputs"
+    return f"off by {over} tolerances {among}"

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from deploy_agreement import BATCHES, Noise, batches_for, batches_like, enough_rows, noise, same_inputs
-from deploy_core.errors import TamperedError, UsageError
+from deploy_agreement.figures import nan_count
+from deploy_core.errors import ExportError, TamperedError, UsageError
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Tensors
 from deploy_exporters.formats import hosted
@@ -92,8 +93,9 @@ def _answers_of(subject: Subject, given: tuple[str, Tensors] | None) -> Wanted:
         with inputs_from(name):
             arrays = signature.conform(inputs)
             enough = enough_rows(signature, arrays)
-        measured = noise(predictor, *batches_like(signature, enough))
         outputs = predictor.predict(arrays)
+        _require_numbers(name, outputs)
+        measured = noise(predictor, *batches_like(signature, enough), nan_agrees=True)
         return Wanted(
             subject.name,
             arrays,
@@ -105,3 +107,12 @@ def _answers_of(subject: Subject, given: tuple[str, Tensors] | None) -> Wanted:
         )
     finally:
         predictor.close()
+
+
+def _require_numbers(file: str, outputs: Tensors) -> None:
+    for name, array in outputs.items():
+        if array.size and nan_count(array) == array.size:
+            raise ExportError(
+                f"{file}: the right answers are NaN in all {array.size} values of output {name!r}",
+                hint="give inputs to which the model answers with numbers",
+            )
