@@ -18,6 +18,7 @@ from deploy_core.signature import Array
 from deploy_exporters.formats import savedmodel, tflite
 from deploy_exporters.inside import keras as inside_keras
 from deploy_exporters.inside import savedmodel as inside_savedmodel
+from deploy_exporters.inside import tflite as inside_tflite
 from deploy_exporters.sources import Given
 from deploy_exporters.sources.keras import KerasSource, open_keras
 
@@ -188,6 +189,32 @@ def test_a_savedmodel_whose_tensors_take_too_much_is_refused(folder: Path, cnn: 
     model = tf.saved_model.load(str(folder / "net"))
     with pytest.raises(UsageError, match="take more than"):
         inside_savedmodel.intermediates(model.signatures["serving_default"], cnn.example, ["scores"], most_bytes=1000)
+
+
+class Twice(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec((None, 3), tf.float32, name="x")])
+    def serve(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        scores = tf.nn.relu(x)
+        return {"again": scores, "scores": scores, "after": scores + 1}
+
+
+@pytest.mark.parametrize("format_", ["savedmodel", "tflite"])
+def test_tensor_that_is_two_outputs_is_told_by_both_names(tmp_path: Path, format_: str) -> None:
+    module, x = Twice(), np.float32([[1, -1, 2]])
+    tf.saved_model.save(module, str(tmp_path / "net"), {"serving_default": module.serve})
+    names = ["scores", "again", "after"]
+    if format_ == "tflite":
+        path = tmp_path / "net.tflite"
+        path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "net")).convert())
+        every = inside_tflite.intermediates(path, {"x": x})
+    else:
+        model = tf.saved_model.load(str(tmp_path / "net"))
+        every = inside_savedmodel.intermediates(model.signatures["serving_default"], {"x": x}, names)
+    found = {each.name: each for each in every}
+    for name in ("scores", "again"):
+        np.testing.assert_array_equal(found[name].value, np.maximum(x, 0))
+    assert {found["scores"].operator.lower(), found["again"].operator.lower()} == {"relu", "identity"}
+    assert {"scores", "again"} & {*found["after"].inputs}
 
 
 @pytest.fixture(scope="module")

@@ -236,6 +236,59 @@ def test_what_is_computed_of_weights_alone_is_a_weight(tmp_path: Path) -> None:
         np.testing.assert_allclose(scale, np.exp(source.model.weight.detach().numpy()), rtol=1e-6)
 
 
+class Bits(nn.Module):
+    """One method that makes another weight of a weight, and then a tensor of a tensor, under the same names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(4, 3))
+
+    def less(self, x: torch.Tensor) -> torch.Tensor:
+        more = x * 8193.0
+        return more - (more - x)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weight = self.less(self.weight)
+        return nn.functional.linear(self.less(x), weight)
+
+
+def test_tensor_that_a_method_makes_is_not_taken_for_the_weight_that_it_made(tmp_path: Path) -> None:
+    source = _opened(Bits(), torch.linspace(-1, 1, 6).reshape(2, 3))
+    found = _in_file(source, tmp_path, "script").intermediates(source.example)
+    assert [each.operator for each in found] == ["aten::mul", "aten::sub", "aten::sub", "aten::linear"]
+    (weight,) = found[-1].weights.values()
+    np.testing.assert_allclose(weight, source.model.weight.detach().numpy(), rtol=1e-3)
+    (x,) = source.example.values()
+    np.testing.assert_allclose(found[-2].value, x, rtol=1e-3)
+    assert found[-1].inputs[0] == found[-2].name
+
+
+class Twice(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        scores = self.head(x)
+        return {"scores": scores, "again": scores, "after": scores + 1}
+
+
+@pytest.mark.parametrize("format_", ["model", "pt2", "script"])
+def test_tensor_that_is_two_outputs_is_told_by_both_names(tmp_path: Path, format_: str) -> None:
+    source = _opened(Twice(), torch.linspace(-1, 1, 6).reshape(2, 3))
+    looked_into = source if format_ == "model" else _in_file(source, tmp_path, format_)
+    found = {each.name: each for each in looked_into.intermediates(source.example)}
+    assert list(found)[-3:] == ["scores", "again", "after"]
+    (x,) = source.example.values()
+    head = source.model.head
+    want = x @ head.weight.detach().numpy().T + head.bias.detach().numpy()
+    for name in ("scores", "again"):
+        np.testing.assert_allclose(found[name].value, want, rtol=1e-6)
+    assert found["scores"].operator == "aten::linear"
+    assert (found["again"].operator, found["again"].inputs) == ("Identity", ("scores",))
+    assert "scores" in found["after"].inputs
+
+
 class Untraceable(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x * float(np.asarray(x.detach()).sum()) if float(x.sum()) > 0 else x

@@ -10,9 +10,11 @@ import numpy as np
 from deploy_agreement.locating.case import Reason
 from deploy_agreement.locating.matching import Matching, Pair
 from deploy_agreement.locating.names import place
+from deploy_agreement.locating.narrow import throughout
 from deploy_agreement.locating.parting import Parted, Region, parted
 from deploy_agreement.locating.reasons import reason
 from deploy_agreement.locating.seen import Seen
+from deploy_agreement.locating.unsteady import unsteady
 from deploy_agreement.results.found import Inside, Located, Match
 from deploy_core.predictor import Intermediate
 from deploy_core.signature import Array
@@ -50,21 +52,36 @@ def locate(one: Seen, other: Seen, *, precision: str = "", limits: Mapping[str, 
     """
     # Masks are infinite, and what is made of them in trying an explanation may be no number.
     with np.errstate(all="ignore"):
-        return _found(one, other, precision or _quantised(one, other), limits)
+        # A model that computes in less throughout may have another fault that this does not explain: it comes first.
+        kinds = (precision,) if precision else dict.fromkeys((_quantised(one, other) or throughout(one, other), ""))
+        tried = (parted(one, other, precision=kind, limits=limits) for kind in kinds)
+        found = next((each for each in tried if each.region), None)
+        if found is None or found.region is None:
+            return _nowhere(one, other, precision, limits)
+        return _found(found, found.region)
 
 
-def _found(one: Seen, other: Seen, precision: str, limits: Mapping[str, float] | None) -> Found:
+def _nowhere(one: Seen, other: Seen, precision: str, limits: Mapping[str, float] | None) -> Found:
     found = parted(one, other, precision=precision, limits=limits)
+    return Found(Located(other.name, one.name, _matches(found.matching, found.pairs()), said=NOWHERE))
+
+
+def _found(found: Parted, region: Region) -> Found:
+    region, why = unsteady(found.matching, region) or (region, reason(found.matching, region))
     pairs = found.pairs()
-    if found.region is None:
-        return Found(Located(other.name, one.name, _matches(found.matching, pairs), said=NOWHERE))
-    why = reason(found.matching, found.region)
-    first = _first(found, found.region, why)
-    at = pairs.index(found.region.first) if found.region.first in pairs else len(pairs)
-    matches = _matches(found.matching, [*pairs[:at], first, *pairs[at + 1 :]])
+    at = pairs.index(region.first) if region.first in pairs else _after(found.matching, region.first, pairs)
+    rest = pairs[at + (region.first in pairs) :]
+    matches = _matches(found.matching, [*pairs[:at], _first(found, region, why), *rest])
     said = f"{_place(found.matching, why)}: {why.told}"
+    one, other = found.matching.one.seen, found.matching.other.seen
     located = Located(other.name, one.name, matches, matches[at], said)
-    return Found(located, _operands(found.matching, found.region))
+    return Found(located, _operands(found.matching, region))
+
+
+def _after(matching: Matching, first: Pair, pairs: list[Pair]) -> int:
+    """Give the place of a pair among others in the order of computation, behind those of the same tensor."""
+    order = matching.one.order
+    return sum(order[pair.one] <= order[first.one] for pair in pairs)
 
 
 def _quantised(one: Seen, other: Seen) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from deploy_agreement.locating import kinds, operands, values
+from deploy_agreement.locating import kinds, narrow, operands, values
 from deploy_agreement.locating.case import Case, Reason
 from deploy_agreement.locating.matching import Matching
 from deploy_agreement.locating.parting import Region
@@ -14,12 +14,15 @@ _SHOWN = 4  # operators of a longer stretch
 _FINDERS: tuple[Callable[[Case], Iterator[Reason]], ...] = (
     kinds.of_attributes,
     operands.of_lookups,
+    narrow.of_results,
+    narrow.of_inputs,
     operands.of_preparation,
     values.of_batch_norms,
     values.of_layer_norms,
     values.of_activations,
     values.of_matrices,
     values.of_weights,
+    narrow.of_steps,
     operands.of_unused,
     kinds.of_kinds,
     operands.of_tensors,

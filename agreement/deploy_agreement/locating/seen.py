@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,7 +18,8 @@ _NOISE_FACTOR = (
     16.0  # of a tensor that two inputs one ULP apart have moved: twice that of an output, measured over fewer
 )
 _SPREAD_FACTOR = 32.0  # in eps: what one operator's sums in another order are apart
-COARSE = {"float16": eps("float16"), "bfloat16": eps("bfloat16"), "int8": 2.0**-8}
+# TF32 has the bits of float16 behind the point.
+COARSE = {"float16": eps("float16"), "bfloat16": eps("bfloat16"), "TF32": eps("float16"), "int8": 2.0**-8}
 
 
 class Inspectable(Protocol):
@@ -37,19 +38,24 @@ class Inspectable(Protocol):
 
 @dataclass(frozen=True)
 class Seen:
-    """A model looked into; `noise` is by how much a tensor moves by rounding alone, where that was measured."""
+    """A model looked into; `noise` is by how much a tensor moves by rounding alone, where that was measured.
+
+    `unsteady` are the tensors that had other values when the same was asked once more, by more than rounding explains.
+    """
 
     name: str
     inputs: Tensors
     outputs: Tensors
     steps: tuple[Intermediate, ...]
     noise: Mapping[str, float] = field(default_factory=dict)
+    unsteady: frozenset[str] = frozenset()
 
 
 def look(name: str, predictor: Inspectable, inputs: Tensors, *, nudged: bool = False) -> Seen:
-    """Look into a model once, or thrice with `nudged`, which measures its noise by inputs moved to the next float."""
+    """Look into a model twice, or four times with `nudged`, which measures its noise by inputs moved to the next float."""
     outputs = predictor.predict(inputs)
     steps = tuple(predictor.intermediates(inputs))
+    unsteady = frozenset(_unsteady(steps, predictor.intermediates(inputs)))
     noise: dict[str, float] = {}
     floats = any(array.dtype.kind == "f" for array in inputs.values())
     random = np.random.default_rng(0)
@@ -57,7 +63,7 @@ def look(name: str, predictor: Inspectable, inputs: Tensors, *, nudged: bool = F
         again = {step.name: step.value for step in predictor.intermediates(_nudged(inputs, random))}
         for step in steps:
             noise[step.name] = max(noise.get(step.name, 0.0), _moved(step.value, again.get(step.name)))
-    return Seen(name, inputs, outputs, steps, noise)
+    return Seen(name, inputs, outputs, steps, noise, unsteady)
 
 
 def limit(value: Array, noise: float, *, precision: str = "", tight: float = 1.0) -> float:
@@ -78,6 +84,19 @@ def limit(value: Array, noise: float, *, precision: str = "", tight: float = 1.0
         4 * coarse * greatest,
     )
     return max(rules) / tight
+
+
+def _unsteady(steps: Sequence[Intermediate], again: Sequence[Intermediate]) -> Iterator[str]:
+    """Give those that lie further apart than sums in another order bring them."""
+    values = {step.name: step.value for step in again}
+    for step in steps:
+        other = values.get(step.name)
+        if (
+            other is None
+            or other.shape != step.value.shape
+            or (step.value.size and deviation(step.value, other, nan_agrees=True).max() > limit(step.value, 0.0))
+        ):
+            yield step.name
 
 
 def _nudged(inputs: Tensors, random: np.random.Generator) -> dict[str, Array]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from deploy_agreement.figures import deviation, eps, spread
+from deploy_agreement.locating import narrow
 from deploy_agreement.locating.graph import Graph
 from deploy_agreement.locating.layouts import Layout, equal, layouts, nearest
 from deploy_agreement.locating.names import place
@@ -69,6 +70,8 @@ def how(want: Array, got: Array, known: Known) -> str:
     if owner:
         return f"is that of {owner}"
     mine = laid(want, got).of(want)
+    if kind := narrow.rounded(mine, got):
+        return f"is rounded to {kind}"
     for axis in range(mine.ndim):
         if moved := _permuted(mine, got, axis, known.slack):
             return f"has axis {axis} in another order: place {moved[0]} holds what belongs to {moved[1]}"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from deploy_core.errors import UsageError
 from deploy_core.predictor import Intermediate
 from deploy_core.signature import Array
 
 MOST_BYTES = 1 << 30  # all of it goes through a pipe and lies in two processes at once
+_SAME = "Identity"  # who makes an output of a tensor that is another output already
 
 
 class Kept:
@@ -41,8 +43,22 @@ class Kept:
                 hint="look into it with fewer rows, or with one",
             )
 
-    def outputs_last(self, outputs: Iterable[str]) -> list[Intermediate]:
-        """Give all of them, those of these names at the end, in that order."""
-        last = [self._found[name] for name in outputs if name in self._found]
-        names = {found.name for found in last}
-        return [*(found for name, found in self._found.items() if name not in names), *last]
+    def told(self, outputs: dict[str, str]) -> list[Intermediate]:
+        """Give all of them, outputs by their own names and at the end; `outputs` tells which tensor each of them is.
+
+        A tensor that is two outputs bears the name of the first, and the second is one more tensor, equal to it.
+        """
+        names = {tensor: output for output, tensor in reversed(outputs.items()) if tensor in self._found}
+        inner = (self._named(tensor, names) for tensor in self._found if tensor not in names)
+        return [*inner, *self._ends(outputs, names)]
+
+    def _ends(self, outputs: Mapping[str, str], names: Mapping[str, str]) -> Iterator[Intermediate]:
+        for output, tensor in outputs.items():
+            if tensor in self._found:
+                one = self._named(tensor, names)
+                same = Intermediate(output, one.value, _SAME, (one.name,), layer=one.layer)
+                yield one if one.name == output else same
+
+    def _named(self, tensor: str, names: Mapping[str, str]) -> Intermediate:
+        one = self._found[tensor]
+        return replace(one, name=names.get(tensor, tensor), inputs=tuple(names.get(name, name) for name in one.inputs))

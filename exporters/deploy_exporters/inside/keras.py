@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partialmethod
 from typing import Any
 from unittest.mock import patch
@@ -85,11 +85,7 @@ class _Watch:
         for name, tensor in outputs.items():
             if id(tensor) not in self.names:
                 self._add(tensor, name, type(self.model).__name__, (), {}, {}, "")
-        renamed = {self.names[id(tensor)]: name for name, tensor in outputs.items()}
-        found = self.kept.outputs_last(renamed)
-        return [
-            replace(each, name=renamed.get(each.name, each.name), inputs=_all(each.inputs, renamed)) for each in found
-        ]
+        return self.kept.told({name: self.names[id(tensor)] for name, tensor in outputs.items()})
 
     def _keep(self, layer: Any, path: str, inputs: tuple[str, ...], made: Any) -> None:
         tensors = [each for each in _leaves(made) if keras.ops.is_tensor(each)]
@@ -122,10 +118,6 @@ class _Watch:
 
 def _patched(owner: Any, called: Callable[..., Any]) -> Any:
     return patch.object(owner, "__call__", partialmethod(called, owner.__call__))
-
-
-def _all(names: tuple[str, ...], renamed: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(renamed.get(name, name) for name in names)
 
 
 def _leaves(value: Any) -> list[Any]:

@@ -38,7 +38,7 @@ def intermediates(path: Path, inputs: Tensors, *, most_bytes: int | None = None)
                 weights[name] = value
             else:
                 kept.add(_intermediate(nodes, name, value, weights))
-    return kept.outputs_last(nodes.outputs)
+    return kept.told({name: name for name in nodes.outputs})
 
 
 def _session(model: Any, nodes: Nodes) -> Any:

@@ -35,14 +35,16 @@ def intermediates(
     for port in seen.made:
         if _key(port) not in seen.constant:
             kept.add(seen.intermediate(port, values))
-    return kept.outputs_last(outputs)
+    return kept.told({name: seen.outputs[name] for name in outputs if name in seen.outputs})
 
 
 class _Seen:
     """The operators of a model, and the names of their tensors: those of its outputs as the signature has them."""
 
     def __init__(self, model: Any) -> None:
-        self._outputs = {_key(each.get_node().input_value(0)): each.any_name for each in model.outputs}
+        ends = [(_key(each.get_node().input_value(0)), each.any_name) for each in model.outputs]
+        self._outputs = dict(reversed(ends))  # two outputs may be one tensor: it bears the first's name
+        self.outputs = {name: self._outputs[key] for key, name in ends}
         self._inputs = {_key(each): each.any_name for each in model.inputs}
         operators = model.get_ordered_ops()
         self.constant = _constant(operators)

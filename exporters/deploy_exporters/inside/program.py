@@ -37,7 +37,7 @@ def intermediates(
     looking = _Looking(graph, list(tensors), outputs, Kept(most_bytes))
     with torch.no_grad():
         looking.run(*tensors.values(), enable_io_processing=False)
-    return looking.kept.outputs_last(outputs)
+    return looking.kept.told(looking.ends(outputs))
 
 
 def of_source(source: TorchSource, inputs: Tensors) -> list[Intermediate]:
@@ -68,6 +68,11 @@ class _Looking(Interpreter):
         self._names = _names(graph, inputs, outputs)
         self._weights: dict[str, Array] = {}
         self._calls: dict[Node, Mapping[str, Any]] = {}
+
+    def ends(self, outputs: Sequence[str]) -> dict[str, str]:
+        """Give the tensor that each output is."""
+        leaves = zip(outputs, _leaves(list(self.graph.nodes)), strict=True)
+        return {name: self._names[leaf.name] for name, leaf in leaves if isinstance(leaf, Node)}
 
     def run_node(self, n: Node) -> Any:
         """Run a node, and keep what it makes."""
@@ -138,14 +143,19 @@ def _names(graph: GraphModule, inputs: Sequence[str], outputs: Sequence[str]) ->
     for node in nodes:
         if node.op == "get_attr" and not isinstance(getattr(graph, str(node.target), None), torch.nn.Module):
             named[node.name] = layers.without_flat(str(node.target)) if flat else str(node.target)
-    (output,) = (node for node in nodes if node.op == "output")
-    for leaf, name in zip(_pytree.tree_leaves(output.args[0]), outputs, strict=True):
+    for leaf, name in zip(_leaves(nodes), outputs, strict=True):
         if isinstance(leaf, Node):
             named.setdefault(leaf.name, name)
     taken = set(named.values())
     for node in nodes:
         named.setdefault(node.name, f"{node.name}_" if node.name in taken else node.name)
     return named
+
+
+def _leaves(nodes: Sequence[Node]) -> list[Any]:
+    """Give what the program answers, in order."""
+    (output,) = (node for node in nodes if node.op == "output")
+    return _pytree.tree_leaves(output.args[0])
 
 
 def _root_is_flat(nodes: Sequence[Node]) -> bool:

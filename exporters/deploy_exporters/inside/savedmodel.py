@@ -39,7 +39,7 @@ def intermediates(
                 weights[name] = value
             else:
                 kept.add(graph.intermediate(name, value, weights))
-    return kept.outputs_last(graph.outputs)
+    return kept.told(graph.outputs)
 
 
 def tensors(function: Any, outputs: Iterable[str]) -> dict[str, Any]:
@@ -63,14 +63,15 @@ class _Graph:
 
     def __init__(self, frozen: Any, function: Any, outputs: tuple[str, ...]) -> None:
         self._frozen = frozen
-        self.outputs = outputs
         self._inputs = dict(zip(function._arg_keywords, frozen.inputs, strict=True))
         ends = dict(zip(sorted(function.structured_outputs), frozen.outputs, strict=True))
         self._names: dict[str, str] = {
             **_variables(function),
-            **{self._behind(ends[name]).name: name for name in outputs},
+            **{self._behind(ends[name]).name: name for name in reversed(outputs)},
             **{each.name: name for name, each in self._inputs.items()},
         }
+        # The tensor that each is; two may be one, which bears the name of the first.
+        self.outputs = {name: self._name(self._behind(ends[name]).name) for name in outputs}
         self._tensors = {each.name: each for op in frozen.graph.get_operations() for each in self._made(op)}
 
     @cached_property
@@ -104,7 +105,8 @@ class _Graph:
 
     def by_name(self) -> dict[str, Any]:
         """Give every tensor by the name that it goes by."""
-        return {**{self._name(name): each for name, each in self._tensors.items()}, **self._inputs}
+        found = {**{self._name(name): each for name, each in self._tensors.items()}, **self._inputs}
+        return {**found, **{name: found[tensor] for name, tensor in self.outputs.items() if tensor in found}}
 
     def _name(self, tensor: str) -> str:
         return self._names.get(tensor, tensor)

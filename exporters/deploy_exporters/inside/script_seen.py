@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -33,6 +33,7 @@ class Seen:
         self._kept = kept
         self._strip = strip
         self._names: dict[int, str] = {}
+        self._taken: set[str] = set()  # by weights: one function may make a weight of another, and then a tensor
         self._weights: dict[int, Array] = {}
         self._alive: list[torch.Tensor] = []  # so that no other gets its identity
         self._silent = False
@@ -47,6 +48,7 @@ class Seen:
         for own, tensor in _tensors(value, self._layer(name)):
             if id(tensor) not in self._weights:
                 self.name(tensor, own)
+                self._taken.add(own)
                 self._weights[id(tensor)] = copied(tensor)
 
     def call(self, node: Any, path: str, given: Sequence[Any]) -> Call:
@@ -77,16 +79,8 @@ class Seen:
 
     def told(self, outputs: Mapping[str, torch.Tensor]) -> list[Intermediate]:
         """Give what was kept, the outputs by these names and at the end."""
-        renamed = {self._names[id(tensor)]: name for name, tensor in outputs.items() if id(tensor) in self._names}
-        found = self._kept.outputs_last(renamed)
-        return [
-            replace(
-                each,
-                name=renamed.get(each.name, each.name),
-                inputs=tuple(renamed.get(name, name) for name in each.inputs),
-            )
-            for each in found
-        ]
+        known = {name: self._names[id(tensor)] for name, tensor in outputs.items() if id(tensor) in self._names}
+        return self._kept.told(known)
 
     def _keep(self, call: Call, kind: str, name: str, tensor: torch.Tensor) -> None:
         if call.inputs and len(call.weights) == len(call.inputs):
@@ -103,7 +97,7 @@ class Seen:
     def _named(self, layer: str, value: str) -> str:
         name = plain = f"{layer}/{value}" if layer else value
         number = 1
-        while name in self._kept:  # a module or a function that is called again
+        while name in self._kept or name in self._taken:  # a module or a function that is called again
             number += 1
             name = f"{plain} ({number})"
         return name

@@ -28,7 +28,7 @@ def intermediates(path: Path, inputs: Tensors, *, most_bytes: int | None = None)
         for number in operator.outputs:
             if number not in seen.graph.constant and seen.graph.has_array(number):
                 kept.add(seen.intermediate(operator, number))
-    return kept.outputs_last(seen.outputs)
+    return kept.told(seen.outputs)
 
 
 class _Seen:
@@ -46,8 +46,9 @@ class _Seen:
         self._subgraph = runner._subgraph_index
         self.graph = Graph(content, self._subgraph)
         ends = (runner.get_output_details(), runner.get_input_details())
-        self._names: dict[int, str] = {detail["index"]: name for details in ends for name, detail in details.items()}
-        self.outputs = tuple(ends[0])
+        outputs, given = ([(detail["index"], name) for name, detail in details.items()] for details in ends)
+        self._names: dict[int, str] = dict([*reversed(outputs), *given])  # one that is two outputs bears the first's
+        self.outputs = {name: self._names[detail["index"]] for name, detail in ends[0].items()}
         self._weights: dict[int, Array] = {}
         runner(**{name: np.ascontiguousarray(array) for name, array in inputs.items()})
 

@@ -1,0 +1,151 @@
+"""Where two models part by the form of numbers, or from one call to the next: half precision, TF32, what draws at random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from located_models import EPSILON, Faults, Weights, images, tflite_like, torch_like
+
+from deploy_agreement.locating import Seen, locate, look
+from deploy_agreement.locating.narrow import narrowed, rounded
+from deploy_core.predictor import Intermediate
+from deploy_core.signature import Array, Tensors
+
+
+def _bits(count: int) -> Callable[[Array], Array]:
+    """Round to that many bits behind the point, by frexp and not by casts."""
+
+    def made(array: Array) -> Array:
+        mantissa, exponent = np.frexp(array.astype(np.float64))
+        return np.asarray(np.ldexp(np.round(np.ldexp(mantissa, count + 1)), exponent - count - 1), np.float32)
+
+    return made
+
+
+ROUNDED = {"bfloat16": _bits(7), "float16": lambda each: each.astype(np.float16).astype(np.float32), "TF32": _bits(10)}
+
+
+def _some(scale: float = 1.0) -> Array:
+    return (np.random.default_rng(5).standard_normal((8, 16)) * scale).astype(np.float32)
+
+
+@pytest.mark.parametrize(("kind", "scale"), [("bfloat16", 1.0), ("float16", 1.0), ("TF32", 1e-6), ("bfloat16", 1e6)])
+def test_kind_of_number_is_known_by_its_form(kind: str, scale: float) -> None:
+    want = _some(scale)
+    got = ROUNDED[kind](want)
+    assert narrowed(want, got) == rounded(want, got) == kind
+    assert narrowed(got, got) == ""  # the reference has the same
+    assert narrowed(want, want) == ""
+    assert narrowed(want, np.zeros_like(got)) == ""  # nothing is no number of few bits
+    assert rounded(want, np.ascontiguousarray(got[::-1])) == ""  # of few bits, and others
+    got[3, 3] = want[3, 3]
+    assert narrowed(want, got) == ""
+
+
+def _with(names: Sequence[str], change: Callable[[Array], Array]) -> Faults:
+    def made(each: Weights) -> Weights:
+        return {name: change(array) if name in names or not names else array for name, array in each.items()}
+
+    return Faults(weights=made)
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+@pytest.mark.parametrize("form", [torch_like, tflite_like])
+def test_weights_of_one_layer_in_fewer_bits(form: Callable[..., Seen], kind: str) -> None:
+    other = form(images(), _with(["mix.weight"], ROUNDED[kind]))
+    assert f"mix: weight 'weight' is rounded to {kind}" in locate(torch_like(images()), other).located.said
+
+
+def test_model_in_float16_throughout_is_told_so() -> None:
+    found = locate(torch_like(images()), torch_like(images(), _with([], ROUNDED["float16"]))).located
+    assert found.said == "features.0: weight 'weight' is rounded to float16"
+
+
+def test_other_fault_in_a_model_in_float16_comes_first() -> None:
+    faults = replace(_with([], ROUNDED["float16"]), epsilon={"4": 1e-1})
+    found = locate(torch_like(images()), torch_like(images(), faults)).located
+    assert found.said == f"features.4: batch norm has epsilon 0.1, wanted is {EPSILON:g}"
+
+
+def _changed(seen: Seen, name: str, change: Callable[[Array], Array]) -> Seen:
+    steps = [replace(each, value=change(each.value)) if each.name == name else each for each in seen.steps]
+    rest = [replace(each, value=each.value * np.float32(1.001)) for each in steps[_place(seen, name) + 1 :]]
+    steps = [*steps[: _place(seen, name) + 1], *rest]
+    return replace(seen, steps=tuple(steps), outputs=dict.fromkeys(seen.outputs, steps[-1].value))
+
+
+def _place(seen: Seen, name: str) -> int:
+    return [each.name for each in seen.steps].index(name)
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+def test_result_of_one_layer_in_fewer_bits(kind: str) -> None:
+    one = torch_like(images())
+    found = locate(one, _changed(one, "conv3", ROUNDED[kind])).located
+    assert found.said == f"features.3: its result is what {kind} gives"
+
+
+def test_few_bits_are_no_reason_for_what_they_do_not_explain() -> None:
+    one = torch_like(images())
+    found = locate(one, _changed(one, "conv3", lambda each: ROUNDED["float16"](each * np.float32(1.5)))).located
+    assert found.said.startswith("features.3: ")
+    assert "what float16 gives" not in found.said
+
+
+@dataclass
+class _Drawing:
+    """A model with a tensor that is another each time, by so much."""
+
+    seen: Seen
+    by: float
+    signature: Any = None
+    calls: int = 0
+
+    def predict(self, inputs: Tensors) -> Tensors:
+        return {name: self.intermediates(inputs)[-1].value for name in self.seen.outputs}
+
+    def intermediates(self, inputs: Tensors) -> list[Intermediate]:
+        self.calls += 1
+        random = np.random.default_rng(self.calls)
+        at, found = _place(self.seen, "hidden_out"), []
+        for place, each in enumerate(self.seen.steps):
+            moved = (1 + self.by * random.standard_normal(each.value.shape)).astype(np.float32)
+            found.append(replace(each, value=each.value * moved) if place >= at else each)
+            if place == at:
+                dropped = Intermediate(
+                    "dropped", found[-1].value * moved, "aten::dropout", ("hidden_out",), {"p": 0.1, "train": True}
+                )
+                found[-1:] = [each, dropped]
+        return [replace(one, inputs=tuple("dropped" if n == "hidden_out" and one.name != "dropped" else n for n in one.inputs)) for one in found]  # fmt: skip
+
+
+def test_what_draws_at_random_is_named() -> None:
+    one = torch_like(images())
+    other = look("dropping", _Drawing(one, 0.2), one.inputs)
+    assert "hidden_out" not in other.unsteady
+    assert {"dropped", "bent", "probs"} <= other.unsteady
+    found = locate(one, other).located
+    assert found.said == "dropped: aten::dropout gives other values from one call to the next: it has train True"
+    assert found.first is not None
+    assert found.first.other.operator == "aten::dropout"
+    assert not found.first.ok
+
+
+def test_rounding_from_one_call_to_the_next_is_nothing() -> None:
+    one = torch_like(images())
+    other = look("threads", _Drawing(one, 2.0**-24), one.inputs)
+    assert not other.unsteady
+    assert locate(one, other).located.first is None
+
+
+def test_reference_that_draws_as_well_accuses_nobody_of_drawing() -> None:
+    one = torch_like(images())
+    drawing = look("one", _Drawing(one, 0.2), one.inputs)
+    assert (
+        "one call to the next"
+        not in locate(drawing, look("other", _Drawing(one, 0.2, calls=9), one.inputs)).located.said
+    )
