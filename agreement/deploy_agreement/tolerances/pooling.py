@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from deploy_agreement.blocks import Block, along, blocks
 from deploy_agreement.figures import magnitude
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.signature import Array
@@ -36,6 +37,16 @@ class Moved:
     low: Array
     high: Array
 
+    def add(self, place: Block, apart: Array, values: Array, over: tuple[int, ...]) -> None:
+        """Add how far some values moved, whose rows lie along `over`."""
+        self.total[place] += apart.sum(axis=over, keepdims=True)
+        most = apart.max(axis=over, keepdims=True, initial=0.0)
+        low = np.fmin.reduce(values, axis=over, keepdims=True, initial=np.nan)
+        high = np.fmax.reduce(values, axis=over, keepdims=True, initial=np.nan)
+        np.maximum(self.greatest[place], most, out=self.greatest[place])
+        np.fmin(self.low[place], low, out=self.low[place])
+        np.fmax(self.high[place], high, out=self.high[place])
+
     def with_rows(self, other: Moved) -> Moved:
         """Add those of other rows."""
         return Moved(
@@ -49,13 +60,11 @@ class Moved:
 def moved(want: Array, apart: Array, axes: Sequence[int]) -> Moved:
     """Reduce how far an output moved to one figure for each element, whose rows lie along `axes`."""
     over = tuple(axes)
-    values = _real(want)
-    return Moved(
-        apart.max(axis=over, keepdims=True, initial=0.0),
-        apart.sum(axis=over, keepdims=True),
-        np.fmin.reduce(values, axis=over, keepdims=True, initial=np.nan),
-        np.fmax.reduce(values, axis=over, keepdims=True, initial=np.nan),
-    )
+    shape = tuple(1 if axis in over else size for axis, size in enumerate(want.shape))
+    found = Moved(np.zeros(shape), np.zeros(shape), np.full(shape, np.nan), np.full(shape, np.nan))
+    for block in blocks(want.shape):
+        found.add(along(block, over), apart[block], _real(want[block]), over)
+    return found
 
 
 def pooled(found: Moved) -> Array | float:

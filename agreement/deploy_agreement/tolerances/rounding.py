@@ -8,8 +8,10 @@ from functools import reduce
 
 import numpy as np
 
+from deploy_agreement.blocks import blocks
 from deploy_agreement.figures import deviation, eps, magnitude, nan_count
-from deploy_agreement.rows import GOLDEN, Rows, batch_symbol, rows_of, take
+from deploy_agreement.rows import GOLDEN, Rows, batch_symbol, rows_at, rows_of, take
+from deploy_agreement.scales import wide
 from deploy_agreement.tolerances.nudges import by_part, movable, nudged
 from deploy_agreement.tolerances.pooling import Moved, fit, moved, pooled
 from deploy_core.dtypes import dtype_name, is_float
@@ -25,6 +27,7 @@ _NUDGES = 4
 _ASSUMED = 4.0  # eps of a value that answers to integers are taken to move by, where nothing can measure it
 _ROUNDING = 4.0  # how often what an output moves with the batch may exceed what float64 shows, and still be rounding
 Amounts = Mapping[str, Array | float]
+Apart = dict[str, Array]  # how far each value lies from what else it could be
 
 
 @dataclass(frozen=True)
@@ -125,86 +128,87 @@ def _axes(signature: Signature, name: str, rows: Rows, array: Array) -> tuple[in
     return tuple(sorted(free | ({rows.outputs[name]} if name in rows.outputs else set())))
 
 
-def _apart_of(
-    predictor: Predictor, inputs: Tensors, outputs: Tensors, rows: Rows
-) -> tuple[dict[str, Array], tuple[str, str]]:
+def _apart_of(predictor: Predictor, inputs: Tensors, outputs: Tensors, rows: Rows) -> tuple[Apart, tuple[str, str]]:
     """Give how far each value lies from what else it could be, and how that was measured."""
     why = ""
     if isinstance(predictor, HasFloat64):
         try:
-            exact = predictor.predict_float64(inputs)
-            return _with_orders(predictor, inputs, outputs, rows, exact), (FLOAT64, "")
+            found = _all_apart(predictor.predict_float64(inputs), outputs)
+            _add_orders(found, predictor, inputs, outputs, rows)
+            return found, (FLOAT64, "")
         except DeployError as error:
             why = f" (no float64: {error})"
-    batches = _over_batches(predictor, inputs, outputs, rows)
+    found = _over_batches(predictor, inputs, outputs, rows)
     if not any(map(movable, inputs.values())):
-        return _greater(batches, {name: _assumed(array) for name, array in outputs.items()}), (INTEGERS, why)
-    return _greater(batches, _nudged_apart(predictor, inputs, outputs)), (BATCHES, why)
+        _add_assumed(found, outputs)
+        return found, (INTEGERS, why)
+    _add_nudged(found, predictor, inputs, outputs)
+    return found, (BATCHES, why)
 
 
-def _assumed(want: Array) -> Array:
-    kind = dtype_name(want.dtype)
-    size = magnitude(want) if is_float(kind) else np.zeros(want.shape)
-    return _ASSUMED * eps(kind) * np.where(np.isfinite(size), size, 0.0)
+def _add_assumed(found: Apart, outputs: Tensors) -> None:
+    for name, want in outputs.items():
+        factor = _ASSUMED * eps(dtype_name(want.dtype))
+        for block in blocks(want.shape) if factor else ():
+            size = magnitude(want[block])
+            _raise(found[name][block], factor * np.where(np.isfinite(size), size, 0.0))
 
 
-def _with_orders(
-    predictor: Predictor, inputs: Tensors, outputs: Tensors, rows: Rows, exact: Tensors
-) -> dict[str, Array]:
+def _add_orders(found: Apart, predictor: Predictor, inputs: Tensors, outputs: Tensors, rows: Rows) -> None:
     # Beside float64, which is sure, inputs are as if they were rounded: half as far away.
-    halves = {name: array / 2 for name, array in _nudged_apart(predictor, inputs, outputs).items()}
-    found = _greater(_all_apart(exact, outputs), halves)
-    batches = _over_batches(predictor, inputs, outputs, rows)
-    rounding = {name for name, apart in batches.items() if _most(apart) <= _ROUNDING * _most(found[name])}
-    return _greater(found, {name: batches[name] for name in rounding})
+    _add_nudged(found, predictor, inputs, outputs, times=0.5)
+    for name, apart in _over_batches(predictor, inputs, outputs, rows).items():
+        if _most(apart) <= _ROUNDING * _most(found[name]):
+            _raise(found[name], apart)
 
 
-def _nudged_apart(predictor: Predictor, inputs: Tensors, outputs: Tensors) -> dict[str, Array]:
-    found = {name: np.zeros(array.shape) for name, array in outputs.items()}
+def _add_nudged(found: Apart, predictor: Predictor, inputs: Tensors, outputs: Tensors, *, times: float = 1.0) -> None:
     random = np.random.default_rng(0)
     narrow = all(array.dtype not in (np.float64, np.complex128) for array in outputs.values())
     for part, names in by_part(inputs, outputs).items():
         for _ in range(_NUDGES):
             beside = {name: nudged(inputs[name], random, narrow=narrow) for name in names}
-            apart = _all_apart(predictor.predict({**inputs, **beside}), outputs)
-            found = _greater(found, {name: part * array for name, array in apart.items()})
-    return found
+            got = predictor.predict({**inputs, **beside})
+            for name, want in outputs.items():
+                _add(found[name], got[name], want, times * part)
 
 
-def _over_batches(predictor: Predictor, inputs: Tensors, outputs: Tensors, rows: Rows) -> dict[str, Array]:
-    found = {name: np.zeros(array.shape) for name, array in outputs.items()}
+def _over_batches(predictor: Predictor, inputs: Tensors, outputs: Tensors, rows: Rows) -> Apart:
+    found = _nothing(outputs)
     free = batch_symbol(predictor.signature.inputs) is not None
     most = min(rows.count, GOLDEN)
     for size in (s for s in _SIZES if s < rows.count and free):
         for start in range(0, most, size):
-            _widen(found, predictor, inputs, outputs, rows, np.arange(start, min(start + size, most)))
+            index = np.arange(start, min(start + size, most))  # one after another: `rows_at` gives no copies
+            got = predictor.predict(take(inputs, rows.inputs, index))
+            for name, axis in rows.outputs.items():
+                _add(rows_at(found[name], axis, index), got[name], rows_at(outputs[name], axis, index))
     return found
 
 
-def _widen(
-    found: dict[str, Array], predictor: Predictor, inputs: Tensors, outputs: Tensors, rows: Rows, index: Array
-) -> None:
-    got = predictor.predict(take(inputs, rows.inputs, index))
-    want = take({name: outputs[name] for name in rows.outputs}, rows.outputs, index)
+def _all_apart(got: Tensors, want: Tensors) -> Apart:
+    found = _nothing(want)
     for name, array in want.items():
-        place = (slice(None),) * rows.outputs[name] + (index,)
-        found[name][place] = np.maximum(found[name][place], _apart(got[name], array))
+        _add(found[name], got[name], array)
+    return found
 
 
-def _all_apart(got: Tensors, want: Tensors) -> dict[str, Array]:
-    return {name: _apart(got[name], array) for name, array in want.items()}
+def _nothing(outputs: Tensors) -> Apart:
+    return {name: np.zeros(array.shape) for name, array in outputs.items()}
 
 
-def _apart(got: Array, want: Array) -> Array:
-    if not is_float(dtype_name(want.dtype)):
-        return np.zeros(want.shape)
-    wide = got.astype(np.complex128 if want.dtype.kind == "c" else np.float64)
-    apart = deviation(wide, want)
-    return np.where(np.isfinite(apart), apart, 0.0)
+def _add(found: Array, got: Array, want: Array, times: float = 1.0) -> None:
+    """Let no element be less than so many times how far `got` lies from what is wanted there."""
+    for block in blocks(want.shape) if is_float(dtype_name(want.dtype)) else ():
+        if (got[block] == want[block]).all():
+            continue
+        apart = deviation(wide(got[block]), want[block])
+        apart[~np.isfinite(apart)] = 0.0
+        _raise(found[block], times * apart)
 
 
-def _greater(left: Mapping[str, Array], right: Mapping[str, Array]) -> dict[str, Array]:
-    return {name: np.maximum(array, right[name]) if name in right else array for name, array in left.items()}
+def _raise(found: Array, apart: Array) -> None:
+    np.maximum(found, apart, out=found)
 
 
 def _most(apart: Array) -> float:
