@@ -100,6 +100,7 @@ def test_a_planted_fault_is_found_and_named(name: str, verdicts: Mapping[str, Ve
     verdict = verdicts[name]
     assert verdict.found, f"{name} was missed"
     assert verdict.named, f"nothing names {verdict.fault.named!r}: {verdict.said}"
+    assert verdict.inside is not False, f"the operator is not {verdict.fault.inside!r}: {verdict.said}"
 
 
 def test_the_usual_check_misses_what_it_cannot_see(verdicts: Mapping[str, Verdict]) -> None:
