@@ -43,6 +43,7 @@ class Run:
     stopping: bool
     is_command: bool
     boot: str
+    artifact: str  # which one it was told to serve; empty where it chose itself
 
     def __str__(self) -> str:
         return f"{self.id} ({self.server or self.what}{f' with {self.name}' if self.name else ''})"
@@ -178,6 +179,7 @@ def _parse(path: Path) -> Run:
         stopping=bool(facts.get("stopping")),
         is_command=bool(facts.get("is_command")),
         boot=_text(data, "boot"),
+        artifact=_text(facts, "artifact"),
     )
 
 

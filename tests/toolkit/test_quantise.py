@@ -15,6 +15,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from command_line import ROOT, Deploy, run_deploy
 
+from deploy_agreement import Agreement
 from deploy_clients import connect
 from deploy_core.artifact import Artifact, size_of
 from deploy_core.endpoint import Endpoint
@@ -27,6 +28,7 @@ from deploy_exporters.worker import Workers
 from deploy_model_store import Store, Version
 from deploy_toolkit.demo import data
 from deploy_toolkit.flows import check, export, golden_rows, kept, serve
+from deploy_toolkit.flows.check import served
 from deploy_toolkit.flows.judge import Judge
 
 CNN = ROOT / "examples/simplecnn.py"
@@ -229,16 +231,72 @@ def test_a_variant_can_be_served(quantised: Path) -> None:
     request = serve.Request(("cnn",), options={"artifact": "tflite-int8"})
     with serve.serving(request, store=quantised / "store") as running, closing(connect(running.endpoints[0])) as client:
         got = client.predict(version.golden.inputs)["output"]
-        question = check.Request(("cnn", str(running.endpoints[0])))
-        row = check.check(question, store=quantised / "store").rows[-1]
     error = (
         np.abs(got.astype(np.float64) - version.golden.outputs["output"]).max() / version.golden.outputs["output"].std()
     )
     assert 0.001 < error < 0.05
     assert got.dtype == np.float32
-    # Whoever asks the endpoint expects the float model, and is told what is served instead.
+
+
+@pytest.fixture(scope="module")
+def served_int8(quantised: Path) -> Iterator[Endpoint]:
+    with serve.serving(
+        serve.Request(("cnn",), options={"artifact": "tflite-int8"}), store=quantised / "store"
+    ) as running:
+        yield running.endpoints[0]
+
+
+def _checked(quantised: Path, *subjects: str, **more: Any) -> dict[str, Agreement]:
+    report = check.check(check.Request(subjects, **more), store=quantised / "store")
+    return {row.subject: row for row in report.rows}
+
+
+def test_an_endpoint_is_held_to_the_variant_that_its_server_was_told_to_serve(
+    quantised: Path, served_int8: Endpoint
+) -> None:
+    events: list[str] = []
+    asked_of = replace(served_int8, host="localhost")
+    report = check.check(check.Request(("cnn", str(asked_of))), store=quantised / "store", on_event=events.append)
+    row = report.rows[-1]
+    assert row.subject == str(asked_of)
+    assert row.verdict == "agree", row.why
+    assert f"{asked_of} serves tflite-int8: it was started with --set artifact=tflite-int8" in events
+    assert row.degradation is not None
+    (kept_,) = (one for one in row.checks if one.name == "as published")
+    assert kept_.said.startswith("held to cnn@1/tflite-int8: ")
+
+
+def test_an_endpoint_that_only_looks_like_a_variant_is_held_to_none(
+    quantised: Path, served_int8: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served, "read", lambda: ((), ()))  # a server of somebody else's
+    row = _checked(quantised, "cnn", str(served_int8))[str(served_int8)]
     assert row.verdict == "disagree"
-    assert "tflite-int8" in row.why
+    assert f"name it, deploy check cnn@1/tflite-int8 {served_int8}" in row.why
+
+
+def test_an_endpoint_is_held_to_the_artifact_that_is_named_first(
+    quantised: Path, served_int8: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served, "read", lambda: ((), ()))
+    rows = _checked(quantised, "cnn/tflite-int8", str(served_int8))
+    assert {name: row.verdict for name, row in rows.items()} == {
+        "cnn@1/tflite-int8": "agree",
+        str(served_int8): "agree",
+    }
+    others = _checked(quantised, "cnn@1/onnx", "cnn@1/tflite-int8", str(served_int8))
+    assert others[str(served_int8)].verdict == "disagree", "the first one that is named is a float file"
+    wrong = _checked(quantised, "cnn@1/onnx-float16", str(served_int8))
+    assert wrong[str(served_int8)].verdict == "disagree", "what it serves is coarser"
+
+
+def test_a_server_is_started_with_the_artifact_that_is_named(quantised: Path) -> None:
+    rows = _checked(quantised, "cnn@1/onnx-dynamic-int8", servers=("embedded", "embedded"))
+    assert len(rows) == 1 + 6
+    assert {row.verdict for row in rows.values()} == {"agree"}
+    assert all(row.degradation is not None for row in rows.values())
+    with pytest.raises(UsageError, match="torchserve serves mar, and not tflite-int8"):
+        _checked(quantised, "cnn/tflite-int8", servers=("torchserve",))
 
 
 def test_a_damaged_variant_is_told(quantised: Path, deploy: Deploy, tmp_path: Path) -> None:

@@ -83,3 +83,37 @@ def test_a_stored_file_that_is_no_model_any_more_is_not_what_was_published(
     told = {row.subject: row.error for row in report.rows}
     assert report.exit_code == 4
     assert told["linear@1/onnx"].startswith("not what was published: onnx/linear.onnx is changed")
+
+
+def test_what_is_named_twice_is_asked_once(shelf: Store) -> None:
+    file = shelf.resolve("linear@1").artifact("onnx").path
+    Path("copy.onnx").write_bytes(file.read_bytes())
+    words = ("linear@1", "linear@1/onnx", "copy.onnx", "./copy.onnx", str(Path("copy.onnx").resolve()), "linear@1")
+    report = check.check(check.Request(words), store=shelf.root)
+    names = [row.subject for row in report.rows]
+    assert names == list(dict.fromkeys(names))
+    assert names.count("copy.onnx") == 1
+    assert not [name for name in names if name.startswith("/")], "however it is written"
+
+
+def test_an_artifact_is_named_as_reports_name_it(shelf: Store) -> None:
+    found = subjects.find("linear@1/onnx", shelf)
+    assert isinstance(found, subjects.Chosen)
+    assert str(found) == "linear@1/onnx"
+    report = check.check(check.Request(("linear@1/onnx",)), store=shelf.root)
+    assert [row.subject for row in report.rows] == ["linear@1/onnx"]
+    assert report.by == "golden outputs of linear@1"
+    with pytest.raises(UsageError, match="linear@1 has no artifact 'onyx'"):
+        subjects.find("linear@1/onyx", shelf)
+    with pytest.raises(UsageError, match="is one artifact"):
+        check.check(check.Request(("linear@1",), against="linear@1/onnx"), store=shelf.root)
+
+
+def test_an_artifact_that_is_a_file_as_well_is_refused(shelf: Store) -> None:
+    Path("linear@1").mkdir()
+    Path("linear@1/model.onnx").touch()
+    assert subjects.find("linear@1/model.onnx", shelf) == Path("linear@1/model.onnx"), "no artifact has that name"
+    Path("linear@1/onnx").touch()
+    with pytest.raises(UsageError, match="'linear@1/onnx' is a stored model, and a file") as raised:
+        subjects.find("linear@1/onnx", shelf)
+    assert raised.value.hint == "./linear@1/onnx is the file, linear@1/onnx the stored one"

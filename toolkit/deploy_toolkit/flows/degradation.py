@@ -62,9 +62,12 @@ def compared(
 
 
 def resembling(version: Version, row: Agreement, outputs: Tensors, noise: Noise) -> tuple[str, ...]:
-    """Name the int8 variants of a version whose errors the answers do not exceed: one of them may have been asked."""
-    known = {one.name: stored_terms(version, one, outputs, noise) for one in version.artifacts if is_int8(one)}
-    return tuple(name for name, terms in known.items() if _is_within(row, terms.measured or {}))
+    """Name the variants of a version whose errors the answers do not exceed, the nearest first: one may have been asked."""
+    errors = {one.name: _errors(version.agreement, one.name) for one in version.artifacts if is_coarse(one)}
+    near = {name: tolerances(outputs, found, noise=noise) for name, found in errors.items() if found}
+    off = max((output.max_abs for output in row.outputs if output.max_abs is not None), default=0.0)
+    fitting = [name for name, limits in near.items() if _is_within(row, limits)]
+    return tuple(sorted(fitting, key=lambda name: abs(max(errors[name].values()) - off)))
 
 
 def with_cost(row: Agreement, artifact: Artifact, predictor: Predictor, inputs: Tensors, outputs: Tensors) -> Agreement:
@@ -132,6 +135,11 @@ def _is_within(row: Agreement, limits: Mapping[str, Tolerance]) -> bool:
 def is_int8(artifact: Artifact | None) -> bool:
     """Tell whether it is meant to predict something else, by a little."""
     return artifact is not None and artifact.variant.endswith("int8")
+
+
+def is_dynamic(artifact: Artifact | None) -> bool:
+    """Tell whether it finds its scales while it runs, from whatever is in the batch."""
+    return artifact is not None and artifact.variant.startswith("dynamic-")
 
 
 def is_coarse(artifact: Artifact) -> bool:

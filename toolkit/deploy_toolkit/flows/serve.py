@@ -90,7 +90,7 @@ def started(what: Prepared, *, on_event: OnEvent = silent, accept: Accept | None
     """Start what was prepared, as `serving` does; `accept` judges it instead of its golden outputs alone."""
     sweep()
     judge = accept or Judge(what.versions, what.request.options)
-    facts = {"is_command": what.request.is_command}
+    facts = {"is_command": what.request.is_command, "artifact": what.request.options.get("artifact", "")}
     with launching.running(what.launch, accept=judge, timeout=START_SECONDS, on_event=on_event, facts=facts) as running:
         yield running
 

@@ -17,7 +17,19 @@ from deploy_model_store import Store, Version
 from deploy_model_store.version import is_below
 from deploy_toolkit.flows.access import USUAL, Access
 
-Named = Version | Path | Endpoint
+
+@dataclass(frozen=True)
+class Chosen:
+    """One artifact of a stored version, named as reports do: NAME@VERSION/ARTIFACT."""
+
+    version: Version
+    artifact: Artifact
+
+    def __str__(self) -> str:
+        return f"{self.version}/{self.artifact.name}"
+
+
+Named = Version | Chosen | Path | Endpoint
 
 
 @dataclass(frozen=True)
@@ -25,7 +37,8 @@ class Subject:
     """One thing to ask; `damage` says how its file differs from what was published.
 
     `artifact` is the one of `version` that is asked; `unproved` says that nothing could ask it when that was stored.
-    `server` names the one that was started for this `endpoint`.
+    Of an endpoint, `artifact` is the variant with coarser numbers that it is known to serve. `server` names the one that
+    was started for this `endpoint`.
     """
 
     name: str
@@ -39,14 +52,14 @@ class Subject:
 
 
 def find(text: str, shelf: Store) -> Named:
-    """Tell which is meant: a URL is an endpoint, a stored name a version, anything else a file.
+    """Tell which is meant: a URL is an endpoint, a stored name a version or an artifact of it, anything else a file.
 
     Raises UsageError, also for a word that is both a stored name and a file.
     """
     if Endpoint.looks_like(text):
         return Endpoint.parse(text)
-    if version := stored(text, shelf):
-        return version
+    if found := stored(text, shelf) or _chosen(text, shelf):
+        return found
     if Path(text).exists():
         return Path(text)
     raise UsageError(
@@ -57,14 +70,44 @@ def find(text: str, shelf: Store) -> Named:
 
 def stored(text: str, shelf: Store) -> Version | None:
     """Give the stored version that a word means, if it means one. Raises UsageError if it is a file as well."""
-    if text.partition("@")[0] not in shelf.names():
+    if "/" in text or text.partition("@")[0] not in shelf.names():
         return None
     version = shelf.resolve(text)
+    _require_no_file(text, version)
+    return version
+
+
+def _chosen(text: str, shelf: Store) -> Chosen | None:
+    reference, slash, name = text.rpartition("/")
+    if not slash or reference.partition("@")[0] not in shelf.names():
+        return None
+    version = shelf.resolve(reference)
+    if Path(text).exists() and name not in {artifact.name for artifact in version.artifacts}:
+        return None
+    chosen = Chosen(version, version.artifact(name))
+    _require_no_file(text, chosen)
+    return chosen
+
+
+def _require_no_file(text: str, meant: Version | Chosen) -> None:
     if Path(text).exists():
         raise UsageError(
-            f"{text!r} is a stored model, and a file", hint=f"./{text} is the file, {version} the stored one"
+            f"{text!r} is a stored model, and a file", hint=f"./{text} is the file, {meant} the stored one"
         )
-    return version
+
+
+def distinct(named: Iterable[Named]) -> list[Named]:
+    """Give each thing once, however it is written."""
+    found: dict[str, Named] = {}
+    for one in named:
+        found.setdefault(str(one.resolve() if isinstance(one, Path) else one), one)
+    return list(found.values())
+
+
+def versions(named: Iterable[Named]) -> list[Version]:
+    """Give the versions that are stored, each once, also those of which one artifact is named."""
+    found = (one.version if isinstance(one, Chosen) else one for one in named if isinstance(one, Version | Chosen))
+    return list({str(version): version for version in found}.values())
 
 
 def endpoints(named: Iterable[Named]) -> list[Endpoint]:
@@ -82,6 +125,8 @@ def expand(named: Named, workers: Workers, *, trust: bool = False, access: Acces
     elif isinstance(named, Path):
         runs_as(named, trust=trust)
         yield Subject(str(named), partial(_open_stranger, workers, named, trust=trust))
+    elif isinstance(named, Chosen):
+        yield from (one for one in _of_version(named.version, workers) if one.artifact == named.artifact)
     else:
         yield from _of_version(named, workers)
 

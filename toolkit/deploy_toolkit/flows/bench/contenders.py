@@ -28,6 +28,7 @@ from deploy_toolkit.flows.bench.request import SERVER, Request
 from deploy_toolkit.flows.bench.runtimes import runtime
 from deploy_toolkit.flows.bench.ways import InProcess, OverWire, Way
 from deploy_toolkit.flows.judge import Judge
+from deploy_toolkit.flows.subjects import Chosen
 from deploy_toolkit.output import OnEvent
 
 
@@ -58,6 +59,11 @@ def contenders(request: Request, store: Path, on_event: OnEvent) -> Generator[tu
     request.access.require_fit(subjects.endpoints(named))
     if files := [one for one in named if isinstance(one, Path)]:
         raise UsageError(f"{files[0]} is a file", hint="deploy export stores it, then name it; or name an endpoint")
+    if chosen := [one for one in named if isinstance(one, Chosen)]:
+        raise UsageError(
+            f"{chosen[0]} is one artifact",
+            hint=f"{chosen[0].version} --set artifact={chosen[0].artifact.name} serves it",
+        )
     servers = request.servers or (() if request.runtimes else (SERVER,))
     versions = [one for one in named if isinstance(one, Version)]
     with ExitStack() as stack:

@@ -76,6 +76,15 @@ class Asked:
         terms = replace(self.inquiry.form(self.subject), measured=None)
         return partial(compare, self.subject.name, terms=terms, batches=(), labels=self.wanted.labels)
 
+    @property
+    def judge_of_rows(self) -> Judge:
+        """How its answers to rows are judged that it is asked for among others: a dynamic variant's scales are the batch's."""
+        if not degradation.is_dynamic(self.subject.artifact):
+            return self.judge
+        # Each may be off by what was measured, which is half of what is tolerated, and the other way.
+        terms = self.inquiry.terms(self.subject)
+        return partial(compare, self.subject.name, terms=terms, batches=(), labels=self.wanted.labels)
+
 
 def checks(one: Asked) -> Iterator[Check]:
     """Make every check, those that could end a worker last."""
@@ -91,8 +100,9 @@ def _as_published(one: Asked) -> Iterator[Check]:
     version, artifact = one.subject.version, one.subject.artifact
     if version is None or artifact is None or one.inquiry.request.terms().asked:
         return
-    if check := kept.held(version, artifact, one.predictor, ours=one.subject.endpoint is None):
-        yield check
+    served = one.subject.endpoint is not None
+    if check := kept.held(version, artifact, one.predictor, ours=not served):
+        yield replace(check, said=f"held to {version}/{artifact.name}: {check.said}") if served else check
 
 
 def _drawn(one: Asked) -> Iterator[Check]:
@@ -126,15 +136,15 @@ def _not_probed(one: Asked) -> str:
 
 
 def _properties(one: Asked) -> Iterator[Check]:
-    given = (one.predictor, one.some, one.judge, one.wanted.noise)
-    yield _made("again", partial(has.again, *given))
-    yield _made("order", partial(has.order, *given, seed=one.inquiry.request.seed))
+    rows = (one.predictor, one.some, one.judge_of_rows, one.wanted.noise)
+    yield _made("again", partial(has.again, one.predictor, one.some, one.judge, one.wanted.noise))
+    yield _made("order", partial(has.order, *rows, seed=one.inquiry.request.seed))
     if one.subject.endpoint is None:
         yield skipped("at once", "a file in a worker is asked one thing at a time")
 
 
 def _endpoint(one: Asked) -> Iterator[Check]:
-    given = (one.predictor, one.some, one.judge, one.wanted.noise)
+    given = (one.predictor, one.some, one.judge_of_rows, one.wanted.noise)
     free = batch_symbol(one.predictor.signature.inputs) is not None and bool(one.wanted.batches)
     yield _made("at once", partial(has.at_once, *given, free=free))
     yield _made("one of many", partial(has.one_of_many, one.subject.open, *given, free=free))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +12,14 @@ from deploy_agreement import Agreement, Located, Report, Skew, Worst, unproved
 from deploy_core import state
 from deploy_core.errors import UsageError
 from deploy_exporters.worker import Workers
-from deploy_model_store import Store, Version
-from deploy_toolkit.flows import serve, subjects
-from deploy_toolkit.flows.access import Access
+from deploy_model_store import Store
+from deploy_toolkit.flows import subjects
 from deploy_toolkit.flows.check.inquiry import Inquiry
 from deploy_toolkit.flows.check.mates import mates
 from deploy_toolkit.flows.check.probing import probes_of
 from deploy_toolkit.flows.check.request import Request
 from deploy_toolkit.flows.check.rows import row_of
+from deploy_toolkit.flows.check.served import known, started
 from deploy_toolkit.flows.check.trained import answers_of, source_of
 from deploy_toolkit.flows.check.wanted import GOLDEN, Wanted, wanted
 from deploy_toolkit.flows.raw import keeps_raw
@@ -34,10 +33,10 @@ if TYPE_CHECKING:
 def check(request: Request, *, store: Path, on_event: OnEvent = silent) -> Report:
     """Compare every subject with the reference. Raises UsageError if there is nothing to compare with or to compare."""
     shelf = Store(store)
-    named = [subjects.find(text, shelf) for text in request.subjects]
+    named = subjects.distinct(subjects.find(text, shelf) for text in request.subjects)
     if not named:
         raise UsageError("there is nothing to compare", hint="name a stored model, a file or an endpoint")
-    if request.servers and not any(isinstance(one, Version) for one in named):
+    if request.servers and not subjects.versions(named):
         raise UsageError(
             f"nothing is named that {request.servers[0]} could serve", hint="name a stored model beside the files"
         )
@@ -48,10 +47,10 @@ def check(request: Request, *, store: Path, on_event: OnEvent = silent) -> Repor
         workers = stack.enter_context(Workers(state.logs()))
         trained = source_of(request.against, shelf)
         right = answers_of(trained, request, workers) if trained else wanted(request, named, shelf, workers)
-        found = [subject for one in named for subject in _expanded(one, workers, request)]
-        todo = [subject for subject in found if subject.name != right.by]
-        for server in request.servers:
-            todo += stack.enter_context(_served(server, named, request.access.ours, store, on_event))
+        found = {subject.name: subject for one in named for subject in _expanded(one, workers, request)}
+        todo = [known(subject, named, on_event) for subject in found.values() if subject.name != right.by]
+        for server in dict.fromkeys(request.servers):
+            todo += stack.enter_context(started(server, named, request.access.ours, store, on_event))
         if not todo:
             raise UsageError("there is nothing to compare", hint="name a second file or endpoint")
         _require_searchable(right, request)
@@ -140,15 +139,3 @@ def _of_those_asked(skew: Skew | None, rows: list[_Row]) -> Skew | None:
     from deploy_toolkit.flows.check.skew import of_those_asked
 
     return of_those_asked(skew, silent)
-
-
-@contextmanager
-def _served(
-    server: str, named: list[Named], access: Access, store: Path, on_event: OnEvent
-) -> Generator[list[Subject]]:
-    names = tuple(str(one) for one in named if isinstance(one, Version))
-    with serve.serving(serve.Request(names, server), store=store, on_event=on_event) as running:
-        yield [
-            Subject(str(endpoint), partial(access.client, endpoint), endpoint=endpoint, server=server)
-            for endpoint in running.endpoints
-        ]

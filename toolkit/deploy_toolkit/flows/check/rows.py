@@ -40,7 +40,7 @@ def row_of(subject: Subject, inquiry: Inquiry) -> Agreement:
         each = (monotonic() - began) / (1 + SLICES * len(wanted.batches))
         row = _with_cost(row, subject, predictor, wanted)
         row = compare_sizes(row, predictor, inquiry.probes.sized, inquiry.form(subject))
-        found = (*_damaged(subject), *_stale(predictor, wanted), *_served_variant(predictor, row, wanted))
+        found = (*_damaged(subject), *_stale(predictor, wanted), *_like_a_variant(subject, row, wanted))
         found = (*found, *_unlike_published(row, subject, inquiry))
         told = row.error + _of_another(subject, predictor, wanted) if row.error else ""
         row = dataclasses.replace(row, problems=(*found, *row.problems), error=told)
@@ -92,8 +92,14 @@ def _stale(predictor: Predictor, wanted: Wanted) -> Iterator[Problem]:
         yield Problem("stale", f"it serves version {version}, wanted is version {wanted.version.number}")
 
 
-def _served_variant(predictor: Predictor, row: Agreement, wanted: Wanted) -> Iterator[Problem]:
-    if row.ok or wanted.version is None or not hasattr(predictor, "endpoint"):
+def _like_a_variant(subject: Subject, row: Agreement, wanted: Wanted) -> Iterator[Problem]:
+    """Say which variant an endpoint may serve; it counts as one only if it is named, since a fault may look like it."""
+    version = wanted.version
+    if row.ok or version is None or subject.endpoint is None or subject.artifact is not None:
         return
-    if names := degradation.resembling(wanted.version, row, wanted.outputs, wanted.noise):
-        yield Problem("variant", f"its errors are those of {' or '.join(names)}: the server may serve that variant")
+    if names := degradation.resembling(version, row, wanted.outputs, wanted.noise):
+        yield Problem(
+            "variant",
+            f"its errors are those of {' or '.join(names)}: is the server to serve that variant, then name it,"
+            f" deploy check {version}/{names[0]} {subject.endpoint}",
+        )

@@ -18,7 +18,7 @@ from deploy_model_store import Store, Version
 from deploy_toolkit.flows import promised, subjects
 from deploy_toolkit.flows.check.request import Request, inputs_from
 from deploy_toolkit.flows.golden import noise_of
-from deploy_toolkit.flows.subjects import Named, Subject
+from deploy_toolkit.flows.subjects import Chosen, Named, Subject
 
 GOLDEN = "golden outputs"  # of a stored version, as what gave the right answers
 
@@ -51,7 +51,12 @@ class Wanted:
 def wanted(request: Request, named: list[Named], shelf: Store, workers: Workers) -> Wanted:
     """Find them: golden outputs of the first stored version, else what its reference or the first subject answers."""
     chosen = [subjects.find(request.against, shelf)] if isinstance(request.against, str) else named
-    version = next((one for one in chosen if isinstance(one, Version)), None)
+    if isinstance(request.against, str) and isinstance(chosen[0], Chosen):
+        raise UsageError(
+            f"--against {chosen[0]} is one artifact, and what is wanted is what was trained",
+            hint=f"name {chosen[0]} beside the others: endpoints are held to it if it is the first",
+        )
+    version = next(iter(subjects.versions(chosen)), None)
     if version is None:
         given = next(iter(request.inputs.items()), None)
         return _answers_of(next(subjects.expand(chosen[0], workers, trust=request.trust, access=request.access)), given)
