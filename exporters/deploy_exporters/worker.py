@@ -53,7 +53,7 @@ class Worker:
 
     def call(self, function: str, *args: Any, step: str = "", **kwargs: Any) -> Any:
         """Run `module:function` there and give what it returns. Raises its DeployError, or ExportError naming `step`."""
-        packed = messages.pack((function, args, kwargs))
+        packed = messages.parts((function, args, kwargs))
         step = step or function.rpartition(":")[2]
         with self._lock:
             if not self.alive:
@@ -66,7 +66,7 @@ class Worker:
     def begin(self, function: str, *args: Any) -> None:
         """Have it run `module:function` while we do something else; the next call waits, and nobody hears the answer."""
         with self._lock, suppress(OSError):  # of a worker that has died the next call tells
-            messages.send(self._connection, messages.pack((function, args, {})), seconds=self._limits[1])
+            messages.send(self._connection, messages.parts((function, args, {})), seconds=self._limits[1])
             self._unheard += 1
 
     def stop(self) -> None:
@@ -76,7 +76,7 @@ class Worker:
         if not self.blamed:
             self.child.log.unlink(missing_ok=True)
 
-    def _exchange(self, step: str, packed: bytes) -> Any:
+    def _exchange(self, step: str, packed: messages.Parts) -> Any:
         cpu, wall = self._limits
         self.child.allow_cpu(cpu)
         try:

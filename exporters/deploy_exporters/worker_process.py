@@ -26,18 +26,18 @@ def main(number: int) -> None:
             messages.send(connection, _answer(function, args, kwargs))
 
 
-def _answer(function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
+def _answer(function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> messages.Parts:
     try:
         module, _, name = function.partition(":")
         value = getattr(import_module(module), name)(*args, **kwargs)
-        return messages.pack(("value", value, _loaded()))
+        return messages.parts(("value", value, _loaded()))
     except DeployError as error:
         traceback.print_exc()
-        return messages.pack(("refused", error, _loaded()))
+        return messages.parts(("refused", error, _loaded()))
     except (Exception, SystemExit) as error:
         # SystemExit: a user's module that calls sys.exit() must not end the worker without a word.
         traceback.print_exc()
-        return messages.pack(("failed", _told(error), _loaded()))
+        return messages.parts(("failed", _told(error), _loaded()))
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
