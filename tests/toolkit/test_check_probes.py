@@ -26,6 +26,8 @@ from deploy_toolkit.flows.check.inquiry import Inquiry
 from deploy_toolkit.flows.check.rows import row_of
 from deploy_toolkit.flows.check.wanted import Wanted
 from deploy_toolkit.flows.subjects import Subject
+from deploy_toolkit.reports.check import legend
+from deploy_toolkit.reports.check.matrix import matrix
 
 SIGNATURE = Signature(
     (TensorSpec("x", "float32", ("batch", 3)), TensorSpec("n", "int64", ("batch",))),
@@ -174,6 +176,7 @@ def test_every_way_to_a_server_is_compared_and_one_of_them_searched(store: Path,
     assert found.ok
     first, *others = [row for row in found.rows if "://" in row.subject]
     assert len(others) == 5
+    assert set(matrix(found).checks) <= set(legend.CHECKS), "who sees the name of a check is told what it asks"
     assert "transports" not in {each.name for each in first.checks}
     for row in others:
         way = made(row, "transports")

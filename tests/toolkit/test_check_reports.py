@@ -92,6 +92,13 @@ def test_values_that_are_off_are_not_called_nothing() -> None:
     assert second.startswith("no decision changes: ")
 
 
+def test_what_disagrees_is_told_with_what_was_asked() -> None:
+    told = [line for line in printed(reports.full()).splitlines() if line.startswith("“")]
+    assert told == ["“drawn” asks further rows in the range of the golden ones, by --seed", *told[1:]]
+    assert {line.partition("”")[0] for line in told} == {"“drawn", "“sizes"}
+    assert "” asks " not in printed(reports.agreeing())
+
+
 def test_a_table_of_one_check_has_no_second_one() -> None:
     plain = replace(reports.good(), checks=())
     assert "✓" not in printed(Report((plain,)))

@@ -18,8 +18,9 @@ from browser import Seen, framed, links, look
 from deploy_agreement import Agreement, Report
 from deploy_agreement.results.outputs import Points
 from deploy_core.errors import UnavailableError, UsageError
-from deploy_toolkit.reports.check import html, plots
+from deploy_toolkit.reports.check import html, legend, plots
 from deploy_toolkit.reports.check.errors import counted, errors
+from deploy_toolkit.reports.check.matrix import matrix
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,16 @@ def test_the_texts_are_there(seen: Seen) -> None:
         "27% of the bytes", "&lt;b&gt;é&lt;/b&gt;", "deploy check net oip+grpc://127.0.0.1:8001/net@1 --search 5",
     ):  # fmt: skip
         assert part in text, part
+
+
+def test_every_check_is_explained(seen: Seen, page: Path, tmp_path: Path) -> None:
+    for name in matrix(reports.full()).checks:
+        assert f'title="{legend.CHECKS[name]}">{name}</th>' in seen.dom
+        assert f"<dt>{name}</dt><dd>{legend.CHECKS[name]}</dd>" in seen.dom
+    # Closed at first, with a word to open it by.
+    shut = "page.querySelector('details.checks dl').checkVisibility()"
+    word = "page.querySelector('details.checks summary').innerText"
+    assert framed(page, tmp_path, 1000, shut, word) == ["false", "what each check asks"]
 
 
 def test_names_are_text_and_never_elements(seen: Seen) -> None:

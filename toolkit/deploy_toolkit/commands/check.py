@@ -11,6 +11,7 @@ import click
 from deploy_toolkit.commands import tensor_files, writing
 from deploy_toolkit.commands.reaching import line, reaching
 from deploy_toolkit.output import Output, common
+from deploy_toolkit.reports.check.legend import lines
 
 if TYPE_CHECKING:
     from deploy_toolkit.flows.access import Access
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 _PATH = click.Path(path_type=Path)
 
 
-@click.command("check")
-@click.argument("subjects", nargs=-1, required=True, metavar="NAME[@…]|FILE|ENDPOINT...")
+@click.command("check", epilog=f"\b\nWhat each check asks:\n{lines()}")
+@click.argument("subjects", nargs=-1, required=True, metavar="NAME[@…][/ARTIFACT]|FILE|ENDPOINT...")
 @click.option("--endpoint", "endpoints", multiple=True, metavar="URL", help="A live endpoint to check, too.")
 @click.option("--server", "servers", multiple=True, metavar="S", help="Start this server and check its endpoints, too.")
 @click.option("--against", metavar="NAME[@…]|SOURCE", help="Whose answers are wanted; default: the first NAME.")
@@ -57,6 +58,9 @@ def command(output: Output, subjects: tuple[str, ...], access: Access, **given: 
     The golden outputs of the first NAME are wanted of everything else that is named; without a NAME, the answers of
     the first FILE or ENDPOINT. Where there is both a stored NAME and a file, ./NAME is the file.
 
+    NAME/ARTIFACT is one artifact, e.g. net/onnx-dynamic-int8: servers are started with it, and endpoints are held to what
+    was measured of it if it is named first. Where --set artifact=… started the server of an endpoint, that is known.
+
     Beside golden inputs all are asked random ones in the range of these, and those at the edges of each dtype, which the
     reference of the NAME answers, too; the same again and in another order; endpoints also by many at once, over fresh
     connections, and one transport or dialect against the other.
@@ -67,6 +71,7 @@ def command(output: Output, subjects: tuple[str, ...], access: Access, **given: 
       deploy check simplenet --server embedded --inputs mine --html check.html
       deploy check simplenet model.onnx --endpoint tfserving+rest://127.0.0.1:8501/simplenet
       deploy check model.onnx model.tflite --inputs x.npz
+      deploy check simplenet/tflite-int8 oip+grpc://127.0.0.1:8500/simplenet
       deploy check simplecnn --raw cat.jpg --preprocess train.py:prepare --server embedded
       deploy check simplenet --endpoint oip+grpcs://models.example:443/simplenet --ca ca.pem --token-file token
     """

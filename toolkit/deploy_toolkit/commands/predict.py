@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("predict")
-@click.argument("subject", metavar="NAME[@…]|ENDPOINT|FILE")
+@click.argument("subject", metavar="NAME[@…][/ARTIFACT]|ENDPOINT|FILE")
 @click.option(
     "--input",
     "inputs",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from deploy_core.table import require
 from deploy_toolkit.reports import pages, writing
 from deploy_toolkit.reports.check import figures, words
+from deploy_toolkit.reports.check.legend import CHECKS, legend
 from deploy_toolkit.reports.check.matrix import GLYPHS, WORDS, matrix, verdict
 from deploy_toolkit.reports.check.parts import bar, bars, drawings, inputs, tint
 
@@ -46,6 +47,8 @@ def page(report: Report, command: str = "") -> str:
         figures=figures,
         verdict=verdict,
         glyphs=GLYPHS,
+        legend=legend,
+        meanings=CHECKS,
         said=WORDS,
         drawings=drawings,
         inputs=inputs,

@@ -14,7 +14,8 @@ from rich.text import Text
 from deploy_toolkit.reports import degradation
 from deploy_toolkit.reports.check import figures, words
 from deploy_toolkit.reports.check.fitting import Fitting
-from deploy_toolkit.reports.check.matrix import GOLDEN, WORDS, Cell, Matrix, matrix, verdict
+from deploy_toolkit.reports.check.legend import legend
+from deploy_toolkit.reports.check.matrix import DISAGREE, GOLDEN, WORDS, Cell, Matrix, matrix, verdict
 
 if TYPE_CHECKING:
     from deploy_agreement import Agreement, Located, OutputAgreement, Report, Skew
@@ -107,6 +108,11 @@ def _checks(found: Matrix) -> Iterator[RenderableType]:
     yield Fitting([wide, narrow])
     signs = {cell.verdict: cell.glyph for _, cells in found.rows for cell in cells if cell.glyph}
     yield Text("   ".join(f"{glyph} {WORDS[name].lower()}" for name, glyph in signs.items()), style="dim")
+    wrong = {
+        cell.check for _, cells in found.rows for cell in cells if cell.verdict == DISAGREE and cell.check != GOLDEN
+    }
+    for name, meaning in legend(name for name in found.checks if name in wrong):
+        yield Text(f"“{name}” asks {meaning}", style="dim")
 
 
 def _cell(cell: Cell) -> Text:
