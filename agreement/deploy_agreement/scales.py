@@ -77,6 +77,7 @@ class _Sums:
 
     def __init__(self, shape: tuple[int, ...], over: tuple[int, ...], dtype: np.dtype[np.generic]) -> None:
         self.over = over
+        self.finite = True  # all that was added
         self.total = np.zeros(shape, dtype)
         self.count = np.zeros(shape, np.intp)
         self.greatest, self.squares = np.zeros(shape), np.zeros(shape)
@@ -84,25 +85,35 @@ class _Sums:
 
     def add(self, place: Block, values: Array) -> None:
         """Add values, which are used up."""
-        finite = np.isfinite(values)
-        self._stretch(place, values)
-        values[~finite] = 0.0
-        self.total[place] += values.sum(axis=self.over, keepdims=True)
-        self.count[place] += finite.sum(axis=self.over, keepdims=True)
-        size = np.abs(values)
-        np.maximum(self.greatest[place], self._most(size), out=self.greatest[place])
+        low, high = self._ends(values)
+        np.minimum(self.low[place], low, out=self.low[place])
+        np.maximum(self.high[place], high, out=self.high[place])
+        if np.isfinite(low).all() and np.isfinite(high).all():
+            self._sum(place, values, values.size // low.size, np.maximum(-low, high))
+        else:
+            self.finite = False
+            finite = np.isfinite(values)
+            values[~finite] = 0.0
+            size = np.asarray(np.abs(values))
+            count = finite.sum(axis=self.over, keepdims=True)
+            self._sum(place, values, count, size.max(axis=self.over, keepdims=True, initial=0.0))
 
     def add_squares(self, place: Block, values: Array, centre: Array) -> None:
         """Add the squares of how far values lie from their centre; they are used up."""
-        finite = np.isfinite(values)
+        finite = True if self.finite else np.isfinite(values)
         values -= centre[place]
-        values[~finite] = 0.0
-        self.squares[place] += np.square(np.abs(values)).sum(axis=self.over, keepdims=True)
+        size = np.abs(values) if values.dtype.kind == "c" else values
+        squares = np.square(size).sum(axis=self.over, keepdims=True, where=finite)
+        self.squares[place] += squares
 
-    def _stretch(self, place: Block, values: Array) -> None:
+    def _sum(self, place: Block, values: Array, count: Array | int, greatest: Array) -> None:
+        self.total[place] += values.sum(axis=self.over, keepdims=True)
+        self.count[place] += count
+        np.maximum(self.greatest[place], greatest, out=self.greatest[place])
+
+    def _ends(self, values: Array) -> tuple[Array, Array]:
         real = values if values.dtype.kind == "f" else np.full(values.shape, np.nan)
-        np.maximum(self.high[place], self._most(real), out=self.high[place])
-        np.minimum(self.low[place], -self._most(-real), out=self.low[place])
-
-    def _most(self, values: Array) -> Array:
-        return np.asarray(values.max(axis=self.over, keepdims=True, initial=-np.inf))
+        return (
+            real.min(axis=self.over, keepdims=True, initial=np.inf),
+            real.max(axis=self.over, keepdims=True, initial=-np.inf),
+        )
