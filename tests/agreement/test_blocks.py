@@ -8,11 +8,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from deploy_agreement.blocks import MOST, along, blocks
+from deploy_agreement.blocks import MOST, along, blocks, least
 from deploy_agreement.figures import deviation, figures, nan_count, relative, spread, ulps
 from deploy_agreement.scales import scales
 
 SHAPES = [(70_001,), (3, 50, 333), (2, 40_001), (40_001, 2), (1, 1, 45_000, 1), (5, 0, 7), (0,), (), (4, 5)]
+RNG = np.random.default_rng(0)
 FLOATS = [np.float16, ml_dtypes.bfloat16, np.float32, np.float64, np.complex64, np.complex128]
 INTEGERS = [np.int8, np.uint8, np.int64, np.uint64, np.bool_]
 
@@ -122,6 +123,17 @@ def test_scales_of_what_squares_overflow() -> None:
     assert scales(want, (0,)).mean == pytest.approx(1e300)
     assert spread(np.zeros((0, 3), np.float32)) == 0.0
     assert [spread(np.array(3.0, dtype)) for dtype in (np.float32, np.float64, np.complex64)] == [0.0] * 3
+
+
+def test_the_least_are_those_of_a_stable_sort() -> None:
+    for keys in (
+        RNG.integers(0, 50, 5000),
+        RNG.normal(size=5000),
+        np.zeros(30),
+        np.array([3.0, -np.inf, 3.0]),
+        np.zeros(0),
+    ):
+        np.testing.assert_array_equal(least(keys, 12), np.argsort(keys, kind="stable")[:12])
 
 
 def test_where_figures_of_a_part_belong() -> None:

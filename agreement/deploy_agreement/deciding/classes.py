@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from deploy_agreement.blocks import least
 from deploy_agreement.results.decisions import CLASS, PIXELS, SHOWN, TOKENS, Decisions, Flip, told
 from deploy_core.signature import Array
 
@@ -105,7 +106,7 @@ class _Flips:
 
     def told(self, labels: Sequence[str]) -> Iterator[Flip]:
         """Give the clearest one by one."""
-        for at in np.argsort(np.nan_to_num(-self.margin, nan=-np.inf), kind="stable")[:SHOWN]:
+        for at in least(np.nan_to_num(-self.margin, nan=-np.inf), SHOWN):
             row, *inside = map(int, self.place[at])
             margin = float(self.margin[at])
             came = "NaN" if math.isnan(margin) else word(int(self.came[at]), labels)

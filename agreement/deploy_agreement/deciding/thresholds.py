@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from deploy_agreement.blocks import least
 from deploy_agreement.results.decisions import SHOWN, THRESHOLD, Decisions, Flip, told
 from deploy_core.signature import Array
 
@@ -30,7 +31,7 @@ def decide(name: str, want: Array, got: Array, limit: Array, labels: Sequence[st
     def side(value: float) -> str:
         return "NaN" if np.isnan(value) else str(sides[int(value >= threshold)])
 
-    clearest = rows[np.argsort(-away[rows], kind="stable")][:SHOWN]
+    clearest = rows[least(-away[rows], SHOWN)]
     shown = tuple(Flip(int(r), side(want[r]), side(got[r]), float(away[r]), bool(within[r])) for r in clearest)
     where = "other" if rows.size else "same"
     verb = f"{'lies' if rows.size == 1 else 'lie'} on the {where} side of {threshold:g}"
