@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import sys
 from collections.abc import Callable, Generator, Mapping
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+
+from deploy_toolkit import documents
 
 OnEvent = Callable[[str], None]
 _UNHEARD = (errno.EPIPE, errno.EIO)  # a pipe that nobody reads, a terminal that was closed
@@ -58,7 +59,7 @@ class Output:
     def show(self, document: Mapping[str, Any], renderable: Any) -> None:
         """Give the result: the document with `--json`, else the table (also with `--quiet`: it is the result)."""
         if self.as_json:
-            click.echo(json.dumps(document, indent=2))
+            click.echo(documents.text(document))
             return
         from rich.text import Text
 

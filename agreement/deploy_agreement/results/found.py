@@ -67,8 +67,7 @@ class Inside:
 
     def to_json(self) -> dict[str, Any]:
         """Give plain data for a JSON document."""
-        plain = {key: value if isinstance(value, int | float | str | bool) else repr(value)
-                 for key, value in self.attributes.items()}  # fmt: skip
+        plain = {key: _attribute(value) for key, value in self.attributes.items()}
         return {
             "name": self.name,
             "operator": self.operator,
@@ -162,3 +161,10 @@ class Skew:
         """Give plain data for a JSON document."""
         steps = [step.to_json() for step in self.steps]
         return {"files": self.files, "ok": self.ok, "first": self.first, "said": self.said, "steps": steps}
+
+
+def _attribute(value: object) -> Any:
+    """A padding mask fills with minus infinity, for one."""
+    if isinstance(value, float):
+        return in_json(float(value))
+    return value if isinstance(value, int | str) else repr(value)

@@ -19,6 +19,7 @@ from deploy_core import child, state
 from deploy_core.errors import DeployError, UnavailableError, further
 from deploy_core.signals import postponed
 from deploy_servers.settings import new_run
+from deploy_toolkit import documents
 from deploy_toolkit.flows.serve import Request
 from deploy_toolkit.output import OnEvent
 
@@ -61,7 +62,7 @@ class Report:
         if self._pipe is None:
             return
         try:
-            self._pipe.write(json.dumps(document) + "\n")
+            self._pipe.write(documents.text(document, indent=None) + "\n")
             self._pipe.flush()
         except BrokenPipeError:
             raise UnavailableError("the command that started it has gone before it was ready") from None

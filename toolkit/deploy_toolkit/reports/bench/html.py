@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deploy_core.table import require
 from deploy_latency import histogram
+from deploy_toolkit import documents
 from deploy_toolkit.reports import pages, writing
 from deploy_toolkit.reports.bench import figures
 from deploy_toolkit.reports.bench.document import to_json
@@ -59,7 +59,7 @@ def page(report: Report) -> str:
         colour=colour,
         figures=figures,
         time=_time,
-        document=data("application/json", json.dumps(to_json(report), indent=2, allow_nan=False)),
+        document=data("application/json", documents.text(to_json(report))),
         machine={name: _fact(name, value) for name, value in report.machine.items()},
         links={one.subject: data("text/plain", distribution(one)) for one in report.measured if one.histogram},
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy_core.table import require
+from deploy_toolkit import documents
 from deploy_toolkit.reports import pages, writing
 from deploy_toolkit.reports.check import figures, words
 from deploy_toolkit.reports.check.legend import CHECKS, legend
@@ -34,7 +34,7 @@ def page(report: Report, command: str = "") -> str:
     """Give the page. Raises UnavailableError without the extra."""
     _require_extra()
     filters = {"number": figures.number, "times": figures.times, "value": figures.value}
-    document = json.dumps(report.to_json(), indent=2, allow_nan=False)
+    document = documents.text(report.to_json())
     return pages.rendered(
         __package__,
         TEMPLATE,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from html import escape
 from pathlib import Path
@@ -10,6 +9,7 @@ from string import Template
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+from deploy_toolkit import documents
 from deploy_toolkit.reports import junit, writing
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ $steps
 def write(result: Result) -> None:
     """Write all three. Raises UsageError if one cannot be written."""
     out = result.plan.out
-    writing.write(out / "gate.json", json.dumps(result.to_json(), indent=2).encode())
+    writing.write(out / "gate.json", documents.text(result.to_json()).encode())
     writing.write(out / "junit.xml", cases(result))
     writing.write(out / "index.html", page(result).encode())
 
