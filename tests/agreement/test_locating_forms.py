@@ -61,7 +61,8 @@ def test_weights_of_one_layer_in_fewer_bits(form: Callable[..., Seen], kind: str
 
 
 def test_model_in_float16_throughout_is_told_so() -> None:
-    found = locate(torch_like(images()), torch_like(images(), _with([], ROUNDED["float16"]))).located
+    limits = {"probs": 1e-6}
+    found = locate(torch_like(images()), torch_like(images(), _with([], ROUNDED["float16"])), limits=limits).located
     assert found.said == "features.0: weight 'weight' is rounded to float16"
 
 
@@ -105,6 +106,9 @@ class _Drawing:
     signature: Any = None
     calls: int = 0
 
+    def close(self) -> None:
+        """It holds nothing."""
+
     def predict(self, inputs: Tensors) -> Tensors:
         return {name: self.intermediates(inputs)[-1].value for name in self.seen.outputs}
 
@@ -133,6 +137,23 @@ def test_what_draws_at_random_is_named() -> None:
     assert found.first is not None
     assert found.first.other.operator == "aten::dropout"
     assert not found.first.ok
+
+
+def test_what_draws_is_named_though_these_answers_agree() -> None:
+    one = torch_like(images())
+    other = replace(one, name="other", unsteady=frozenset({"mixed", "head_out", "probs"}))
+    found = locate(one, other).located
+    assert found.said.endswith("mixed: aten.tanh.default gives other values from one call to the next")
+
+
+def test_nan_where_nan_is_wanted_parts_nobody() -> None:
+    bad = images()
+    bad[0, 0, 2, 2] = np.nan
+    found = locate(torch_like(bad), tflite_like(bad)).located
+    assert found.first is None
+    faults = Faults(weights=lambda each: {**each, "3.bias": each["3.bias"] + np.float32(0.1)})
+    parts = locate(torch_like(bad), torch_like(bad, faults)).located
+    assert parts.said.startswith("features.3: weight 'bias' is off by")
 
 
 def test_rounding_from_one_call_to_the_next_is_nothing() -> None:

@@ -23,7 +23,7 @@ def apart(matching: Matching, one: str, other: str, by: str) -> Pair:
     )
     if layout is None:
         return Pair(one, other, by, float("inf"), allowed)
-    whole = deviation(layout.of(mine), theirs)
+    whole = deviation(layout.of(mine), theirs, nan_agrees=True)
     return Pair(one, other, by, float(whole.max(initial=0.0)), allowed, layout)
 
 

@@ -98,7 +98,7 @@ def same_values(one: Array, other: Array, limit: float) -> bool:
     """Tell whether both hold the same values in any order."""
     if one.size != other.size or not one.size:
         return False
-    return bool((deviation(np.sort(one, axis=None), np.sort(other, axis=None)) <= limit).all())
+    return bool((deviation(np.sort(one, axis=None), np.sort(other, axis=None), nan_agrees=True) <= limit).all())
 
 
 def _off(one: Array, other: Array, layout: Layout, limit: float) -> float:
@@ -121,5 +121,5 @@ def _sampled(one: Array, layout: Layout, places: Array) -> Array:
 
 
 def _greatest(one: Array, other: Array) -> float:
-    apart = deviation(one, other)
+    apart = deviation(one, other, nan_agrees=True)
     return float(apart.max()) if apart.size else 0.0

@@ -52,22 +52,28 @@ def locate(one: Seen, other: Seen, *, precision: str = "", limits: Mapping[str, 
     """
     # Masks are infinite, and what is made of them in trying an explanation may be no number.
     with np.errstate(all="ignore"):
-        # A model that computes in less throughout may have another fault that this does not explain: it comes first.
-        kinds = (precision,) if precision else dict.fromkeys((_quantised(one, other) or throughout(one, other), ""))
-        tried = (parted(one, other, precision=kind, limits=limits) for kind in kinds)
-        found = next((each for each in tried if each.region), None)
-        if found is None or found.region is None:
-            return _nowhere(one, other, precision, limits)
-        return _found(found, found.region)
+        found = _parted(one, other, precision, limits)
+        drawn = unsteady(found.matching, found.region)
+        if drawn:
+            return _found(found, *drawn)
+        if found.region:
+            return _found(found, found.region, reason(found.matching, found.region))
+        return Found(Located(other.name, one.name, _matches(found.matching, found.pairs()), said=NOWHERE))
 
 
-def _nowhere(one: Seen, other: Seen, precision: str, limits: Mapping[str, float] | None) -> Found:
-    found = parted(one, other, precision=precision, limits=limits)
-    return Found(Located(other.name, one.name, _matches(found.matching, found.pairs()), said=NOWHERE))
+def _parted(one: Seen, other: Seen, precision: str, limits: Mapping[str, float] | None) -> Parted:
+    """Find where they part: one that computes in less throughout may have a fault that this does not explain, told first."""
+    stated = precision or _quantised(one, other)
+    if not stated and (kind := throughout(one, other)):
+        # Any stretch of it lies apart by what such numbers are apart: only what is more than that is told of.
+        found = parted(one, other, precision=kind, limits=limits, tighter=(1.0,))
+        if found.region:
+            return found
+    found = parted(one, other, precision=stated, limits=limits)
+    return found if found.region or precision or not stated or not limits else parted(one, other, limits=limits)
 
 
-def _found(found: Parted, region: Region) -> Found:
-    region, why = unsteady(found.matching, region) or (region, reason(found.matching, region))
+def _found(found: Parted, region: Region, why: Reason) -> Found:
     pairs = found.pairs()
     at = pairs.index(region.first) if region.first in pairs else _after(found.matching, region.first, pairs)
     rest = pairs[at + (region.first in pairs) :]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,7 +18,8 @@ from deploy_agreement.locating.operators import ACTIVATIONS, HEADS, NORMS
 from deploy_agreement.locating.seen import Seen
 
 _MOST = 64  # operators that are aligned; the first that differs is among them
-_TIGHTER = (1.0, 4.0, 16.0, 64.0)  # where outputs differ by less than what tensors inside are allowed
+_OF_ONE_NAME = 0.5  # of a likeness
+_TIGHTER = (1.0, 4.0, 16.0, 64.0)  # outputs may differ by less than what tensors inside are allowed
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,21 @@ class Parted:
         return [self.matching.pairs[name] for name in self.matching.one.ordered(self.matching.pairs)]
 
 
-def parted(one: Seen, other: Seen, *, precision: str = "", limits: Mapping[str, float] | None = None) -> Parted:
-    """Match two models and find where they part first; `limits` are what is tolerated of each output."""
+def parted(
+    one: Seen,
+    other: Seen,
+    *,
+    precision: str = "",
+    limits: Mapping[str, float] | None = None,
+    tighter: Sequence[float] = _TIGHTER,
+) -> Parted:
+    """Match two models and find where they part first; `limits` are what is tolerated of each output.
+
+    Where outputs differ and no tensor inside does by more than it may, it may so many times less, one after the other.
+    """
     graphs = Graph(one), Graph(other)
     found = Parted(Matching(*graphs, precision))
-    for tight in _TIGHTER:
+    for tight in tighter:
         matching = Matching(*graphs, precision, tight)
         by_value(matching)
         bad = _bad_outputs(matching, limits)
@@ -70,7 +81,7 @@ def _bad_outputs(matching: Matching, limits: Mapping[str, float] | None) -> list
         mine, got = matching.one.seen.outputs[output], matching.other.value(theirs)
         pair = apart(matching, name, theirs, "name")
         allowed = (limits or {}).get(output, pair.limit * matching.tight)
-        off = pair.off if mine.shape != got.shape else float(deviation(mine, got).max(initial=0.0))
+        off = pair.off if mine.shape != got.shape else float(deviation(mine, got, nan_agrees=True).max(initial=0.0))
         if off > allowed:
             bad.append(pair)
     return bad
@@ -160,7 +171,9 @@ def _likeness(matching: Matching, one: str, other: str) -> float:
     if mine.size != theirs.size:
         return 0.0
     akin = matching.one.family[one] == matching.other.family[other]
-    return akin + 1.2 * nearness(mine, theirs)
+    # Converters number tensors: such a name may be another's by chance.
+    named = _OF_ONE_NAME if one == other and not one.isdigit() else 0.0
+    return akin + named + 1.2 * nearness(mine, theirs)
 
 
 def _in_order(matching: Matching, one: str, other: str) -> bool:

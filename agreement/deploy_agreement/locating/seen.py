@@ -10,8 +10,8 @@ import numpy as np
 
 from deploy_agreement.figures import deviation, eps, magnitude, spread
 from deploy_core.dtypes import dtype_name, is_float
-from deploy_core.predictor import Intermediate
-from deploy_core.signature import Array, Signature, Tensors
+from deploy_core.predictor import HasIntermediates, Intermediate, Predictor
+from deploy_core.signature import Array, Tensors
 
 _NUDGES = 2
 _NOISE_FACTOR = (
@@ -22,18 +22,8 @@ _SPREAD_FACTOR = 32.0  # in eps: what one operator's sums in another order are a
 COARSE = {"float16": eps("float16"), "bfloat16": eps("bfloat16"), "TF32": eps("float16"), "int8": 2.0**-8}
 
 
-class Inspectable(Protocol):
-    """What `look` asks: a Predictor that has intermediates."""
-
-    @property
-    def signature(self) -> Signature:
-        """The named inputs and outputs."""
-
-    def predict(self, inputs: Tensors) -> Tensors:
-        """Answer one batch."""
-
-    def intermediates(self, inputs: Tensors) -> Sequence[Intermediate]:
-        """Give the tensors inside."""
+class Inspectable(Predictor, HasIntermediates, Protocol):
+    """A Predictor that has intermediates."""
 
 
 @dataclass(frozen=True)

@@ -11,33 +11,36 @@ from deploy_agreement.locating.parting import Region
 _SWITCHES = ("train", "training")
 
 
-def unsteady(matching: Matching, region: Region) -> tuple[Region, Reason] | None:
+def unsteady(matching: Matching, region: Region | None) -> tuple[Region, Reason] | None:
     """Give the first operator of the subject that gives other values from one call to the next, unless models part before it.
 
-    None as well if the reference has one, too.
+    `region` is where they part, if they do. None as well if the reference has such an operator, too.
     """
     one, other = matching.one, matching.other
     if not other.seen.unsteady or one.seen.unsteady:
         return None
     name = other.ordered(other.seen.unsteady)[0]
     before = other.above([name], lambda _: False)[0]
-    if region.first.other in before - {name}:
+    if region and region.first.other in before - {name}:
         return None
-    pair = apart(matching, _twin(matching, name, region.first.one), name, "order")
+    twin = _twin(matching, name) or (region.first.one if region else "")
+    if not twin:
+        return None
+    pair = apart(matching, twin, name, "order")
     edge = tuple(matching.pairs[matching.taken[each]] for each in other.parents[name] if matching.agreed(each))
     mine = (pair.one,) if pair.one not in {each.one for each in edge} else ()
     found = Region(pair, mine, (name,), edge)
     return found, Reason(name, _told(matching, pair.one, name), other=True)
 
 
-def _twin(matching: Matching, name: str, other: str) -> str:
-    """Give the tensor of the reference that stands for it: of the same family, else what goes into both, else `other`."""
+def _twin(matching: Matching, name: str) -> str:
+    """Give the tensor of the reference that stands for it: of the same family, else what goes into both; empty for none."""
     one = matching.one
     family = matching.other.family[name]
     above = matching.other.ordered(matching.other.above([name], matching.agreed)[1])
     for edge in (matching.taken[each] for each in reversed(above)):
         return next((child for child in one.children[edge] if one.family[child] == family), edge)
-    return other
+    return ""
 
 
 def _told(matching: Matching, one: str, name: str) -> str:

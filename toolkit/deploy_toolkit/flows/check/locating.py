@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,23 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy_agreement import DERIVED, Agreement, Located, OutputAgreement, Terms, Worst, compare
+from deploy_agreement import DERIVED, Agreement, Located, Terms, Worst, compare
 from deploy_agreement.locating import Found, Inspectable, Seen, locate, look
-from deploy_agreement.results.report import DISAGREE
-from deploy_agreement.rows import rows_of, take
 from deploy_core.errors import DeployError, first_line
 from deploy_core.predictor import HasIntermediates, Predictor
-from deploy_core.signature import Signature, Tensors
+from deploy_core.signature import Tensors
 from deploy_exporters.formats import hosted
 from deploy_exporters.worker import Workers
 from deploy_toolkit.flows.check import reproducing
 from deploy_toolkit.flows.check.inquiry import Inquiry
+from deploy_toolkit.flows.check.showing import Shown, agrees, shown
 from deploy_toolkit.flows.check.wanted import GOLDEN, Wanted
 from deploy_toolkit.flows.degradation import stored_terms
 from deploy_toolkit.flows.subjects import Subject
 from deploy_toolkit.output import OnEvent
-
-_ROWS = 4  # of the golden inputs are looked at, those that are worst among them: every tensor inside is sent for each
 
 
 @dataclass(frozen=True)
@@ -44,14 +41,9 @@ class _Asked:
         """The right answers to golden inputs."""
         return self.inquiry.wanted
 
-
-@dataclass(frozen=True)
-class _Shown:
-    """Inputs at which a subject disagrees, the right answers to them, and what was found of its outputs."""
-
-    inputs: Tensors
-    outputs: Tensors
-    found: tuple[OutputAgreement, ...] = ()
+    def shown(self, subject: Subject, predictor: Predictor) -> Shown:
+        """Give inputs at which it disagrees."""
+        return shown(subject, predictor, self.row, self.inquiry, self.worst)
 
 
 def located(
@@ -80,34 +72,27 @@ def located(
 
 
 def _located(asked: _Asked, subject: Subject, predictor: Inspectable) -> Located:
-    inputs = _few(asked, predictor.signature)
-    told, reference = _reference(asked, inputs)
+    one = asked.shown(subject, predictor)
+    told, reference = _reference(asked, one)
     if reference is None:
         return Located(subject.name, _against(asked.wanted), said=told)
-    seen = look(subject.name, predictor, inputs)
-    found = locate(reference, seen, precision=_precision(subject), limits=_limits(_shown(asked).found))
+    seen = look(subject.name, predictor, one.inputs)
+    found = locate(reference, seen, precision=_precision(subject), limits=one.limits)
     place = found.located
     if place.first is None:
-        place = replace(place, said=_nowhere(asked, reference, seen, place))
+        place = replace(place, said=_nowhere(one, seen, place))
     else:
         place = _reproduced(asked, subject, reference, found)
-    return replace(place, said=f"{place.said}; {told}") if told else place
+    said = [place.said, *([f"seen at {one.where}"] if one.where else []), *([told] if told else [])]
+    return replace(place, said="; ".join(said))
 
 
-def _nowhere(asked: _Asked, reference: Seen, seen: Seen, found: Located) -> str:
+def _nowhere(one: Shown, seen: Seen, found: Located) -> str:
     count = len(next(iter(seen.inputs.values()), ()))
     told = f"{len(found.matches)} tensors inside were matched, and all agree on {count} rows"
-    apart = [name for name, array in seen.outputs.items() if not _near(array, reference.outputs.get(name), asked.row)]
-    if apart:
-        return f"{told} when each operator runs by itself: what the runtime makes of them together differs ({apart[0]})"
-    return f"{told}: it disagrees on other inputs or at other sizes only"
-
-
-def _near(got: np.ndarray, want: np.ndarray | None, row: Agreement) -> bool:
-    if want is None or want.shape != got.shape:
-        return False
-    limit = max((output.tolerance.value for output in row.outputs), default=0.0)
-    return got.dtype.kind not in "fiu" or bool((np.abs(got.astype(np.float64) - want) <= limit).all())
+    if one.certain:
+        return f"{told} when each operator runs by itself: what the runtime makes of them together differs"
+    return f"{told}: it disagrees on other inputs, at other sizes or in other batches only"
 
 
 def _outside(asked: _Asked, subject: Subject, predictor: Predictor) -> Located:
@@ -116,9 +101,9 @@ def _outside(asked: _Asked, subject: Subject, predictor: Predictor) -> Located:
     if version is None or not hasattr(predictor, "endpoint"):
         kind = type(predictor).__name__ if subject.artifact is None else subject.artifact.name
         return Located(subject.name, _against(asked.wanted), said=f"nothing inside of {kind} can be seen")
-    inputs = _few(asked, predictor.signature)
-    answers = predictor.predict(inputs)
-    nearest, _, ok = min(_artifacts_beside(asked, inputs, answers), key=lambda one: one[1], default=("", 0.0, True))
+    one = asked.shown(subject, predictor)
+    answers = predictor.predict(one.inputs)
+    nearest, _, ok = min(_artifacts_beside(asked, one, answers), key=lambda each: each[1], default=("", 0.0, True))
     if not nearest:
         return Located(subject.name, _against(asked.wanted), said="no artifact of its version can be asked")
     chosen = next(artifact for artifact in version.artifacts if artifact.name == nearest)
@@ -136,87 +121,48 @@ def _outside(asked: _Asked, subject: Subject, predictor: Predictor) -> Located:
     return replace(found, subject=subject.name, said=f"it answers as {file.name} does: {found.said}")
 
 
-def _artifacts_beside(asked: _Asked, inputs: Tensors, answers: Tensors) -> Iterator[tuple[str, float, bool]]:
+def _artifacts_beside(asked: _Asked, one: Shown, answers: Tensors) -> Iterator[tuple[str, float, bool]]:
     """Give each artifact of the version: how far its answers lie from those, and whether it agrees with what is wanted."""
     version = asked.wanted.version
     for artifact in version.artifacts if version else ():
         # What cannot run here has a row of its own that says why.
         opener = partial(hosted, asked.workers, artifact)
         with suppress(DeployError), _opened(Subject(artifact.name, opener)) as predictor:
-            off = _off(predictor.predict(inputs), answers)
+            off = _off(predictor.predict(one.inputs), answers)
             terms = stored_terms(version, artifact, asked.wanted.outputs, asked.wanted.noise)
-            yield artifact.name, off, _agrees(asked, predictor, terms)
+            yield artifact.name, off, _agrees(asked, predictor, one, terms)
 
 
-def _reference(asked: _Asked, inputs: Tensors) -> tuple[str, Seen | None]:
+def _reference(asked: _Asked, one: Shown) -> tuple[str, Seen | None]:
     """Look into whoever gave the right answers, else into an artifact that agrees; the words say which, if it is that."""
     opener = asked.wanted.reference
     why = "it is not kept" if opener is None else "its format does not let itself be looked into"
     try:
         with _opened(Subject(_against(asked.wanted), opener)) if opener else nullcontext() as predictor:
             if isinstance(predictor, HasIntermediates):
-                return "", look(_against(asked.wanted), predictor, inputs, nudged=True)
+                return "", look(_against(asked.wanted), predictor, one.inputs, nudged=True)
     except DeployError as error:
         why = str(error)
-    seen = next(_artifacts_inside(asked, inputs), None)
+    seen = next(_artifacts_inside(asked, one), None)
     if seen is None:
         return f"nothing can be looked into to compare with: {why}", None
     return f"compared with {seen.name}, which agrees, since the reference was not looked into: {why}", seen
 
 
-def _artifacts_inside(asked: _Asked, inputs: Tensors) -> Iterator[Seen]:
+def _artifacts_inside(asked: _Asked, one: Shown) -> Iterator[Seen]:
     """Look into each artifact of the version that agrees."""
     version = asked.wanted.version
     for artifact in (each for each in (version.artifacts if version else ()) if not each.variant):
         name = f"{version}/{artifact.name}"
         with suppress(DeployError), _opened(Subject(name, partial(hosted, asked.workers, artifact))) as predictor:
-            if isinstance(predictor, HasIntermediates) and _agrees(asked, predictor):
-                yield look(name, predictor, inputs, nudged=True)
+            if isinstance(predictor, HasIntermediates) and _agrees(asked, predictor, one):
+                yield look(name, predictor, one.inputs, nudged=True)
 
 
-def _agrees(asked: _Asked, predictor: Predictor, terms: Terms = DERIVED) -> bool:
+def _agrees(asked: _Asked, predictor: Predictor, one: Shown, terms: Terms = DERIVED) -> bool:
     wanted = asked.wanted
-    inputs, noise = wanted.inputs, wanted.noise
-    return compare("", wanted.outputs, predictor, inputs, noise=noise, terms=terms, batches=()).ok
-
-
-def _shown(asked: _Asked) -> _Shown:
-    """Find inputs at which it disagrees: golden ones, else those of a check, else the worst that was searched for."""
-    golden = _Shown(asked.wanted.inputs, asked.wanted.outputs, asked.row.outputs)
-    if not all(output.ok for output in asked.row.outputs):
-        return golden
-    probes = [
-        probe
-        for probe in (asked.inquiry.probes.drawn, *asked.inquiry.probes.given)
-        if probe is not None and not probe.refused
-    ]
-    for check in (check for check in asked.row.checks if check.verdict == DISAGREE and check.outputs):
-        probe = next((probe for probe in probes if probe.name == check.name), None)
-        if probe is not None:
-            return _Shown(probe.inputs, probe.outputs, check.outputs)
-    if asked.worst is not None and not asked.worst.ok:
-        return _Shown(asked.worst.inputs, {})
-    return golden
-
-
-def _few(asked: _Asked, signature: Signature) -> dict[str, np.ndarray]:
-    """Take a few rows of the inputs, those among them at which the subject is worst."""
-    shown = _shown(asked)
-    rows = rows_of(signature, shown.inputs, shown.outputs)
-    if not rows.inputs:
-        return dict(shown.inputs)
-    worst = [output.worst_row for output in shown.found if not output.ok and output.worst_row is not None]
-    chosen = list(dict.fromkeys([*worst, *range(min(_ROWS, rows.count))]))[:_ROWS]
-    return take(shown.inputs, rows.inputs, np.array(chosen, np.int64))
-
-
-def _limits(found: tuple[OutputAgreement, ...]) -> Mapping[str, float]:
-    """What is tolerated of each output; of one that disagrees, so little that it does so among a few rows, too."""
-    limits = {}
-    for output in found:
-        off = output.max_abs if output.max_abs is not None and np.isfinite(output.max_abs) else output.tolerance.value
-        limits[output.name] = output.tolerance.value if output.ok else min(output.tolerance.value, off / 8)
-    return limits
+    golden = compare("", wanted.outputs, predictor, wanted.inputs, noise=wanted.noise, terms=terms, batches=())
+    return golden.ok and agrees(predictor, one, terms)
 
 
 def _precision(subject: Subject) -> str:
