@@ -1,17 +1,18 @@
-"""Measure: python -m benchmarks.tolerance [--seeds 600]: false alarms on honest arithmetic, and small faults found."""
+"""Measure: python -m benchmarks.tolerance [--seeds 600] [--inputs float16]: false alarms on honest arithmetic, and small faults found."""
 
 from __future__ import annotations
 
 import argparse
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from benchmarks.tolerance.arithmetic import HONEST
 from benchmarks.tolerance.models import Computed, Model, model
 from deploy_agreement import Noise, compare, noise
+from deploy_core.dtypes import numpy_dtype
 
 FAULTS = (1.001, 1.01)
 _TURNS = 2  # faults of each size planted in each model
@@ -30,9 +31,9 @@ class Found:
     ok_by_one_number: bool = True  # as judged by the greatest noise of all elements
 
 
-def honest(seed: int) -> Iterator[Found]:
-    """Compare a model with itself in every other arithmetic."""
-    made, source, measured = _opened(seed)
+def honest(seed: int, dtype: str = "float32") -> Iterator[Found]:
+    """Compare a model, whose inputs are of that dtype, with itself in every other arithmetic."""
+    made, source, measured = _opened(seed, dtype)
     want = source.predict({"x": made.x})
     for how in HONEST:
         if how.tile and "convolutions" not in made.kind:
@@ -41,9 +42,9 @@ def honest(seed: int) -> Iterator[Found]:
         yield Found(made.kind, how.name, seed, row.outputs[0].needed_times or 0.0, row.ok)
 
 
-def faulty(seed: int, factor: float) -> Iterator[Found]:
+def faulty(seed: int, factor: float, dtype: str = "float32") -> Iterator[Found]:
     """Change single weights that matter, and compare; a fault that changes nothing at all is none."""
-    made, source, measured = _opened(seed)
+    made, source, measured = _opened(seed, dtype)
     want = source.predict({"x": made.x})
     random = np.random.default_rng(seed)
     for _ in range(_TURNS):
@@ -55,8 +56,9 @@ def faulty(seed: int, factor: float) -> Iterator[Found]:
             yield Found(made.kind, f"{factor - 1:.1%}", seed, row.outputs[0].needed_times or 0.0, row.ok, flat.ok)
 
 
-def _opened(seed: int) -> tuple[Model, Computed, Noise]:
-    made = model(seed)
+def _opened(seed: int, dtype: str) -> tuple[Model, Computed, Noise]:
+    drawn = model(seed)
+    made = replace(drawn, x=drawn.x.astype(numpy_dtype(dtype)))
     source = Computed(made)
     return made, source, noise(source, {"x": made.x})
 
@@ -73,9 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print a row for every kind of model; exit with 1 if an honest pair is accused."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tolerance", description=__doc__)
     parser.add_argument("--seeds", type=int, default=600)
-    count = parser.parse_args(arguments).seeds
-    pairs = _by_kind(found for seed in range(count) for found in honest(seed))
-    faults = {factor: _by_kind(f for seed in range(count) for f in faulty(seed, factor)) for factor in FAULTS}
+    parser.add_argument("--inputs", default="float32", metavar="DTYPE", help="of inputs; all computes in float32")
+    asked = parser.parse_args(arguments)
+    seeds, dtype = range(asked.seeds), asked.inputs
+    pairs = _by_kind(found for seed in seeds for found in honest(seed, dtype))
+    faults = {factor: _by_kind(f for seed in seeds for f in faulty(seed, factor, dtype)) for factor in FAULTS}
     print(
         "| model | honest pairs | accused | median | 99 % | greatest | 0.1 % found | by one number | 1 % found | by one number |"
     )

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from benchmarks.tolerance.arithmetic import FLOAT64, REFERENCE, Arithmetic
+from deploy_core.dtypes import dtype_name
 from deploy_core.signature import Array, Signature, Tensors, TensorSpec
 
 Weights = Mapping[str, Array]
@@ -44,7 +45,7 @@ class Computed:
         self._model = model
         self._how = how
         shape = model.answer(model.x[:2]).shape[1:]
-        inputs = TensorSpec("x", "float32", ("batch", *model.x.shape[1:]))
+        inputs = TensorSpec("x", dtype_name(model.x.dtype), ("batch", *model.x.shape[1:]))
         self.signature = Signature((inputs,), (TensorSpec("y", "float32", ("batch", *shape)),))
 
     def predict(self, inputs: Tensors) -> Tensors:

@@ -297,8 +297,10 @@ def test_empty_places_of_an_image_get_the_noise_of_their_channel_and_no_other(ma
     assert values[0, 1].max() < 1e-3 * values[0, 0].min()
 
 
-def test_the_benchmark_counts_pairs_and_faults(capsys: pytest.CaptureFixture[str]) -> None:
-    assert measured_by_benchmark(["--seeds", "1"]) == 0
+@pytest.mark.parametrize("inputs", ["float32", "float16"])
+def test_the_benchmark_counts_pairs_and_faults(inputs: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert measured_by_benchmark(["--seeds", "1", "--inputs", inputs]) == 0
     (row,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("| all"))
     pairs, accused = row.split("|")[2:4]
     assert (int(pairs), int(accused)) == (6, 0)
+    assert row.split("|")[9].strip() == "1 of 1", "of a fault of 1 %"

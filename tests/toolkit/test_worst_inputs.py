@@ -105,6 +105,8 @@ def test_a_search_finds_what_golden_inputs_miss(found: tuple[Report, Path]) -> N
     assert searched.verdict == "disagree"
     assert {one.subject for one in report.worst} == {"simplenet@1/onnx", str(wrong)}, "not the reference itself"
     assert all(one.method == "gradient" for one in report.worst), "the reference is a TorchScript file"
+    assert any(one.ok for one in report.worst)
+    assert all(Path(one.file).is_file() for one in report.worst if one.over), "also what is within the tolerance"
 
 
 def test_what_was_found_is_saved_and_asked_again(
