@@ -143,7 +143,52 @@ def test_a_crop_that_is_off_by_one() -> None:
 
     report = asked(STEPS, own)
     assert (report.ok, report.first) == (False, "center_crop")
-    assert "training crops 0 pixels lower and 1 further right" in report.said
+    assert "training crops one pixel further right, serving in the middle" in report.said
+
+
+def test_a_crop_is_off_to_a_side_that_has_a_name() -> None:
+    said = " ".join(cause.said for cause in causes(preprocessing.parsed(STEPS, "here")[0]))
+    assert "crops one pixel higher and one pixel further left" in said
+    assert not re.search(r"-\d+ pixel|\b0 pixel", said)
+
+
+FLIPS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "mirrored": (lambda array: array[..., ::-1], "mirrors left and right"),
+    "upside down": (lambda array: array[..., ::-1, :], "turns it upside down"),
+    "both": (lambda array: array[..., ::-1, ::-1], "turns it by 180°"),
+    "transposed": (lambda array: array.swapaxes(-1, -2), "has height and width the other way round"),
+    "rotated": (lambda array: np.rot90(array, 1, (-2, -1)), "turns it by 90° to the left"),
+}
+
+
+@pytest.mark.parametrize("flip", FLIPS)
+def test_a_picture_that_is_turned_is_recognised(flip: str) -> None:
+    turn, said = FLIPS[flip]
+    report = asked(STEPS, lambda data: turn(train(data)))
+    assert (report.ok, report.first) == (False, "flip")
+    assert f"training {said}, serving does not" in report.said
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_jpeg_among_the_files_excuses_no_png(first: int) -> None:
+    """What is off by a few levels may be the decoder of the one, never of the other."""
+
+    def own(data: bytes) -> Any:
+        levels = np.asarray(small(data))
+        return tensor(np.where(levels < 40, levels + 10, levels)).numpy()
+
+    raw = Raw(preprocessing.parsed(STEPS, "here")[0], "x")
+    files = [Prepared(f"{index}", FILES[index], (("train", own(FILES[index])),)) for index in (first, 1 - first)]
+    jpeg = next(file for file in files if file.name == "1")
+    alone = skew(raw, [jpeg])
+    assert alone.ok, alone
+    assert "decodes JPEG by another library" in alone.said
+    report = skew(raw, files)
+    assert not report.ok, report
+    assert "JPEG" not in report.said
+    assert not report.steps[-1].ok
+    assert report.steps[-1].off is not None
+    assert report.steps[-1].off > report.steps[-1].limit
 
 
 def test_numbers_that_nobody_knows_are_found_by_what_they_do() -> None:
@@ -227,6 +272,9 @@ def test_what_no_mistake_explains_is_not_explained() -> None:
     wrong = asked(STEPS, lambda data: train(data)[..., :16])
     assert not wrong.ok
     assert "training gives shape [1, 3, 32, 16]" in wrong.steps[0].said
+    assert "the inputs differ (training gives shape [1, 3, 32, 16], serving [1, 3, 32, 32])" in wrong.said
+    flat = asked(STEPS, lambda data: np.zeros((2, 2), np.float32))
+    assert "training gives shape [2, 2], serving [1, 3, 32, 32]" in flat.said
 
 
 def test_nothing_compared_is_not_agreement() -> None:

@@ -24,6 +24,11 @@ _SCALES: tuple[dict[str, Any], ...] = (
     {"by": "1/255", "add": 0}, {"by": "1/256", "add": 0}, {"by": "1/127.5", "add": -1}, {"by": 1, "add": 0},
 )  # fmt: skip
 _PAD_VALUES = (0, 114, 127, 128, 255)
+_FLIPS = (
+    ("width", "mirrors left and right"), ("height", "turns it upside down"), ("both", "turns it by 180°"),
+    ("axes", "has height and width the other way round"), ("left", "turns it by 90° to the left"),
+    ("right", "turns it by 90° to the right"),
+)  # fmt: skip
 _ROOM = (1.0, 256 / 224, 1.25)  # what the shorter side has beyond the crop, as people choose it
 _NUMBERS = ("scale", "normalize")
 
@@ -57,6 +62,7 @@ def causes(steps: Steps) -> Iterator[Cause]:
         if step["step"] in ("color", *_NUMBERS, "center_crop", "pad"):
             yield Cause((*steps[:index], *steps[index + 1 :]), index, step["step"], "has none", f"has {named(step)}")
     yield from _inserted(steps)
+    yield from _flipped(steps)
     yield from _swapped(steps)
     yield from _squared(steps)
 
@@ -123,8 +129,15 @@ def _crops(step: Mapping[str, Any]) -> Varied:
     other = "tensorflow" if step["as"] == "torch" else "torch"
     yield {**step, "as": other}, f"has {named({**step, 'as': other})}", named(step)
     for down, right in ((0, 1), (1, 0), (1, 1), (0, -1), (-1, 0), (-1, -1), (-99999, -99999)):
-        told = "crops at the upper left" if down < -1 else f"crops {down} pixels lower and {right} further right"
+        told = "crops at the upper left" if down < -1 else f"crops {_aside(down, right)}"
         yield {**step, "shift": [down, right]}, told, "in the middle"
+
+
+def _aside(down: int, right: int) -> str:
+    """Say where a crop lies that is off by a pixel."""
+    upright = {-1: "one pixel higher", 1: "one pixel lower"}.get(down, "")
+    sideways = {-1: "one pixel further left", 1: "one pixel further right"}.get(right, "")
+    return " and ".join(told for told in (upright, sideways) if told)
 
 
 def _pads(step: Mapping[str, Any]) -> Varied:
@@ -154,11 +167,22 @@ def _normalizes(step: Mapping[str, Any]) -> Varied:
         yield {**step, **times}, "has mean and std for values to 255", named(step)
 
 
-def _inserted(steps: Steps) -> Iterator[Cause]:
+def _flipped(steps: Steps) -> Iterator[Cause]:
     kinds = [step["step"] for step in steps]
-    pixels = max(
+    for way, told in _FLIPS if kinds[0] == "decode" else ():
+        yield _with(steps, _pixels(kinds) + 1, {"step": "flip", "way": way}, told, "does not")
+
+
+def _pixels(kinds: Sequence[str]) -> int:
+    """Give the place of the last step that is about pixels."""
+    return max(
         (i for i, kind in enumerate(kinds) if kind in ("decode", "resize", "center_crop", "pad", "color")), default=0
     )
+
+
+def _inserted(steps: Steps) -> Iterator[Cause]:
+    kinds = [step["step"] for step in steps]
+    pixels = _pixels(kinds)
     if "color" not in kinds and kinds[0] == "decode":
         for to in ("bgr", "grey"):
             yield _with(steps, 1, {"step": "color", "to": to}, f"has {to.upper()}", "RGB")

@@ -20,21 +20,37 @@ _ON_AVERAGE = 8.0  # times less than at the worst pixel
 
 @dataclass(frozen=True)
 class Distance:
-    """The greatest and the mean deviation, and the limits that it is held to."""
+    """The greatest and the mean deviation, and the limits that it is held to; of several files, `each` of them, too."""
 
     off: float | None  # None: of different shapes
     mean: float | None
     limit: float
     loose: float = 0.0  # the limit if the two sides decode JPEG by other libraries
+    each: tuple[Distance, ...] = ()
 
     @property
     def ok(self) -> bool:
-        """Whether rounding accounts for it."""
+        """Whether rounding accounts for it, in every file."""
+        if self.each:
+            return all(one.ok for one in self.each)
         return self.off is not None and self.off <= self.limit
 
     @property
+    def share(self) -> float:
+        """How much of its limit it takes."""
+        if self.off is None or not self.limit:
+            return float("inf") if self.off != 0 else 0.0
+        return self.off / self.limit
+
+    def within(self, rounding: float, share: float) -> bool:
+        """Tell whether every file is off by no more than `rounding`, or that share of its limit."""
+        return all(one.off is not None and one.off <= max(rounding, share * one.limit) for one in self.each or (self,))
+
+    @property
     def nearly(self) -> bool:
-        """Whether decoders of JPEG may be all that differs."""
+        """Whether decoders of JPEG may be all that differs, in every file: of a PNG nothing is theirs."""
+        if self.each:
+            return all(one.nearly for one in self.each)
         if self.off is None or self.mean is None:
             return False
         return self.ok or (self.off <= self.loose and self.mean <= self.loose / _ON_AVERAGE)
@@ -75,11 +91,14 @@ def distance(one: Array, other: Array, limit: float, loose: float = 0.0) -> Dist
 
 
 def worst(distances: Iterator[Distance]) -> Distance:
-    """Join the distances of several files: the greatest deviation, and the mean over all."""
+    """Join the distances of several files: the deviation that takes most of its limit, and the mean over all.
+
+    Each is held to its own limit: what a JPEG is excused for is none of a PNG's.
+    """
     many = list(distances)
     for one in many:
         if one.off is None:
             return one
-    off = max(one.off or 0.0 for one in many)
+    furthest = max(many, key=lambda one: one.share)
     mean = float(np.mean([one.mean for one in many]))
-    return Distance(off, mean, max(one.limit for one in many), max(one.loose for one in many))
+    return Distance(furthest.off, mean, furthest.limit, furthest.loose, tuple(many))

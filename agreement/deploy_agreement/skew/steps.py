@@ -50,15 +50,17 @@ def skew(raw: Raw, files: Sequence[Prepared]) -> Skew:
         return Skew(0, said="there is nothing to compare: no raw file, or no answer of the training side")
     pairs = zip(files, served, strict=True)
     whole = worst(_whole(raw.steps, file, stages) for file, stages in pairs)
-    exact = whole.off is not None and whole.off <= max(_rounding(files), _NOTABLE * whole.limit)
+    exact = whole.within(_rounding(files), _NOTABLE)
     cause = None if exact else _cause(raw, files, whole)
     if (whole.ok and not (cause and cause.of_numbers)) or (whole.nearly and cause is None):
         return _agreeing(raw, files, served, whole, cause)
     rows = tuple(_rows(raw, files, served)) if any(len(file.stages) > 1 for file in files) else ()
     if cause is None:
         first = next((row.step for row in rows if not row.ok), "")
-        step = StepSkew("input of the model", whole.off, whole.mean, whole.limit, ok=False, said=_shapes(files, served))
-        return Skew(len(files), rows if first else (step,), first or "input of the model", _unexplained(first))
+        shapes = _shapes(files, served)
+        step = StepSkew("input of the model", whole.off, whole.mean, whole.limit, ok=False, said=shapes)
+        told = _unexplained(first, shapes)
+        return Skew(len(files), rows if first else (step,), first or "input of the model", told)
     steps = tuple(_against(raw, cause, files, served))
     return Skew(len(files), steps, cause.step, cause.said)
 
@@ -82,14 +84,17 @@ def _rounding(files: Sequence[Prepared]) -> float:
     return EPS * max(float(np.abs(file.last.astype(np.float64)).max(initial=0)) for file in files)
 
 
-def _unexplained(first: str) -> str:
+def _unexplained(first: str, shapes: str) -> str:
     told = f"{first} differs" if first else "the inputs differ"
+    told += f" ({shapes})" if shapes else ""
     return f"{told}, and no usual mistake explains it; name the functions of training one by one, as a list"
 
 
 def _shapes(files: Sequence[Prepared], served: Sequence[list[Array]]) -> str:
-    one, other = list(files[0].last.shape), list(served[0][-1].shape)
-    return "" if one == other else f"training gives shape {one}, serving {other}"
+    for file, stages in zip(files, served, strict=True):
+        if distance(stages[-1], file.last, 0.0).off is None:
+            return f"training gives shape {list(file.last.shape)}, serving {list(stages[-1].shape)}"
+    return ""
 
 
 def _rows(raw: Raw, files: Sequence[Prepared], served: Sequence[list[Array]]) -> Iterator[StepSkew]:

@@ -195,6 +195,20 @@ def _padded(array: Array, step: Step, order: str) -> Array:
     return np.pad(array, room, constant_values=step.get("value", 0))
 
 
+def _flipped(array: Array, step: Step, order: str) -> Array:
+    """Turn an image as somebody may have done by mistake; nobody declares it."""
+    high, wide = order.index("H"), order.index("W")
+    turned = {
+        "width": lambda: np.flip(array, wide),
+        "height": lambda: np.flip(array, high),
+        "both": lambda: np.flip(array, (high, wide)),
+        "axes": lambda: np.swapaxes(array, high, wide),
+        "left": lambda: np.rot90(array, 1, (high, wide)),
+        "right": lambda: np.rot90(array, -1, (high, wide)),
+    }
+    return turned[step["way"]]()
+
+
 def factor(by: float | str) -> tuple[float, float]:
     """Give what to multiply by and what to divide by: `1/255` is a division, as in ToTensor."""
     if isinstance(by, str):
@@ -252,6 +266,7 @@ STEPS: Mapping[str, Callable[[Array, Step, str], Array]] = {
     "color": _coloured,
     "center_crop": _cropped,
     "pad": _padded,
+    "flip": _flipped,
     "scale": _scaled,
     "normalize": _normalized,
     "layout": _laid_out,
