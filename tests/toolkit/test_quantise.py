@@ -256,8 +256,8 @@ def test_an_endpoint_is_held_to_the_variant_that_its_server_was_told_to_serve(
 ) -> None:
     events: list[str] = []
     asked_of = replace(served_int8, host="localhost")
-    report = check.check(check.Request(("cnn", str(asked_of))), store=quantised / "store", on_event=events.append)
-    row = report.rows[-1]
+    request = check.Request((str(asked_of),), against="cnn")
+    (row,) = check.check(request, store=quantised / "store", on_event=events.append).rows
     assert row.subject == str(asked_of)
     assert row.verdict == "agree", row.why
     assert f"{asked_of} serves tflite-int8: it was started with --set artifact=tflite-int8" in events
@@ -270,9 +270,10 @@ def test_an_endpoint_that_only_looks_like_a_variant_is_held_to_none(
     quantised: Path, served_int8: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(served, "read", lambda: ((), ()))  # a server of somebody else's
-    row = _checked(quantised, "cnn", str(served_int8))[str(served_int8)]
+    row = _checked(quantised, str(served_int8), against="cnn")[str(served_int8)]
     assert row.verdict == "disagree"
-    assert f"name it, deploy check cnn@1/tflite-int8 {served_int8}" in row.why
+    assert f"if it is to serve that variant, `deploy check cnn@1/tflite-int8 {served_int8}` holds it to that" in row.why
+    assert "float16" not in row.why.partition(":")[0], "which is off by far less"
 
 
 def test_an_endpoint_is_held_to_the_artifact_that_is_named_first(
@@ -284,10 +285,8 @@ def test_an_endpoint_is_held_to_the_artifact_that_is_named_first(
         "cnn@1/tflite-int8": "agree",
         str(served_int8): "agree",
     }
-    others = _checked(quantised, "cnn@1/onnx", "cnn@1/tflite-int8", str(served_int8))
-    assert others[str(served_int8)].verdict == "disagree", "the first one that is named is a float file"
-    wrong = _checked(quantised, "cnn@1/onnx-float16", str(served_int8))
-    assert wrong[str(served_int8)].verdict == "disagree", "what it serves is coarser"
+    others = _checked(quantised, "cnn@1/onnx-float16", "cnn@1/tflite-int8", str(served_int8))
+    assert others[str(served_int8)].verdict == "disagree", "what is named first is less coarse than what it serves"
 
 
 def test_a_server_is_started_with_the_artifact_that_is_named(quantised: Path) -> None:

@@ -31,6 +31,7 @@ from deploy_exporters.formats import split
 from deploy_model_store import Golden, Version
 
 _HALF = "float16"
+_ALIKE = 4.0  # times what answers are off by: a variant that is off by more is another
 _TOLD = {
     DEGRADED: "is degraded: a layer of it does not fit its coarser numbers",
     COLLAPSED: "has collapsed: its answers hardly follow the inputs any more",
@@ -62,12 +63,13 @@ def compared(
 
 
 def resembling(version: Version, row: Agreement, outputs: Tensors, noise: Noise) -> tuple[str, ...]:
-    """Name the variants of a version whose errors the answers do not exceed, the nearest first: one may have been asked."""
-    errors = {one.name: _errors(version.agreement, one.name) for one in version.artifacts if is_coarse(one)}
-    near = {name: tolerances(outputs, found, noise=noise) for name, found in errors.items() if found}
+    """Name the variants of a version that are off by as much as these answers, the nearest first: one may have been asked."""
+    known = {one.name: _errors(version.agreement, one.name) for one in version.artifacts if is_coarse(one)}
     off = max((output.max_abs for output in row.outputs if output.max_abs is not None), default=0.0)
-    fitting = [name for name, limits in near.items() if _is_within(row, limits)]
-    return tuple(sorted(fitting, key=lambda name: abs(max(errors[name].values()) - off)))
+    apart = {name: abs(max(errors.values()) - off) for name, errors in known.items() if errors}
+    near = [name for name in apart if max(known[name].values()) <= _ALIKE * off]
+    fitting = [name for name in near if _is_within(row, tolerances(outputs, known[name], noise=noise))]
+    return tuple(sorted(fitting, key=apart.__getitem__))
 
 
 def with_cost(row: Agreement, artifact: Artifact, predictor: Predictor, inputs: Tensors, outputs: Tensors) -> Agreement:

@@ -48,7 +48,8 @@ def check(request: Request, *, store: Path, on_event: OnEvent = silent) -> Repor
         trained = source_of(request.against, shelf)
         right = answers_of(trained, request, workers) if trained else wanted(request, named, shelf, workers)
         found = {subject.name: subject for one in named for subject in _expanded(one, workers, request)}
-        todo = [known(subject, named, on_event) for subject in found.values() if subject.name != right.by]
+        others = [subject for subject in found.values() if subject.name != right.by]
+        todo = [known(subject, named, right.version, on_event) for subject in others]
         for server in dict.fromkeys(request.servers):
             todo += stack.enter_context(started(server, named, request.access.ours, store, on_event))
         if not todo:

@@ -100,6 +100,6 @@ def _like_a_variant(subject: Subject, row: Agreement, wanted: Wanted) -> Iterato
     if names := degradation.resembling(version, row, wanted.outputs, wanted.noise):
         yield Problem(
             "variant",
-            f"its errors are those of {' or '.join(names)}: is the server to serve that variant, then name it,"
-            f" deploy check {version}/{names[0]} {subject.endpoint}",
+            f"it is off by as much as {' or '.join(names)}: if it is to serve that variant,"
+            f" `deploy check {version}/{names[0]} {subject.endpoint}` holds it to that",
         )

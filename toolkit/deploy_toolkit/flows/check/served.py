@@ -44,9 +44,12 @@ def started(
         yield found
 
 
-def known(subject: Subject, named: Iterable[Named], on_event: OnEvent) -> Subject:
-    """Say which variant an endpoint serves, where the first name that is stored says so, or a server of ours does."""
-    first = next((one for one in named if isinstance(one, Version | Chosen)), None)
+def known(subject: Subject, named: Iterable[Named], wanted: Version | None, on_event: OnEvent) -> Subject:
+    """Say which variant an endpoint serves, where the first name that is stored says so, or a server of ours does.
+
+    `wanted` is the version whose answers are, where none is named.
+    """
+    first = next((one for one in named if isinstance(one, Version | Chosen)), wanted)
     if subject.endpoint is None or subject.server or first is None:
         return subject
     if isinstance(first, Chosen):
