@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from deploy_agreement.blocks import blocks
 from deploy_agreement.figures import deviation, spread
 from deploy_agreement.rows import concatenated
 from deploy_agreement.tolerances.rounding import Noise
@@ -175,16 +176,20 @@ def _away(array: Array, random: np.random.Generator, way: int, scale: float | No
 
 def _unsure(want: Array, others: Sequence[Array]) -> Array:
     doubt = np.zeros(want.shape, np.bool_)
-    jump = _JUMP * spread(want)
-    for other in others:
-        if not is_float(dtype_name(want.dtype)):
-            doubt |= np.asarray(want != other)
-            continue
-        size = np.maximum(_size(want), jump / _JUMP)
-        same = _finite(want) & _finite(other)
-        apart = np.where(same, deviation(want, np.where(same, other, want)), 0.0)
-        doubt |= ~same & ~_same_infinity(want, other) | (same & (apart > _JUMP * size))
+    least = spread(want)
+    for block in blocks(want.shape):
+        for other in others:
+            doubt[block] |= _jumps(want[block], other[block], least)
     return doubt
+
+
+def _jumps(want: Array, other: Array, least: float) -> Array:
+    if not is_float(dtype_name(want.dtype)):
+        return np.asarray(want != other)
+    same = _finite(want) & _finite(other)
+    apart = np.where(same, deviation(want, np.where(same, other, want)), 0.0)
+    far = apart > _JUMP * np.maximum(_size(want), least)
+    return ~same & ~_same_infinity(want, other) | (same & far)
 
 
 def _same_infinity(left: Array, right: Array) -> Array:
@@ -218,8 +223,12 @@ def _pooled(own: Array, shape: tuple[int, ...]) -> Array:
 def _apart(want: Array, other: Array, unsure: Array) -> Array:
     if not is_float(dtype_name(want.dtype)):
         return np.zeros(want.shape)
-    sure = ~unsure & _finite(want) & _finite(other)
-    return np.where(sure, deviation(want, np.where(sure, other, want)), 0.0)
+    apart = np.empty(want.shape)
+    for block in blocks(want.shape):
+        sure = ~unsure[block] & _finite(want[block]) & _finite(other[block])
+        there = np.where(sure, other[block], want[block])
+        apart[block] = np.where(sure, deviation(want[block], there), 0.0)
+    return apart
 
 
 def _finite(array: Array) -> Array:
