@@ -17,6 +17,7 @@ from deploy_agreement.probing.drawing import FEW, Budget, asked, drawn
 from deploy_agreement.probing.edges import edge_probes, edges
 from deploy_agreement.probing.inputs import drawn_inputs
 from deploy_agreement.probing.probes import answered, refused
+from deploy_agreement.probing.transports import messages
 from deploy_core.errors import EndpointError, ExportError, InputError
 from deploy_core.signature import Signature, Tensors, TensorSpec
 
@@ -273,6 +274,24 @@ def test_a_slow_predictor_is_asked_for_what_counts_most_as_long_as_there_is_time
     found, _ = asked_of(lambda given: {"y": np.nan_to_num(right(given)["y"])}, 17)
     assert found.verdict == "told"
     assert found.said.endswith("9 of 10 edges; the other was not asked, since 17 s were over")
+
+
+def test_a_slow_reference_is_asked_for_what_counts_and_nobody_for_the_rest(
+    make: Make, simplenet: Any, source: Any
+) -> None:
+    slow = Slow(source, 2.0)
+    with np.errstate(all="ignore"):
+        probes = list(edge_probes(slow, golden(source), Noise({"y": 1e-7}, "none"), seconds=1, clock=lambda: slow.now))
+    assert [bool(probe.outputs) for probe in probes] == [True] * 5 + [False] * 5
+    assert [probe.counts for probe in probes] == [True] * 5 + [False] * 5
+    subject = make(*FLOATS, simplenet(0).run)
+    found = edged(subject, probes, judge())
+    assert (found.verdict, len(subject.asked)) == ("agree", 5)
+    assert found.said == "5 of 10 edges; the others were not asked, since the reference takes too long to answer"
+    asked_of_ways = [label for label, _ in messages(source.signature, golden(source), probes)]
+    assert asked_of_ways == ["golden inputs", *(probe.label for probe in probes[:5]), "no rows"]
+    later = edged(Slow(source, 2.0), probes, judge(), seconds=0.0, clock=lambda: 0.0)
+    assert later.said == "1 of 10 edges; the others were not asked, since 0 s were over"
 
 
 def test_nothing_agrees_where_only_what_nobody_is_sure_of_was_asked_in_time(make: Make) -> None:

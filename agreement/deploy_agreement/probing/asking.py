@@ -69,15 +69,17 @@ def edged(
     """Ask for every edge by itself: one that counts must agree, any other is told of.
 
     They are asked for so many seconds, but the first at any rate, those that count before the others; the check says how
-    many were not asked.
+    many were not asked, those among them that the reference had no time for.
     """
     if not probes:
         return skipped("edges", "no input has a dtype with edges")
-    found = list(_while_time(predictor, probes, judge, seconds, clock))
+    known = [probe for probe in probes if probe.outputs or probe.refused]
+    found = list(_while_time(predictor, known, judge, seconds, clock))
     asked_for = [probe for probe, check in found if check.verdict != SKIPPED]
     wrong = [(probe, check) for probe, check in found if check.verdict == DISAGREE]
     told = [(probe, check) for probe, check in found if check.verdict == TOLD]
-    late = _late(len(found), len(probes), seconds)
+    why = f"{seconds:,.0f} s were over" if len(found) < len(known) else "the reference takes too long to answer"
+    late = _late(len(found), len(probes), why)
     if not any(probe.counts for probe in asked_for):
         return skipped("edges", "; ".join(["the reference itself is sure at no edge that counts", *late]))
     problems = tuple(
@@ -102,12 +104,12 @@ def _while_time(
         yield probe, _edge(predictor, probe, judge)
 
 
-def _late(asked_for: int, edges: int, seconds: float) -> list[str]:
+def _late(asked_for: int, edges: int, why: str) -> list[str]:
     """Say how many edges were asked, if not all were."""
     if asked_for == edges:
         return []
     others = "the others were" if edges - asked_for > 1 else "the other was"
-    return [f"{asked_for} of {edges} edges; {others} not asked, since {seconds:,.0f} s were over"]
+    return [f"{asked_for} of {edges} edges; {others} not asked, since {why}"]
 
 
 def _edge(predictor: Predictor, probe: Probe, judge: Judge) -> Check:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +25,7 @@ _BELOW, _ABOVE, _UNHELD = _BEYOND = (
     "an integer above the last",
     "integers that no float64 holds",
 )
+_AT_LEAST = 5  # as many as count of inputs that are all floats
 _FAR = 4  # times as far as golden inputs: a limit just beyond them shows there
 _HOLDS_WIDE = (np.int64, np.uint64)
 
@@ -62,24 +65,40 @@ def edges(signature: Signature, golden: Tensors, rows: int = 1) -> Iterator[Edge
 
 
 def edge_probes(
-    reference: Predictor, golden: Tensors, measured: Noise, rows: int = 1, *, beyond: bool = True
+    reference: Predictor,
+    golden: Tensors,
+    measured: Noise,
+    rows: int = 1,
+    *,
+    beyond: bool = True,
+    seconds: float = math.inf,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Probe]:
     """Have the reference answer, or refuse, what lies at the edges; without `beyond` no integers out of the golden range.
 
-    Where it answers NaN or infinity, as by dividing zeros, runtimes may have a way of their own, too.
+    Where it answers NaN or infinity, as by dividing zeros, runtimes may have a way of their own, too. It is asked for so many
+    seconds, but for five edges at any rate, and first for those that may count. The others are given without answers: nobody
+    is to be asked for what the reference might refuse.
     """
     scales = {name: _size(array) for name, array in golden.items()}
-    for edge in edges(reference.signature, golden, rows):
-        if edge.label in _BEYOND and not beyond:
-            continue
-        try:
-            found = answered(
-                reference, "edges", edge.inputs, measured, label=edge.label, refusable=edge.wide, scales=scales
-            )
-            yield replace(found, counts=not edge.own and all(_is_finite(array) for array in found.outputs.values()))
-        except DeployError as error:
-            if not edge.wide:
-                yield refused("edges", edge.inputs, first_line(error), label=edge.label)
+    end = clock() + seconds
+    found = (edge for edge in edges(reference.signature, golden, rows) if beyond or edge.label not in _BEYOND)
+    for number, edge in enumerate(sorted(found, key=lambda edge: edge.own)):
+        if number < _AT_LEAST or clock() < end:
+            yield from _probed(reference, edge, measured, scales)
+        else:
+            yield Probe("edges", edge.inputs, {}, measured, counts=False, label=edge.label)
+
+
+def _probed(reference: Predictor, edge: Edge, measured: Noise, scales: Mapping[str, float]) -> Iterator[Probe]:
+    try:
+        found = answered(
+            reference, "edges", edge.inputs, measured, label=edge.label, refusable=edge.wide, scales=scales
+        )
+        yield replace(found, counts=not edge.own and all(_is_finite(array) for array in found.outputs.values()))
+    except DeployError as error:
+        if not edge.wide:
+            yield refused("edges", edge.inputs, first_line(error), label=edge.label)
 
 
 Change = Callable[[Array, Array], Array | None]

@@ -49,7 +49,7 @@ def messages(
     """Give what two ways are asked: golden inputs, what the reference answers at the edges, no rows, and one large message."""
     rows = rows_of(signature, golden, {})
     yield "golden inputs", golden
-    yield from ((probe.label, probe.inputs) for probe in probes if not probe.refused)
+    yield from ((probe.label, probe.inputs) for probe in probes if probe.outputs)
     if batch_symbol(signature.inputs) is None or not rows.inputs:
         return
     yield "no rows", take(golden, rows.inputs, np.arange(0))

@@ -17,6 +17,7 @@ from deploy_toolkit.flows import promised
 from deploy_toolkit.flows.check.request import Request, inputs_from
 from deploy_toolkit.flows.check.wanted import Wanted
 
+_EDGES = 20.0  # seconds for the reference, which is asked several times for each, and once for all subjects
 SECONDS = 1.0  # for drawn rows: of the reference, and of each subject
 
 
@@ -64,7 +65,7 @@ def _asked(reference: Predictor, wanted: Wanted, request: Request) -> Probes:
         rows = min(wanted.batches) if wanted.batches else _rows(reference, wanted)
         # An id out of range could be the end of somebody's server.
         beyond = not hasattr(reference, "endpoint")
-        edges = edge_probes(reference, wanted.inputs, wanted.noise, rows, beyond=beyond)
+        edges = edge_probes(reference, wanted.inputs, wanted.noise, rows, beyond=beyond, seconds=_EDGES)
         return replace(asked, drawn=found, edges=tuple(edges))
     except DeployError as error:
         return replace(asked, why=f"the reference does not answer: {first_line(error)}")
