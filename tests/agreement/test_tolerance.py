@@ -12,7 +12,7 @@ from benchmarks.tolerance.__main__ import main as measured_by_benchmark
 from benchmarks.tolerance.arithmetic import HONEST
 from benchmarks.tolerance.models import Computed, model
 
-from deploy_agreement import Noise, Promise, Terms, again, compare, noise, promise, times_more, tolerance
+from deploy_agreement import Element, Noise, Promise, Terms, again, compare, noise, promise, times_more, tolerance
 from deploy_agreement.comparing.elements import POINTS, WORST
 from deploy_core.signature import Tensors
 
@@ -217,7 +217,8 @@ def test_points_hold_the_worst_and_are_the_same_again(make: Make) -> None:
     )  # type: ignore[union-attr]
     text = make("x:float32[batch,900]", "y:string[batch]", lambda i: {"y": np.array([b"a"] * len(i["x"]), object)})
     (output,) = compare("it", text.predict(wide), text, wide, noise=Noise({}, "")).outputs
-    assert (output.ok, output.points, output.worst) == (True, None, None)
+    assert (output.ok, output.points) == (True, None)
+    assert output.worst == Element((0,), "a", "a", 0.0)
 
 
 def test_nan_and_infinity_where_they_are_wanted(make: Make) -> None:

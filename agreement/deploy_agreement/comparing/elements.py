@@ -74,7 +74,7 @@ class Judged:
     needed: float
     times: float
     place: tuple[int, ...]
-    worst: Element | None
+    worst: Element
     drawn: tuple[Array, ...]
 
 
@@ -158,13 +158,20 @@ def _drawn(pair: Pair, worst: Array, random: np.random.Generator, count: int) ->
     return times.ravel(), _plain(some.want).ravel(), _plain(some.got).ravel(), limits.ravel()
 
 
-def _worst(pair: Pair, place: tuple[int, ...]) -> Element | None:
-    """Give an element; None for text."""
-    if is_text(pair.want):
-        return None
+def _worst(pair: Pair, place: tuple[int, ...]) -> Element:
     one = pair.part(place)
-    return Element(place, float(_plain(one.want)), float(_plain(one.got)), float(one.limit.limit(one.want)))
+    return Element(place, _exact(one.want), _exact(one.got), float(one.limit.limit(one.want)))
+
+
+def _exact(value: Array) -> float | str:
+    """Give an element as it came: float64 does not hold every integer."""
+    if is_text(value):
+        text = value.item()
+        return text.decode(errors="backslashreplace") if isinstance(text, bytes) else str(text)
+    return value.item() if value.dtype.kind in "iub" else float(_plain(value))
 
 
 def _plain(values: Array) -> Array:
+    if values.dtype.kind in "iu":
+        return values
     return np.asarray(np.abs(values) if values.dtype.kind == "c" else values, np.float64)

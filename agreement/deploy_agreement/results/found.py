@@ -51,8 +51,9 @@ class Worst:
             "ok": self.ok,
             "counts": self.counts,
         }
-        figures = ("over", "want", "got", "limit", "began")
-        return plain | {name: in_json(float(getattr(self, name))) for name in figures}
+        values = {name: getattr(self, name) for name in ("over", "want", "got", "limit", "began")}
+        # An integer is exact, which float64 is not.
+        return plain | {name: in_json(one if isinstance(one, int) else float(one)) for name, one in values.items()}
 
 
 @dataclass(frozen=True)

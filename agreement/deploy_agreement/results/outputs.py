@@ -11,20 +11,25 @@ from deploy_agreement.results.decisions import Decisions
 from deploy_agreement.tolerances.limits import Tolerance
 from deploy_core.signature import Array
 
+_LONG = 60  # characters of text that are told
+
 
 @dataclass(frozen=True)
 class Element:
-    """One element of an output: its `place` in an answer, what was wanted there and what came; of complex numbers, their size."""
+    """One element of an output: its `place` in an answer, what was wanted there and what came.
+
+    Of complex numbers it is their size; integers are as exact as they came, and text is text.
+    """
 
     place: tuple[int, ...]
-    want: float
-    got: float
+    want: float | str
+    got: float | str
     limit: float
 
     def to_json(self) -> dict[str, Any]:
         """Give plain data for a JSON document."""
-        figures = {"want": self.want, "got": self.got, "limit": self.limit}
-        return {"place": list(self.place)} | {name: in_json(value) for name, value in figures.items()}
+        values = {"want": _in_json(self.want), "got": _in_json(self.got), "limit": in_json(self.limit)}
+        return {"place": list(self.place), **values}
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ class OutputAgreement:
         """Say by how much the output is off, at its worst element; of NaN and infinities, what is wanted in their place."""
         limit = self.worst.limit if self.worst else 0.0
         at = f" at {list(self.worst.place)}" if self.worst and self.tolerance.each is not None else ""
-        if self.worst and not (isfinite(self.worst.want) and isfinite(self.worst.got)):
+        if self.worst and _told_as_it_is(self.worst):
             told = f"{value(self.worst.got)} at {list(self.worst.place)} where {value(self.worst.want)} is wanted"
             return f"output {self.name!r} is {told}"
         if not limit or self.needed_times is None:
@@ -110,8 +115,26 @@ class OutputAgreement:
         }
 
 
-def value(given: float) -> str:
-    """Give a value of an answer in a few digits, and in words what is no number."""
+def value(given: float | str) -> str:
+    """Give a value of an answer in a few digits, integers and text as they are, and in words what is no number."""
+    if isinstance(given, str):
+        return repr(given if len(given) <= _LONG else f"{given[:_LONG]}…")
+    if isinstance(given, int):
+        return str(given)
     if isnan(given):
         return "NaN"
     return f"{given:.3g}" if isfinite(given) else "infinity" if given > 0 else "minus infinity"
+
+
+def _told_as_it_is(element: Element) -> bool:
+    """Whether it says nothing how far the two lie apart: of text, of what must be equal, of NaN and infinities."""
+    values = (element.want, element.got)
+    if any(isinstance(one, str) for one in values) or (
+        not element.limit and any(isinstance(one, int) for one in values)
+    ):
+        return True
+    return not all(isfinite(one) for one in values if not isinstance(one, str))
+
+
+def _in_json(given: float | str) -> float | str | None:
+    return given if isinstance(given, str) else in_json(given)

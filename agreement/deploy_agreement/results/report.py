@@ -23,7 +23,8 @@ class Check:
     """One thing that a subject was asked: the inputs of a probe, or a property that any good predictor has.
 
     `told` is a difference that does not count, since not even the source is sure there, or it is known to be the runtime's
-    own way; `skipped` is what could not be asked, and `said` says why. `problems` and `outputs` are those of this check.
+    own way; `skipped` is what could not be asked, and `said` says why. `problems` and `outputs` are those of this check;
+    `batches` are the sizes of the batches that it was asked in, where these were many.
     """
 
     name: str  # golden, drawn, edges, given, order, again, at once, transports, …
@@ -32,6 +33,7 @@ class Check:
     rows: int = 0
     outputs: tuple[OutputAgreement, ...] = ()
     problems: tuple[Problem, ...] = ()
+    batches: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Give plain data for a JSON document."""
@@ -40,6 +42,7 @@ class Check:
             "verdict": self.verdict,
             "said": self.said,
             "rows": self.rows,
+            "batches": list(self.batches),
             "outputs": [output.to_json() for output in self.outputs],
             "problems": [problem.to_json() for problem in self.problems],
         }

@@ -202,7 +202,9 @@ def _is_nan(array: Array) -> Array:
 
 
 def number(value: object) -> float:
-    """Give an element as a figure; of text there is none."""
+    """Give an element as a figure, integers exactly; of text there is none."""
     if isinstance(value, bytes | str):
         return float("nan")
+    if isinstance(value, np.integer):
+        return int(value)
     return float(magnitude(np.asarray(value))) if np.iscomplexobj(value) else float(value)  # type: ignore[arg-type]

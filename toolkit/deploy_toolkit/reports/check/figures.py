@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
 
 NONE = "–"
 _MILLION = 1e6
+_ALL = 17  # digits that tell any two floats from each other
+_BEFORE, _LONG = 15, 60  # characters of text
 
 
 def number(value: float | None) -> str:
@@ -21,9 +24,28 @@ def number(value: float | None) -> str:
     return "0" if value == 0 else f"{value:.2g}"
 
 
-def value(given: float) -> str:
-    """Give a wanted value, or one that came, in enough digits to see the difference."""
-    return "NaN" if math.isnan(given) else f"{given:.7g}".replace("inf", "∞")
+def value(given: float | str, digits: int = 7) -> str:
+    """Give a wanted value, or one that came; integers and text are told as they are."""
+    if isinstance(given, str):
+        return f"“{given}”"
+    if isinstance(given, int):
+        return str(given)
+    return "NaN" if math.isnan(given) else f"{given:.{digits}g}".replace("inf", "∞")
+
+
+def both(want: float | str, got: float | str) -> tuple[str, str]:
+    """Give a wanted value and the one that came, in enough digits to see the difference; of long texts, where it is."""
+    if isinstance(want, str) and isinstance(got, str):
+        alike = takewhile(lambda two: two[0] == two[1], zip(want, got, strict=False))
+        begin = max(0, sum(1 for _ in alike) - _BEFORE)
+        return _part(want, begin), _part(got, begin)
+    told = value(want), value(got)
+    return told if told[0] != told[1] else (value(want, _ALL), value(got, _ALL))
+
+
+def _part(text: str, begin: int) -> str:
+    end = begin + _LONG
+    return value(f"{'…' if begin else ''}{text[begin:end]}{'…' if len(text) > end else ''}")
 
 
 def times(value: float | None) -> str:
@@ -50,8 +72,10 @@ def factor(output: OutputAgreement) -> float | None:
     return None if output.needed is None else ratio(output.needed, output.tolerance.value)
 
 
-def apart(want: float, got: float) -> float:
-    """Give how far two values lie apart; NaN and infinities that are wanted and come lie at no distance."""
+def apart(want: float | str, got: float | str) -> float:
+    """Give how far two values lie apart; NaN and infinities that are wanted and come lie at no distance, texts at 1."""
+    if isinstance(want, str) or isinstance(got, str):
+        return float(want != got)
     return 0.0 if want == got or (math.isnan(want) and math.isnan(got)) else abs(want - got)
 
 

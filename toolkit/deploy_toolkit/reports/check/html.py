@@ -33,7 +33,7 @@ def write(report: Report, path: Path, command: str = "") -> None:
 def page(report: Report, command: str = "") -> str:
     """Give the page. Raises UnavailableError without the extra."""
     _require_extra()
-    filters = {"number": figures.number, "times": figures.times, "value": figures.value}
+    filters = {"number": figures.number, "times": figures.times}
     document = documents.text(report.to_json())
     return pages.rendered(
         __package__,

@@ -89,7 +89,8 @@ def worst(found: Worst) -> str:
     """Say what a search found."""
     reached = f"{found.subject} is off by {figures.times(found.over)} its tolerance"
     began = f", {figures.times(found.began)} on the golden inputs" if found.began else ""
-    at = f"{found.output}{list(found.place)} is {figures.value(found.got)}, wanted {figures.value(found.want)}"
+    wanted, got = figures.both(found.want, found.got)
+    at = f"{found.output}{list(found.place)} is {got}, wanted {wanted}"
     told = "" if found.counts else "; this is told only, nobody promised how far off it is there"
     return f"{reached}{began}: {at}{told} ({found.tried:,} inputs tried in {found.seconds:.3g} s, seed {found.seed})"
 
