@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from deploy_agreement.blocks import blocks
 from deploy_agreement.figures import nan_count
 from deploy_agreement.results.outputs import Problem
 from deploy_agreement.rows import Rows, rows_at, take
@@ -18,12 +19,16 @@ from deploy_core.signature import Array, Tensors
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back for the golden rows `index`; `got` is empty if `error` is set."""
+    """What came back for the golden rows `index`; `got` is empty if `error` is set.
+
+    Of the outputs that `agreed` only the whole batch keeps what came.
+    """
 
     index: Array
     whole: bool
     got: Tensors = field(default_factory=dict)
     error: DeployError | None = None
+    agreed: frozenset[str] = frozenset()
 
     @property
     def size(self) -> int:
@@ -43,11 +48,11 @@ def ask(predictor: Predictor, inputs: Tensors, rows: Rows, batches: Iterable[Arr
                 break
 
 
-def wanted(want: Tensors, rows: Rows, answer: Answer) -> Tensors:
-    """Give the golden outputs for the rows of an answer; an output without rows only for the whole batch."""
+def wanted(want: Tensors, rows: Rows, answer: Answer, name: str) -> Array | None:
+    """Give a golden output for the rows of an answer; None for one without rows, but for the whole batch."""
     if answer.whole:
-        return want
-    return {name: rows_at(want[name], axis, answer.index) for name, axis in rows.outputs.items()}
+        return want[name]
+    return rows_at(want[name], rows.outputs[name], answer.index) if name in rows.outputs else None
 
 
 def form_problems(
@@ -74,12 +79,14 @@ def _one(want: Tensors, rows: Rows, answer: Answer, answers: Sequence[Answer], p
     if answer.error is not None:
         yield _refusal(answer, answers)
         return
-    for name in sorted(want.keys() - answer.got.keys()):
-        yield Problem("missing-output", f"output {name!r} is missing; there are {_names(answer.got)}", name)
-    for name in sorted(answer.got.keys() - want.keys()):
+    came = answer.got.keys() | answer.agreed
+    for name in sorted(want.keys() - came):
+        yield Problem("missing-output", f"output {name!r} is missing; there are {_names(came)}", name)
+    for name in sorted(came - want.keys()):
         yield Problem("extra-output", f"output {name!r} is not one of the model's, {_names(want)}", name)
-    for name, array in wanted(want, rows, answer).items():
-        if name in answer.got:
+    for name in want:
+        array = wanted(want, rows, answer, name) if name in answer.got else None
+        if array is not None:
             yield from _form(name, array, answer.got[name], rows, answer, precision)
 
 
@@ -116,9 +123,11 @@ def _same_dtype(want: Array, got: Array, precision: str) -> bool:
 
 def _spurious(want: Tensors, rows: Rows, answer: Answer, name: str) -> bool:
     """Whether an output is NaN where none is wanted."""
-    array, got = wanted(want, rows, answer)[name], answer.got[name]
-    return array.shape != got.shape or bool((np.isnan(got) & ~np.isnan(array)).any())
+    array, got = wanted(want, rows, answer, name), answer.got[name]
+    if array is None or array.shape != got.shape:
+        return True
+    return any((np.isnan(got[block]) & ~np.isnan(array[block])).any() for block in blocks(got.shape))
 
 
-def _names(tensors: Tensors) -> str:
-    return ", ".join(map(repr, sorted(tensors))) or "none"
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, sorted(names))) or "none"

@@ -43,8 +43,8 @@ class Case:
 
     def pair(self, answer: Answer, name: str) -> tuple[Array, Array] | None:
         """Give wanted and got values of an output, if they can be compared and there are any."""
-        want = wanted(self.want, self.rows, answer).get(name)
         got = answer.got.get(name)
+        want = None if got is None else wanted(self.want, self.rows, answer, name)
         return (want, got) if want is not None and got is not None and want.size and comparable(want, got) else None
 
     def agrees(self, answer: Answer, name: str) -> bool:
@@ -56,8 +56,10 @@ class Case:
         return {(id(answer), name): self._judged(answer, name) for answer in self.answers for name in self.want}
 
     def _judged(self, answer: Answer, name: str) -> bool:
-        pair = self.pair(answer, name)
-        return pair is not None and near(*pair, self.limits[name], nan_agrees=self.nan_agrees)
+        pair = None if name in answer.agreed else self.pair(answer, name)
+        return name in answer.agreed or (
+            pair is not None and near(*pair, self.limits[name], nan_agrees=self.nan_agrees)
+        )
 
 
 def diagnose(case: Case) -> list[Problem]:
@@ -97,8 +99,8 @@ def _all_near(case: Case, name: str, wrong: Sequence[Answer], instead: Array) ->
     if instead.shape != case.want[name].shape:
         return False
     for answer in wrong:
-        values = wanted({**case.want, name: instead}, case.rows, answer)[name]
-        if not near(values, answer.got[name], case.limits[name]):
+        values = wanted({name: instead}, case.rows, answer, name)
+        if values is None or not near(values, answer.got[name], case.limits[name]):
             return False
     return True
 

@@ -32,12 +32,14 @@ class Judging:
         }
 
     def see(self, answer: Answer) -> Answer:
-        """Judge an answer; give it with what was wanted in place of what agrees, but for the whole batch."""
-        want = wanted(self._want, self._rows, answer)
-        agree = {name for name in want if name in answer.got and self._outputs[name].agrees(answer, want[name])}
-        if answer.whole:
-            return answer
-        return replace(answer, got={name: want[name] if name in agree else got for name, got in answer.got.items()})
+        """Judge an answer; give it without what agrees, but for the whole batch."""
+        agreed = frozenset(name for name in self._want if self._agrees(answer, name))
+        kept = {name: got for name, got in answer.got.items() if answer.whole or name not in agreed}
+        return replace(answer, got=kept, agreed=agreed)
+
+    def _agrees(self, answer: Answer, name: str) -> bool:
+        want = wanted(self._want, self._rows, answer, name) if name in answer.got else None
+        return want is not None and self._outputs[name].agrees(answer, want)
 
     def outputs(self) -> tuple[OutputAgreement, ...]:
         """Give what was found of each output."""
