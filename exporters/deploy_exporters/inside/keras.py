@@ -14,19 +14,20 @@ import numpy as np
 
 from deploy_core.predictor import Intermediate
 from deploy_core.signature import Array
+from deploy_exporters.inside.calls import Call, Calls, plain
 from deploy_exporters.inside.kept import Kept
 
 _RUN = Callable[[], Mapping[str, Any]]
 
 
 def intermediates(
-    model: Any, inputs: Mapping[str, Any], run: _RUN, *, most_bytes: int | None = None
+    model: Any, inputs: Mapping[str, Any], run: _RUN, *, most_bytes: int | None = None, calls: Calls | None = None
 ) -> list[Intermediate]:
     """Give what each layer makes while `run` calls the model with tensors of the backend and gives its named outputs.
 
-    A recurrent layer is one operator. Raises UsageError if all take more than `most_bytes`.
+    A recurrent layer is one operator. `calls` are filled. Raises UsageError if all take more than `most_bytes`.
     """
-    watch = _Watch(model, Kept(most_bytes))
+    watch = _Watch(model, Kept(most_bytes), Calls() if calls is None else calls)
     for name, tensor in inputs.items():
         watch.name(tensor, name)
     with watch.calls():
@@ -40,6 +41,7 @@ class _Watch:
 
     model: Any
     kept: Kept
+    made: Calls
     path: list[str] = field(default_factory=list)
     silent: int = 0
     names: dict[int, str] = field(default_factory=dict)
@@ -68,6 +70,7 @@ class _Watch:
         inputs = tuple(
             dict.fromkeys(self.names[id(each)] for each in _leaves((args, kwargs)) if id(each) in self.names)
         )
+        given = plain({"args": args, "kwargs": kwargs}, self._told)
         self.path.append(layer.name)
         self.silent += isinstance(layer, keras.layers.RNN)
         try:
@@ -77,7 +80,7 @@ class _Watch:
             path = "/".join(self.path)
             self.path.pop()
         if not self.silent:
-            self._keep(layer, path, inputs, made)
+            self._keep(layer, path, inputs, made, given)
         return made
 
     def told(self, outputs: Mapping[str, Any]) -> list[Intermediate]:
@@ -85,15 +88,20 @@ class _Watch:
         for name, tensor in outputs.items():
             if id(tensor) not in self.names:
                 self._add(tensor, name, type(self.model).__name__, (), {}, {}, "")
-        return self.kept.told({name: self.names[id(tensor)] for name, tensor in outputs.items()})
+        self.made.outputs.update({name: self.names[id(tensor)] for name, tensor in outputs.items()})
+        return self.kept.told(self.made.outputs)
 
-    def _keep(self, layer: Any, path: str, inputs: tuple[str, ...], made: Any) -> None:
+    def _told(self, value: Any) -> Any:
+        return {"tensor": self.names[id(value)]} if id(value) in self.names else {"object": repr(type(value))}
+
+    def _keep(self, layer: Any, path: str, inputs: tuple[str, ...], made: Any, given: Any) -> None:
         tensors = [each for each in _leaves(made) if keras.ops.is_tensor(each)]
         weights = _weights(layer)
         for number, tensor in enumerate(tensors):
             name = path if len(tensors) == 1 else f"{path}.{number}"
-            own = (*inputs, *weights)
-            self._add(tensor, self._free(name), type(layer).__name__, own, _attributes(layer), weights, path)
+            own, name = (*inputs, *weights), self._free(name)
+            self.made.made[name] = Call(layer, given, (number,))
+            self._add(tensor, name, type(layer).__name__, own, _attributes(layer), weights, path)
 
     def _add(
         self,

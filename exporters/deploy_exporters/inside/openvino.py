@@ -38,6 +38,12 @@ def intermediates(
     return kept.told({name: seen.outputs[name] for name in outputs if name in seen.outputs})
 
 
+def ports(model: Any) -> dict[str, Any]:
+    """Give every tensor of a model that was read by the name that `intermediates` gives it, inputs, too."""
+    seen = _Seen(model)
+    return {seen.name(port): port for each in model.get_ordered_ops() for port in each.outputs()}
+
+
 class _Seen:
     """The operators of a model, and the names of their tensors: those of its outputs as the signature has them."""
 
@@ -54,18 +60,19 @@ class _Seen:
         """Tell of a tensor."""
         node = port.get_node()
         used = [each.get_source_output() for each in node.inputs()]
-        weights = {self._name(each): _weight(each, values) for each in used if _key(each) in self.constant}
+        weights = {self.name(each): _weight(each, values) for each in used if _key(each) in self.constant}
         return Intermediate(
-            self._name(port),
+            self.name(port),
             values[_key(port)],
             node.get_type_name(),
-            tuple(dict.fromkeys(map(self._name, used))),
+            tuple(dict.fromkeys(map(self.name, used))),
             {name: _plain(told) for name, told in node.get_attributes().items()},
             weights,
             layers.of_weights(weights) or layers.of_tensorflow(node.get_friendly_name()),
         )
 
-    def _name(self, port: Any) -> str:
+    def name(self, port: Any) -> str:
+        """Give the name of a tensor."""
         key = _key(port)
         number = f".{key[1]}" if port.get_node().get_output_size() > 1 else ""
         return str(self._outputs.get(key) or self._inputs.get(key) or f"{key[0]}{number}")

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch.fx import GraphModule, Interpreter, Node
+from torch.fx.node import map_arg
 from torch.utils import _pytree
 
 from deploy_core.errors import UsageError, reason
@@ -16,8 +17,9 @@ from deploy_core.signature import Array, Tensors
 from deploy_exporters import pt2
 from deploy_exporters.deploy_handler import to_tensor
 from deploy_exporters.inside import layers
+from deploy_exporters.inside.calls import Call, Calls, plain
 from deploy_exporters.inside.kept import Kept
-from deploy_exporters.inside.torch_values import attributes, bound, copied
+from deploy_exporters.inside.torch_values import attributes, bound, copied, special
 from deploy_exporters.sources.torch import TorchSource
 
 _FLAT = "deploy_exporters.torch_flat.Flat"
@@ -29,14 +31,19 @@ def intermediates(
     outputs: Sequence[str],
     *,
     most_bytes: int | None = None,
+    calls: Calls | None = None,
 ) -> list[Intermediate]:
     """Give the tensors inside for inputs in the order of the program's own; a choice or a loop is one operator.
 
-    The tensors that are answered have the names of `outputs`. Raises UsageError if all take more than `most_bytes`.
+    The tensors that are answered have the names of `outputs`; `calls` are filled. Raises UsageError if all take more than `most_bytes`.
     """
     looking = _Looking(graph, list(tensors), outputs, Kept(most_bytes))
     with torch.no_grad():
         looking.run(*tensors.values(), enable_io_processing=False)
+    if calls is not None:
+        calls.made.update(looking.made)
+        calls.weights.update(looking.weights)
+        calls.outputs.update(looking.ends(outputs))
     return looking.kept.told(looking.ends(outputs))
 
 
@@ -68,6 +75,8 @@ class _Looking(Interpreter):
         self._names = _names(graph, inputs, outputs)
         self._weights: dict[str, Array] = {}
         self._calls: dict[Node, Mapping[str, Any]] = {}
+        self._plain: dict[Node, Any] = {}
+        self.made: dict[str, Call] = {}
 
     def ends(self, outputs: Sequence[str]) -> dict[str, str]:
         """Give the tensor that each output is."""
@@ -81,6 +90,7 @@ class _Looking(Interpreter):
         if n.op == "call_function" and n.target is not getitem:
             # Before it runs: it may change its arguments.
             self._calls[n] = self._arguments(n)
+            self._plain[n] = self._as_told(n)
         value = super().run_node(n)
         if n.op == "get_attr" and isinstance(value, torch.Tensor):
             self._weights[n.name] = copied(value)
@@ -95,12 +105,30 @@ class _Looking(Interpreter):
             self._weights[node.name] = value  # of weights alone an operator makes another
         else:
             self.kept.add(self._intermediate(node, maker, value))
+            self.made[self._names[node.name]] = Call(_overload(maker.target), self._plain[maker], _place(node))
+
+    @property
+    def weights(self) -> dict[str, Array]:
+        """Weights by their names, and what operators make of them alone."""
+        return {self._names[name]: value for name, value in self._weights.items()}
 
     def _arguments(self, node: Node) -> Mapping[str, Any]:
         args, kwargs = self.fetch_args_kwargs_from_env(node)
         schema = getattr(node.target, "_schema", None)
         given = bound(schema, args, kwargs) if schema else {**{f"{n}": a for n, a in enumerate(args)}, **kwargs}
         return attributes({name: value for name, value in given.items() if not isinstance(value, torch.nn.Module)})
+
+    def _as_told(self, node: Node) -> Any:
+        """Give the arguments as plain data, by the names of the operator's schema."""
+
+        def held(each: Node) -> Any:
+            value = self.env[each]
+            return {"tensor": self._names[each.name]} if isinstance(value, torch.Tensor) else value
+
+        args, kwargs = map_arg((node.args, node.kwargs), held)
+        schema = getattr(node.target, "_schema", None)
+        named = bound(schema, args, kwargs) if schema else {}
+        return plain(named, lambda value: special(value, lambda _: ""))
 
     def _intermediate(self, node: Node, maker: Node, value: Array) -> Intermediate:
         used = list(_tensors(maker, self._names))
@@ -115,6 +143,20 @@ def operator(target: Any) -> str:
     """Give an operator's name as torch itself has it: `aten::batch_norm`."""
     schema = getattr(target, "_schema", None)
     return str(schema.name) if schema else getattr(target, "__name__", str(target))
+
+
+def _overload(target: Any) -> tuple[str, str]:
+    schema = getattr(target, "_schema", None)
+    return operator(target), str(schema.overload_name) if schema else ""
+
+
+def _place(node: Node) -> tuple[int, ...]:
+    """Give where in the answer of its maker a tensor lies."""
+    found: list[int] = []
+    while node.target is getitem and isinstance(node.args[0], Node):
+        found.insert(0, int(str(node.args[1])))
+        node = node.args[0]
+    return tuple(found)
 
 
 def _maker(node: Node) -> Node | None:

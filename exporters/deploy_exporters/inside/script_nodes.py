@@ -66,6 +66,12 @@ def arguments(node: Any, given: Sequence[Any]) -> dict[str, Any]:
     return dict(zip(names, given, strict=True))
 
 
+def operator(node: Any) -> tuple[str, str]:
+    """Give the name of a node's operator, and that of its overload."""
+    told = node.schema()
+    return node.kind(), "" if told == "(no schema)" else torch._C.parse_schema(told).overload_name
+
+
 def _copied(graph: Any, node: Any) -> Any:
     # An input for each place: the same value may be given twice.
     places = iter([_input(graph, value) for value in node.inputs()])

@@ -12,8 +12,10 @@ import torch
 from deploy_core.predictor import Intermediate
 from deploy_core.signature import Array
 from deploy_exporters.inside import layers, script_nodes
+from deploy_exporters.inside.calls import Call as Made
+from deploy_exporters.inside.calls import Calls, plain
 from deploy_exporters.inside.kept import Kept
-from deploy_exporters.inside.torch_values import attributes, copied, holds_tensor
+from deploy_exporters.inside.torch_values import attributes, copied, holds_tensor, special
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,14 @@ class Call:
     inputs: tuple[str, ...]
     weights: Mapping[str, Array]
     attributes: Mapping[str, Any]
+    arguments: Any = None  # as `Calls` has them, if they are wanted
 
 
 class Seen:
     """Names of tensors: torch gives the same tensor as the same Python object wherever a graph passes it on."""
 
-    def __init__(self, kept: Kept, *, strip: bool) -> None:
+    def __init__(self, kept: Kept, *, strip: bool, calls: Calls | None = None) -> None:
+        self._calls = calls
         self._kept = kept
         self._strip = strip
         self._names: dict[int, str] = {}
@@ -60,13 +64,18 @@ class Seen:
         tensors = [tensor for _, tensor in _tensors(list(given), "")]
         names = tuple(dict.fromkeys(self._names[id(each)] for each in tensors if id(each) in self._names))
         weights = {self._names[id(each)]: self._weights[id(each)] for each in tensors if id(each) in self._weights}
-        return Call(self._layer(path) or layers.of_weights(weights), names, weights, attributes(arguments))
+        own = None if self._calls is None else plain(arguments, self._told)
+        return Call(self._layer(path) or layers.of_weights(weights), names, weights, attributes(arguments), own)
 
     def made(self, call: Call, node: Any, made: Sequence[Any]) -> None:
         """Keep what an operator made; of weights alone it makes another weight."""
-        for value, one in zip(node.outputs(), made, strict=True):
-            for name, tensor in _tensors(one, self._named(call.layer, value.debugName())):
+        for place, (value, one) in enumerate(zip(node.outputs(), made, strict=True)):
+            for number, (name, tensor) in enumerate(_tensors(one, self._named(call.layer, value.debugName()))):
                 self._keep(call, node.kind(), name, tensor)
+                if self._calls is not None and id(tensor) not in self._weights:
+                    inner = () if isinstance(one, torch.Tensor) else (number,)
+                    path = (place,) * (len(made) > 1) + inner
+                    self._calls.made[name] = Made(script_nodes.operator(node), call.arguments, path)
 
     @contextmanager
     def silent(self) -> Iterator[None]:
@@ -80,6 +89,9 @@ class Seen:
     def told(self, outputs: Mapping[str, torch.Tensor]) -> list[Intermediate]:
         """Give what was kept, the outputs by these names and at the end."""
         known = {name: self._names[id(tensor)] for name, tensor in outputs.items() if id(tensor) in self._names}
+        if self._calls is not None:
+            self._calls.outputs.update(known)
+            self._calls.weights.update({self._names[key]: array for key, array in self._weights.items()})
         return self._kept.told(known)
 
     def _keep(self, call: Call, kind: str, name: str, tensor: torch.Tensor) -> None:
@@ -90,6 +102,9 @@ class Seen:
         if not self._silent:
             found = Intermediate(name, copied(tensor), kind, call.inputs, call.attributes, call.weights, call.layer)
             self._kept.add(found)
+
+    def _told(self, value: Any) -> Any:
+        return special(value, lambda tensor: self._names.get(id(tensor), ""))
 
     def _layer(self, path: str) -> str:
         return layers.without_flat(path) if self._strip else path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -37,6 +37,17 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | complex | str):
         return value
     return str(value).removeprefix("torch.")
+
+
+def special(value: Any, name: Callable[[torch.Tensor], str]) -> Any:
+    """Give an argument of a call that is no plain data by its name: a tensor, a dtype, a layout, a device."""
+    if isinstance(value, torch.Tensor):
+        return {"tensor": name(value)}
+    if isinstance(value, torch.device):
+        return {"device": str(value)}
+    if isinstance(value, torch.dtype | torch.layout | torch.memory_format):
+        return {"torch": str(value).removeprefix("torch.")}
+    return {"object": repr(value)}
 
 
 def holds_tensor(value: Any) -> bool:

@@ -17,6 +17,7 @@ from deploy_core.predictor import Intermediate
 from deploy_exporters import jit
 from deploy_exporters.deploy_handler import argument, flatten
 from deploy_exporters.inside import script_nodes
+from deploy_exporters.inside.calls import Calls
 from deploy_exporters.inside.kept import Kept
 from deploy_exporters.inside.script_seen import Seen
 
@@ -41,14 +42,15 @@ def intermediates(
     *,
     layers: Sequence[tuple[str, str]] = (),
     most_bytes: int | None = None,
+    calls: Calls | None = None,
 ) -> list[Intermediate]:
     """Give the tensors inside for inputs by the names that a file of ours has for them.
 
     The tensors that are answered have the names of `outputs`. `layers` tell of each operator of a frozen trace, in order,
-    its kind and its layer. Raises UsageError if all take more than `most_bytes`, and
+    its kind and its layer; `calls` are filled. Raises UsageError if all take more than `most_bytes`, and
     for a program that does what only a whole one can.
     """
-    seen = Seen(Kept(most_bytes), strip=getattr(script, "original_name", "") == _FLAT)
+    seen = Seen(Kept(most_bytes), strip=getattr(script, "original_name", "") == _FLAT, calls=calls)
     looking = _Looking(seen, _told(script.graph, layers))
     for name, tensor in tensors.items():
         seen.name(tensor, name)

@@ -20,6 +20,7 @@ from deploy_exporters.formats import hosted
 from deploy_exporters.worker import Workers
 from deploy_toolkit.flows.check import reproducing
 from deploy_toolkit.flows.check.inquiry import Inquiry
+from deploy_toolkit.flows.check.reproducing import Looked
 from deploy_toolkit.flows.check.showing import Shown, agrees, shown
 from deploy_toolkit.flows.check.wanted import GOLDEN, Wanted
 from deploy_toolkit.flows.degradation import stored_terms
@@ -82,7 +83,8 @@ def _located(asked: _Asked, subject: Subject, predictor: Inspectable) -> Located
     if place.first is None:
         place = replace(place, said=_nowhere(one, seen, place))
     else:
-        place = _reproduced(asked, subject, reference, found)
+        path = subject.artifact.path if subject.artifact else Path(subject.name)
+        place = _reproduced(asked, Looked(path, predictor.signature, one.inputs), subject.name, reference, found)
     said = [place.said, *([f"seen at {one.where}"] if one.where else []), *([told] if told else [])]
     return replace(place, said="; ".join(said))
 
@@ -183,18 +185,17 @@ def _against(wanted: Wanted) -> str:
     return f"{wanted.version}/reference" if wanted.by == GOLDEN else wanted.by
 
 
-def _reproduced(asked: _Asked, subject: Subject, reference: Seen, found: Found) -> Located:
+def _reproduced(asked: _Asked, looked: Looked, subject: str, reference: Seen, found: Found) -> Located:
     """Write the operator alone, if it is one, and say where; or why it does not stand alone."""
     place = found.located
     if found.operands is None:
         return place
-    path = subject.artifact.path if subject.artifact else Path(subject.name)
     tensor = found.operands.other.name.partition(";")[0]
-    folder = asked.inquiry.request.found / f"{_slug(subject.name)}-{_slug(tensor)}"
+    folder = asked.inquiry.request.found / f"{_slug(subject)}-{_slug(tensor)}"
     try:
-        written = reproducing.written(folder, path, found.operands, place.said, reference.name, asked.workers)
+        written = reproducing.written(folder, looked, found.operands, place.said, reference.name, asked.workers)
     except DeployError as error:
-        return replace(place, said=f"{place.said}; its operator does not stand alone: {first_line(error)}")
+        return replace(place, said=f"{place.said}; by itself its operator shows nothing: {first_line(error)}")
     return replace(place, reproduction=written)
 
 
