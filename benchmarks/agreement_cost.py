@@ -1,6 +1,6 @@
 """What judging costs beside the model: `python -m benchmarks.agreement_cost` compares and measures noise of large outputs and small.
 
-Answers are there already, so that only the arithmetic of agreement is measured: user CPU seconds, and the most memory beyond
+Answers are there already, so that only the arithmetic of agreement is measured: CPU seconds, and the most memory beyond
 that of wanted and given answers, in units of the output. Each measurement has a process of its own. With `--baseline FOLDER`,
 another checkout, both take turns, and the last column is the median of the ratios.
 """
@@ -10,10 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ HUGE = {"tokens, 4 × 512 × 30522": ("logits", (4, 512, 30522))}
 ROOMS = ("core", "agreement")
 _SMALL = 10**5  # elements; a measurement of so few is repeated
 _AGAIN = 30
+_WHEN = (" before", "")
 
 
 @dataclass
@@ -139,19 +140,21 @@ def main() -> int:
     if given.one:
         print(json.dumps(one(*given.one)))
         return 0
-    shapes = SHAPES | (HUGE if given.huge else {})
-    print(
-        "| output | measured | " + ("CPU s before | memory before | " if given.baseline else "") + "CPU s | memory |",
-        end="",
-    )
-    print(" ratio |" if given.baseline else "")
-    for case in shapes:
+    heads = [
+        "output",
+        "measured",
+        *(f"{what}{when}" for when in _WHEN[not given.baseline :] for what in ("CPU s", "memory")),
+    ]
+    _row(heads + ["ratio"] * bool(given.baseline))
+    _row(["---"] * (len(heads) + bool(given.baseline)))
+    for case in SHAPES | (HUGE if given.huge else {}):
         for measure in (each for each in MEASURES if given.only in f"{case} {each}"):
-            print(
-                f"| {case} | {measure} | " + " | ".join(_columns(case, measure, given.rounds, given.baseline)) + " |",
-                flush=True,
-            )
+            _row([case, measure, *_columns(case, measure, given.rounds, given.baseline)])
     return 0
+
+
+def _row(cells: list[str]) -> None:
+    print("| " + " | ".join(cells) + " |", flush=True)
 
 
 def one(case: str, measure: str) -> dict[str, float]:
@@ -183,7 +186,7 @@ def _child(place: Path, case: str, measure: str) -> dict[str, Any]:
 
 
 def _cpu() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_utime + resource.getrusage(resource.RUSAGE_SELF).ru_stime
+    return time.process_time()  # with the system's part: large temporaries cost most there
 
 
 def _memory(what: str) -> int:

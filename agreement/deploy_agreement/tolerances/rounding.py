@@ -10,7 +10,7 @@ import numpy as np
 
 from deploy_agreement.blocks import blocks
 from deploy_agreement.figures import deviation, eps, magnitude, nan_count
-from deploy_agreement.rows import GOLDEN, Rows, batch_symbol, rows_at, rows_of, take
+from deploy_agreement.rows import GOLDEN, Rows, batch_symbol, rows_of, take
 from deploy_agreement.scales import wide
 from deploy_agreement.tolerances.nudges import by_part, movable, nudged
 from deploy_agreement.tolerances.pooling import Moved, fit, moved, pooled
@@ -179,10 +179,11 @@ def _over_batches(predictor: Predictor, inputs: Tensors, outputs: Tensors, rows:
     most = min(rows.count, GOLDEN)
     for size in (s for s in _SIZES if s < rows.count and free):
         for start in range(0, most, size):
-            index = np.arange(start, min(start + size, most))  # one after another: `rows_at` gives no copies
-            got = predictor.predict(take(inputs, rows.inputs, index))
+            part = slice(start, min(start + size, most))
+            got = predictor.predict(take(inputs, rows.inputs, np.arange(part.start, part.stop)))
             for name, axis in rows.outputs.items():
-                _add(rows_at(found[name], axis, index), got[name], rows_at(outputs[name], axis, index))
+                place = (*(slice(None),) * axis, part)
+                _add(found[name][place], got[name], outputs[name][place])
     return found
 
 
