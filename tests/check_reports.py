@@ -66,7 +66,7 @@ def output(off: float, name: str = "logits", *, points: bool = True) -> OutputAg
 
 def checks(off: float) -> tuple[Check, ...]:
     """One of every verdict."""
-    bad = output(off, points=False)
+    bad = output(off)
     wrong = "agree" if bad.ok else "disagree"
     return (
         Check("golden", wrong, "" if bad.ok else bad.beyond, 64, (bad,)),

@@ -175,7 +175,10 @@ def test_what_to_do_next() -> None:
 def test_a_golden_row_can_be_taken_out() -> None:
     row = words.noticed(reports.full())[0].decisions.flipped[0]
     assert f"array[{row} : {row + 1}]" in words.golden_row(reports.full())
-    assert 'Store("models").resolve("net@1")' in words.golden_row(reports.full())
+    assert 'Store(os.environ.get("DEPLOY_STORE", "models"))' in words.golden_row(reports.full(), reports.COMMAND)
+    for given in ("--store 'my models'", "--store='my models'"):
+        assert "store = Store('my models')" in words.golden_row(reports.full(), f"{reports.COMMAND} {given}")
+    assert 'store.resolve("net@1")' in words.golden_row(reports.full())
     assert not words.golden_row(replace(reports.full(), by="model.onnx"))
     assert not words.golden_row(replace(reports.agreeing(), by="golden outputs of net@1"))
     compile(words.golden_row(reports.full()), "row", "exec")

@@ -9,6 +9,7 @@ from deploy_core.table import require
 from deploy_toolkit import documents
 from deploy_toolkit.reports import pages, writing
 from deploy_toolkit.reports.check import figures, words
+from deploy_toolkit.reports.check.leading import leading, plain
 from deploy_toolkit.reports.check.legend import CHECKS, legend
 from deploy_toolkit.reports.check.matrix import GLYPHS, WORDS, matrix, verdict
 from deploy_toolkit.reports.check.parts import bar, bars, drawings, inputs, tint
@@ -51,6 +52,8 @@ def page(report: Report, command: str = "") -> str:
         meanings=CHECKS,
         said=WORDS,
         drawings=drawings,
+        leading=leading,
+        plain=plain,
         inputs=inputs,
         bars=bars,
         bar=bar,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from deploy_toolkit.reports.check import figures
+from deploy_toolkit.reports.check import figures, wrong
 
 if TYPE_CHECKING:
-    from deploy_agreement import Agreement, Check, OutputAgreement, Report
+    from deploy_agreement import Agreement, Check, OutputAgreement, Problem, Report
 
 GOLDEN, SIZES, SEARCH = "golden", "sizes", "search"
 AGREE, DISAGREE, TOLD, SKIPPED = "agree", "disagree", "told", "skipped"
@@ -26,7 +27,8 @@ _WORST_FIRST = (DISAGREE, TOLD, AGREE, SKIPPED)
 class Cell:
     """What one subject made of one check: `outputs` are those of it, of all sizes where there are several.
 
-    `searched` is how many times its tolerance the worst input is off that a search found.
+    `searched` is how many times its tolerance the worst input is off that a search found. `wrong` says in a word or two what
+    is wrong where no figure does: what agrees beside a missing output tells nothing of that.
     """
 
     check: str
@@ -34,12 +36,23 @@ class Cell:
     said: str = ""
     outputs: tuple[OutputAgreement, ...] = ()
     searched: float | None = None
+    wrong: str = ""
 
     @property
     def over(self) -> float | None:
-        """Its worst deviation in units of the tolerance; None if nothing was compared."""
-        known = (self.searched, *(figures.over(output) for output in self.outputs))
-        return max((off for off in known if off is not None), default=None)
+        """Its worst deviation in units of the tolerance; None if nothing was compared, or not all that had to be."""
+        over = None if self.wrong else _over((self.searched, *map(figures.over, self.outputs)))
+        return None if self.verdict == DISAGREE and over is not None and over <= 1 else over
+
+    @property
+    def loud(self) -> float | None:
+        """How bad it is, as a deviation; what is wrong with its form is worse than any."""
+        return math.inf if self.wrong else self.over
+
+    @property
+    def figure(self) -> str:
+        """What stands beside its sign."""
+        return self.wrong or ("" if self.over is None else figures.times(self.over))
 
     @property
     def glyph(self) -> str:
@@ -50,6 +63,7 @@ class Cell:
     def told(self) -> str:
         """Say it in words, for whoever cannot see the sign."""
         parts = [f"{self.check}: {WORDS[self.verdict]}"]
+        parts += [self.wrong] if self.wrong else []
         parts += [f"{figures.times(self.over)} its tolerance"] if self.over is not None else []
         return ", ".join(parts) + (f"; {self.said}" if self.said else "")
 
@@ -90,7 +104,8 @@ def _cells(row: Agreement) -> dict[str, Cell]:
     own = {} if GOLDEN in by else {GOLDEN: _golden(row)}
     found = own | {name: _joined(name, checks) for name, checks in by.items()}
     if not row.ok and all(cell.verdict != DISAGREE for cell in found.values()):
-        found[GOLDEN] = replace(found[GOLDEN], verdict=DISAGREE, said=row.why)  # a damaged file, say
+        told = wrong.form(row.problems) or found[GOLDEN].wrong
+        found[GOLDEN] = replace(found[GOLDEN], verdict=DISAGREE, said=row.why, wrong=told)  # a damaged file, say
     return found
 
 
@@ -101,10 +116,24 @@ def _searched(cells: dict[str, Cell], over: float | None) -> dict[str, Cell]:
 def _golden(row: Agreement) -> Cell:
     fine = row.outputs and not row.problems and all(output.ok for output in row.outputs)
     said = "" if fine else "; ".join(problem.message for problem in row.problems)
-    return Cell(GOLDEN, AGREE if fine else DISAGREE, said, row.outputs)
+    return Cell(GOLDEN, AGREE if fine else DISAGREE, said, row.outputs, wrong=_wrong(row.outputs, row.problems))
 
 
 def _joined(name: str, checks: Sequence[Check]) -> Cell:
     worst = min(checks, key=lambda check: _WORST_FIRST.index(check.verdict))
     said = worst.said if len(checks) == 1 or not worst.said else f"{worst.name}: {worst.said}"
-    return Cell(name, worst.verdict, said, tuple(output for check in checks for output in check.outputs))
+    outputs = tuple(output for check in checks for output in check.outputs)
+    told = _wrong(worst.outputs, worst.problems) if worst.verdict == DISAGREE else ""
+    return Cell(name, worst.verdict, said, outputs, wrong=told)
+
+
+def _wrong(outputs: Sequence[OutputAgreement], problems: Sequence[Problem]) -> str:
+    """What no figure tells, or no figure beyond its tolerance does."""
+    over = _over(map(figures.over, outputs))
+    if over is not None and over > 1:
+        return wrong.form(problems)
+    return wrong.form(problems) or next(map(wrong.word, problems), "")
+
+
+def _over(known: Iterable[float | None]) -> float | None:
+    return max((off for off in known if off is not None), default=None)

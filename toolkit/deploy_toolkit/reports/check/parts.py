@@ -16,7 +16,8 @@ from deploy_toolkit.reports.png import png
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from deploy_agreement import Agreement, Located, Match, OutputAgreement, Points, Worst
+    from deploy_agreement import Agreement, Located, Match, Points, Worst
+    from deploy_toolkit.reports.check.leading import Shown
 
 _FEW = 12  # values that are shown as such
 _MANY = 400  # values of a line
@@ -55,12 +56,12 @@ class Bars:
     greatest: float
 
 
-def drawings(row: Agreement, output: OutputAgreement) -> Iterator[Drawing]:
+def drawings(row: Agreement, one: Shown) -> Iterator[Drawing]:
     """Give the plots of an output, where there are elements to draw."""
-    points = output.points
+    points = one.output.points
     if points is None or not drawable(points):
         return
-    title = f"{row.subject}, {output.name}"
+    title = f"{row.subject}, {one.label}"
     yield Drawing("Deviations", pages.markup(plots.histogram(points, title)))
     if drawn := plots.scatter(points, title):
         yield Drawing("Expected and got", pages.markup(drawn))

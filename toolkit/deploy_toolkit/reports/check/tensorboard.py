@@ -12,6 +12,7 @@ import numpy as np
 from deploy_toolkit.reports import events as wire
 from deploy_toolkit.reports.check import figures, words
 from deploy_toolkit.reports.check.errors import Errors, counted, errors
+from deploy_toolkit.reports.check.leading import leading
 from deploy_toolkit.reports.check.matrix import Cell, matrix
 from deploy_toolkit.reports.check.parts import drawable
 from deploy_toolkit.reports.png import png
@@ -38,12 +39,12 @@ def events(report: Report, row: Agreement, cells: tuple[Cell, ...], at: float, c
     yield wire.begin(at)
     yield wire.event(at, 0, wire.scalars(_figures(report, row, cells)))
     yield wire.event(at, 0, [wire.text("what was found", _text(report, row, cells, command))])
-    for output in row.outputs:
-        if output.points is not None and drawable(output.points):
-            found = errors(output.points)
+    for one in leading(row, report):
+        if one.output.points is not None and drawable(one.output.points):
+            found = errors(one.output.points)
             buckets = [(bar.high, float(bar.count)) for bar in counted(found) if bar.count]
-            yield wire.event(at, 0, [wire.histogram(f"deviation, log10 of tolerances/{output.name}", buckets)])
-            picture = wire.image(f"expected and got/{output.name}", png(scatter(found)), _SIDE, _SIDE)
+            yield wire.event(at, 0, [wire.histogram(f"deviation, log10 of tolerances/{one.label}", buckets)])
+            picture = wire.image(f"expected and got/{one.label}", png(scatter(found)), _SIDE, _SIDE)
             yield wire.event(at, 0, [picture])
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from deploy_toolkit.reports import degradation
 from deploy_toolkit.reports.check import figures, words
 from deploy_toolkit.reports.check.fitting import Fitting
+from deploy_toolkit.reports.check.leading import Shown, beside, leading
 from deploy_toolkit.reports.check.legend import legend
 from deploy_toolkit.reports.check.matrix import DISAGREE, GOLDEN, WORDS, Cell, Matrix, matrix, verdict
 
@@ -26,6 +27,7 @@ _STYLES = {
 }  # fmt: skip
 _COLUMNS = ("subject", "output", "max abs", "max rel", "max ULP", "tolerance", "its origin", "needed", "verdict")
 _SPARE = ("max ULP", "max rel", "its origin", "tolerance")  # what narrow terminals do without, in this order
+_NOTHING = ("–", "–", "–", "–", "", "")  # figures of what has none
 _AROUND = 4  # matched tensors that are shown before and after the first that differs
 
 
@@ -78,23 +80,24 @@ def _figures(report: Report, title: str, spared: Sequence[str]) -> Table:
 def _figure_rows(report: Report) -> Iterator[list[Text]]:
     for row in report.rows:
         if not row.outputs:
-            yield [Text(row.subject), *map(Text, "–" * (len(_COLUMNS) - 2)), _verdict(verdict(row))]
-        for number, found in enumerate(row.outputs):
-            # What is wrong may be no output's own fault, such as a damaged file: then no output of it agrees.
-            ok = found.ok and (_golden_ok(row) or any(not output.ok for output in row.outputs))
-            told = degradation.verdict(row, found.name) if ok else _verdict("disagree")
-            yield [Text("" if number else row.subject), *_cells(found), told or _verdict("agree")]
+            yield [Text(row.subject), *map(Text, ("–", *_NOTHING)), _verdict(verdict(row))]
+            continue
+        lines = [[*_cells(one), _agrees(row, one.output)] for one in leading(row, report)]
+        # What is wrong may be no output's own fault, as with a damaged file.
+        lines += [[*map(Text, (told, *_NOTHING)), _verdict(DISAGREE)] for told in beside(row, report)]
+        yield from ([Text("" if number else row.subject), *line] for number, line in enumerate(lines))
 
 
-def _golden_ok(row: Agreement) -> bool:
-    """Whether the golden inputs are answered well: what else was asked has a table of its own."""
-    return not row.problems and not row.error
+def _agrees(row: Agreement, found: OutputAgreement) -> Text:
+    return (degradation.verdict(row, found.name) or _verdict("agree")) if found.ok else _verdict(DISAGREE)
 
 
-def _cells(found: OutputAgreement) -> list[Text]:
+def _cells(one: Shown) -> list[Text]:
+    found = one.output
     errors = [figures.number(value) for value in (found.max_abs, found.max_rel, found.max_ulp)]
     rule = [figures.number(found.tolerance.value), found.tolerance.origin.partition(" (")[0]]
-    return list(map(Text, (found.name, *errors, *rule, "" if found.ok else words.needed(found))))
+    needed = "" if found.ok or not found.compared else words.needed(found)
+    return list(map(Text, (one.label, *errors, *rule, needed)))
 
 
 def _checks(found: Matrix) -> Iterator[RenderableType]:
@@ -116,8 +119,8 @@ def _checks(found: Matrix) -> Iterator[RenderableType]:
 
 
 def _cell(cell: Cell) -> Text:
-    factor = f" {figures.times(cell.over)}" if cell.verdict in ("disagree", "told") and cell.over is not None else ""
-    return Text(cell.glyph + factor, style=_STYLES[cell.verdict])
+    told = f" {cell.figure}" if cell.verdict in ("disagree", "told") and cell.figure else ""
+    return Text(cell.glyph + told, style=_STYLES[cell.verdict])
 
 
 def _named(cell: Cell) -> Text:

@@ -6,16 +6,18 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from deploy_toolkit.reports.check import figures
 from deploy_toolkit.reports.check.matrix import GOLDEN, SKIPPED, TOLD, matrix
+from deploy_toolkit.reports.check.wrong import unanswered
 
 if TYPE_CHECKING:
     from deploy_agreement import Agreement, Decisions, Located, OutputAgreement, Report, Skew, Worst
 
 _WRITES = ("--html", "--junit", "--tensorboard")
-_SEARCH = "--search"
+_SEARCH, _STORE = "--search", "--store"
 _LOOKS = (_SEARCH, "--localise")
 _TRAINED_BY = ("momentum",)  # changes no answer, and ONNX counts it from the other end
 
@@ -57,9 +59,9 @@ def noticed(report: Report) -> list[Noticed]:
 
 
 def nothing_noticed(report: Report) -> str:
-    """Say that all decisions are as wanted; empty if some are not, or none follow from the outputs."""
+    """Say that all decisions are as wanted; empty if some are not, none follow, or nobody knows what they would be."""
     found = decided(report)
-    if not found or any(one.decisions.flips for one in found):
+    if not found or report.skewed or any(one.decisions.flips for one in found) or any(map(unanswered, report.rows)):
         return ""
     said = list(dict.fromkeys(f"{one.output}: {one.decisions.said}" for one in found if one.check == GOLDEN))
     begun = "nothing that a user would notice" if report.ok else "no decision changes"
@@ -143,7 +145,7 @@ def again(command: str, *more: str) -> str:
     return " ".join("…" if word == "…" else shlex.quote(word) for word in (*kept, *more))
 
 
-def golden_row(report: Report) -> str:
+def golden_row(report: Report, command: str = "") -> str:
     """Give code that takes the first row that matters out of the golden inputs; empty if others were asked."""
     version = re.fullmatch(r"golden outputs of (\S+)", report.by)
     rows = [one.decisions.flipped[0] for one in noticed(report) if one.decisions.flipped and one.check == GOLDEN]
@@ -156,10 +158,20 @@ def golden_row(report: Report) -> str:
     if version is None or not rows:
         return ""
     return (
-        "from deploy_model_store import Store\n"
-        f'golden = Store("models").resolve("{version[1]}").golden\n'
+        f"{_store(command)}"
+        f'golden = store.resolve("{version[1]}").golden\n'
         f"row = {{name: array[{rows[0]} : {rows[0] + 1}] for name, array in golden.inputs.items()}}"
     )
+
+
+def _store(command: str) -> str:
+    """Give code that opens the store that a command worked on."""
+    words = shlex.split(command)
+    given = [after for word, after in pairwise(words) if word == _STORE]
+    given += [word.removeprefix(f"{_STORE}=") for word in words if word.startswith(f"{_STORE}=")]
+    place = repr(given[-1]) if given else 'os.environ.get("DEPLOY_STORE", "models")'
+    first = "" if given else "import os\n"
+    return f"{first}from deploy_model_store import Store\nstore = Store({place})\n"
 
 
 def asked_again(command: str, file: str) -> str:
