@@ -213,6 +213,26 @@ class OddBatches(Around):
         return self.inner(features * last)
 
 
+class BatchesOf(Around):
+    """Answers rows in reverse in batches of one size."""
+
+    def __init__(self, inner: nn.Module, rows: int) -> None:
+        super().__init__(inner)
+        self.rows = rows
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        scores = self.inner(features)["scores"]
+        return {"scores": scores.flip(0) if features.shape[0] == self.rows else scores}
+
+
+class BeyondAHundred(Around):
+    """Answers the first hundred rows, and zeros for the others."""
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        scores = self.inner(features)["scores"]
+        return {"scores": torch.cat([scores[:100], torch.zeros_like(scores[100:])])}
+
+
 class BigBatches(Around):
     """Answers no more than 32 rows, and repeats them."""
 

@@ -17,6 +17,7 @@ from deploy_agreement.probing.drawing import FEW, Budget, asked, drawn
 from deploy_agreement.probing.edges import edge_probes, edges
 from deploy_agreement.probing.inputs import drawn_inputs
 from deploy_agreement.probing.probes import answered, refused
+from deploy_agreement.probing.sizes import batches, listed, sizes_for
 from deploy_agreement.probing.transports import messages
 from deploy_core.errors import EndpointError, ExportError, InputError
 from deploy_core.signature import Signature, Tensors, TensorSpec
@@ -24,6 +25,7 @@ from deploy_core.signature import Signature, Tensors, TensorSpec
 Make = Callable[..., Any]
 FLOATS = ("x:float32[batch,6]", "y:float32[batch,1]")
 TABLE = np.random.default_rng(3).normal(size=(10, 4)).astype(np.float32)
+ALL_SIZES = sizes_for(None, {1, 2, 3, 7, 64}, 7)
 PATIENT = Budget(rows=512, seconds=60.0)
 
 
@@ -95,6 +97,110 @@ def test_one_wrong_row_in_five_hundred_is_found_and_an_honest_file_is_not_accuse
     assert check.outputs[0].worst_row == 317
     honest = checked(make(*FLOATS, reordered), probe, judge(), size=64, seconds=60)
     assert (honest.verdict, honest.rows, honest.said) == ("agree", 512, "512 rows")
+
+
+def sized(make: Make, probe: Probe, answer: Any, sizes: tuple[int, ...] = ALL_SIZES, **how: Any) -> Check:
+    return checked(make(*FLOATS, answer), probe, judge(), size=64, seconds=how.pop("seconds", 60.0), sizes=sizes)
+
+
+def test_every_size_of_a_batch_is_asked_that_a_batcher_makes(make: Make, simplenet: Any, probe: Probe) -> None:
+    assert ALL_SIZES[:5] == (4, 8, 16, 32, 100)
+    assert set(range(1, 41)) - {1, 2, 3, 7} | {100, 128, 256, 512, 1024} == set(ALL_SIZES)
+    assert sizes_for(None, {1, 64}, 7, seed=1) != sizes_for(None, {1, 64}, 7, seed=2)
+    assert max(sizes_for(None, {64}, 2**13)) == 40, "no message is larger than golden inputs are, beyond what any takes"
+    assert sizes_for((8, 16), {64}, 7)[:2] == (8, 16)
+    assert set(sizes_for((8, 16), {64}, 7)) == set(range(8, 17))
+    assert sizes_for((64, 64), {64}, 7) == ()
+    check = sized(make, probe, simplenet(0).run, (4, 8, 16, 100, 5, 6, 9, 256))
+    assert check.verdict == "agree"
+    assert {4, 5, 6, 8, 9, 16, 100, 256} <= set(check.batches)
+    assert check.rows == 512
+    assert check.said == f"512 rows in batches of {listed(check.batches)}"
+    assert check.to_json()["batches"] == list(check.batches)
+
+
+def test_few_rows_are_asked_in_large_batches_and_slow_ones_in_small(make: Make) -> None:
+    now = [0.0]
+
+    def asked_for(count: int, seconds: float, each: float, sizes: tuple[int, ...] = ALL_SIZES) -> list[int]:
+        found = []
+        for index in batches(count, sizes, 64, seconds, most=max(64, min(4096, 20 * count)), clock=lambda: now[0]):
+            found.append(len(index))
+            assert set(index) <= set(range(count))
+            now[0] += each * len(index)
+        return found
+
+    assert asked_for(3, 60, 0.0) == [4, 8, 16, 32], "no more than golden rows"
+    assert asked_for(400, 60, 0.0) == list(ALL_SIZES), "a slow reference answers few rows"
+    assert sum(asked_for(4096, 60, 0.0)) == 4096
+    slow = asked_for(4096, 1.0, 0.02)
+    assert slow[:3] == [4, 8, 16]
+    assert 40 <= sum(slow) <= 56, "a second for 50 rows, but for the first"
+    assert asked_for(4096, 1.0, 1.0) == [4, 8]
+    assert min(asked_for(40, 60, 0.0, (8, 16))) >= 8, "never fewer than are promised"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sizes", "said"),
+    [
+        (lambda rows: rows == 13, (4, 8, 16, 12, 13, 100), "13, and the same rows are right in batches of 12: output"),
+        (lambda rows: rows == 4, (4, 8, 16, 32), "4, and the same rows are right in batches of 8: output"),
+        (lambda rows: rows > 64, (4, 8, 100, 128, 200), "100, 128, 200, and the same rows are right in batches of 64"),
+    ],
+)
+def test_the_size_that_is_answered_wrong_is_named(
+    make: Make, simplenet: Any, probe: Probe, wrong: Any, sizes: tuple[int, ...], said: str
+) -> None:
+    net = simplenet(0)
+
+    def answer(inputs: Tensors) -> dict[str, np.ndarray]:
+        y = net.run(inputs)["y"]
+        return {"y": np.roll(y, 1, axis=0) if wrong(len(y)) else y}
+
+    check = sized(make, probe, answer, sizes)
+    assert check.verdict == "disagree"
+    assert check.said.startswith(f"wrong at batch size {said}"), check.said
+    assert check.said.endswith("(in 512 rows)")
+    assert check.problems[0].kind == "batch-size"
+    assert any(problem.kind == "rows-mixed-up" for problem in check.problems), "what is wrong there is told, too"
+
+
+def test_rows_that_are_always_wrong_blame_no_size(make: Make, simplenet: Any, probe: Probe) -> None:
+    """A batch of 13 has the wrong row: so would any other batch."""
+    net, bad = simplenet(0), probe.inputs["x"][30, 0]
+
+    def rarely(inputs: Tensors) -> dict[str, np.ndarray]:
+        return {"y": net.run(inputs)["y"] + np.where(inputs["x"][:, :1] == bad, np.float32(1), np.float32(0))}
+
+    check = sized(make, probe, rarely, (4, 8, 16, 13))
+    assert check.verdict == "disagree"
+    assert "batch size" not in check.said
+    assert check.outputs[0].worst_row == 30
+
+
+def test_a_size_that_is_refused_is_named_and_an_endpoint_may_have_a_limit(
+    make: Make, simplenet: Any, probe: Probe
+) -> None:
+    net = simplenet(0)
+
+    def up_to(most: int, error: Exception, at: int = 0) -> Any:
+        def answer(inputs: Tensors) -> dict[str, np.ndarray]:
+            if len(inputs["x"]) > most or len(inputs["x"]) == at:
+                raise error
+            return net.run(inputs)
+
+        return answer
+
+    sizes = (4, 8, 16, 100, 13, 128)
+    check = sized(make, probe, up_to(999, ExportError("no such shape"), at=13), sizes)
+    assert check.verdict == "disagree"
+    assert "refused at batch size 13" in check.said
+    check = sized(make, probe, up_to(64, EndpointError("too many", status=400)), sizes)
+    assert check.verdict == "told"
+    assert check.said.endswith("; refused at batch size 100: too many")
+    assert check.batches == (4, 8, 13, 16, 51, 64)
+    assert sized(make, probe, up_to(64, ExportError("too many")), sizes).verdict == "disagree"
+    assert sized(make, probe, up_to(64, EndpointError("no answer")), sizes).verdict == "disagree"
 
 
 def test_a_batch_of_another_form_or_none_is_told(make: Make, simplenet: Any, probe: Probe) -> None:

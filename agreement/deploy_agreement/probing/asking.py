@@ -6,11 +6,14 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from deploy_agreement.comparing.given import Given
-from deploy_agreement.probing.drawing import FEW, asked
+from deploy_agreement.probing.blaming import Part, blamed
+from deploy_agreement.probing.drawing import FEW, asked, is_limit
 from deploy_agreement.probing.probes import Probe
+from deploy_agreement.probing.sizes import listed
 from deploy_agreement.results.outputs import Problem
 from deploy_agreement.results.report import AGREE, DISAGREE, SKIPPED, TOLD, Agreement, Check
 from deploy_agreement.rows import concatenated, rows_of, shapes_of
@@ -36,18 +39,68 @@ def skipped(name: str, why: str) -> Check:
     return Check(name, SKIPPED, why)
 
 
-def checked(predictor: Predictor, probe: Probe, judge: Judge, *, size: int, seconds: float, few: int = FEW) -> Check:
-    """Ask for a probe in batches of `size` rows, at first of `few`, for so many seconds, and judge all answers together."""
+def checked(
+    predictor: Predictor,
+    probe: Probe,
+    judge: Judge,
+    *,
+    size: int,
+    seconds: float,
+    few: int = FEW,
+    sizes: Sequence[int] = (),
+) -> Check:
+    """Ask for a probe in batches of `size` rows, at first of `few`, for so many seconds, and judge all answers together.
+
+    With `sizes`, it is asked in batches of these first, and the check says in which; those at which alone it is answered
+    wrong are named.
+    """
     if probe.refused:
         return skipped(probe.name, f"{probe.label}: the reference refuses it: {probe.refused}")
-    parts: list[tuple[Probe, Tensors]] = []
-    try:
-        parts.extend(asked(predictor, probe, size, seconds, few=few))
-    except DeployError as error:
-        return _refusing(probe, error)
+    parts: list[Part] = []
+    limits: list[str] = []
+    for part, answer in asked(predictor, probe, size, seconds, few=few, sizes=sizes):
+        rows = _rows(predictor, part)
+        if not isinstance(answer, DeployError):
+            parts.append((part, answer))
+        elif parts and is_limit(answer, rows, size):
+            limits.append(f"refused at batch size {rows:,}: {first_line(answer)}")
+        else:
+            return _refusing(probe, answer, f" at batch size {rows}" if sizes else "")
+    check = _judged(predictor, probe, parts, judge)
+    if sizes and check.verdict != SKIPPED:
+        check = _with_sizes(check, predictor, parts, judge)
+    if limits:
+        verdict = TOLD if check.verdict == AGREE else check.verdict
+        check = replace(check, verdict=verdict, said="; ".join([check.said, *limits[:1]]))
+    return check
+
+
+def _with_sizes(check: Check, predictor: Predictor, parts: Sequence[Part], judge: Judge) -> Check:
+    """Say in batches of how many rows was asked, and which of these sizes are to blame."""
+    asked_for = tuple(sorted({_rows(predictor, part) for part, _ in parts}))
+    check = replace(check, batches=asked_for)
+    if check.verdict == AGREE:
+        return replace(check, said=f"{check.said} in batches of {listed(asked_for)}")
+    found = blamed(predictor, parts, partial(_row, predictor, judge))
+    if found is None:
+        return check
+    said = f"{found.said}: {found.row.why} (in {check.rows:,} rows)"
+    return replace(check, said=said, problems=found.problems)
+
+
+def _row(predictor: Predictor, judge: Judge, part: Probe, got: Tensors) -> Agreement:
+    want, seen = part.settled(got)
+    return judge(want, Given(predictor.signature, seen), part.inputs, noise=part.noise)
+
+
+def _rows(predictor: Predictor, part: Probe) -> int:
+    return rows_of(predictor.signature, part.inputs, part.outputs).count
+
+
+def _judged(predictor: Predictor, probe: Probe, parts: Sequence[Part], judge: Judge) -> Check:
     pairs = [part.settled(got) for part, got in parts]
     inputs, want, got = _together(predictor, [part.inputs for part, _ in parts], pairs)
-    rows = rows_of(predictor.signature, inputs, want).count
+    rows = min(rows_of(predictor.signature, inputs, want).count, _rows(predictor, probe))
     if not any(part.sure for part, _ in parts):
         return skipped(probe.name, f"the reference itself is sure of none of {rows} answers")
     row = judge(want, Given(predictor.signature, got), inputs, noise=probe.noise)
@@ -122,13 +175,13 @@ def _edge(predictor: Predictor, probe: Probe, judge: Judge) -> Check:
     return Check(probe.name, TOLD, f"answered, which the reference refuses: {probe.refused}")
 
 
-def _refusing(probe: Probe, error: DeployError) -> Check:
-    said = f"refused, which the reference answers: {first_line(error)}"
+def _refusing(probe: Probe, error: DeployError, at: str = "") -> Check:
+    said = f"refused{at}, which the reference answers: {first_line(error)}"
     # What came is no answer at all: that is nobody's way to treat a value.
     garbled = isinstance(error, EndpointError) and error.status is None
     if (probe.refusable or not probe.counts) and not garbled:
         return Check(probe.name, TOLD, said)
-    problem = Problem("error", f"{probe.label or probe.name}: {first_line(error)}")
+    problem = Problem("error", f"{probe.label or probe.name}{at}: {first_line(error)}")
     return Check(probe.name, DISAGREE, said, problems=(problem,))
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from deploy_agreement.probing.inputs import drawn_inputs
 from deploy_agreement.probing.probes import Probe, answered, joined
+from deploy_agreement.probing.sizes import batches
 from deploy_agreement.rows import Rows, batch_symbol, rows_of, take
 from deploy_agreement.tolerances.rounding import Noise
+from deploy_core.errors import DeployError, EndpointError
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Array, Tensors
 
@@ -54,22 +56,46 @@ def drawn(reference: Predictor, golden: Tensors, outputs: Tensors, measured: Noi
 
 
 def asked(
-    predictor: Predictor, probe: Probe, size: int, seconds: float, *, few: int = FEW
-) -> Iterator[tuple[Probe, Tensors]]:
+    predictor: Predictor, probe: Probe, size: int, seconds: float, *, few: int = FEW, sizes: Sequence[int] = ()
+) -> Iterator[tuple[Probe, Tensors | DeployError]]:
     """Ask for a probe in batches of `size` rows while there is time, at first of `few`; give each part of it with the answer.
 
-    Raises what the predictor does.
+    With `sizes`, it is asked in batches of these first. An error is given as it is, and ends it, but for an endpoint that
+    says no to more than `size` rows.
     """
     axes = rows_of(predictor.signature, probe.inputs, probe.outputs)
-    if axes.count <= size or any(name not in axes.outputs for name in probe.outputs):
-        yield probe, predictor.predict(probe.inputs)
+    if any(name not in axes.outputs for name in probe.outputs) or (axes.count <= size and not sizes):
+        yield probe, _answer(predictor, probe)
         return
-    for index in _indexes(axes.count, size, few, seconds):
-        part = _part(probe, axes, index)
-        yield part, predictor.predict(part.inputs)
+    for index in _chosen(probe, axes.count, size, seconds, few, sizes):
+        part = part_of(probe, axes, index)
+        got = _answer(predictor, part)
+        yield part, got
+        if isinstance(got, DeployError) and not is_limit(got, len(index), size):
+            return
 
 
-def _part(probe: Probe, axes: Rows, index: Array) -> Probe:
+def _chosen(probe: Probe, count: int, size: int, seconds: float, few: int, sizes: Sequence[int]) -> Iterator[Array]:
+    if not sizes:
+        return _indexes(count, size, few, seconds)
+    most = max(size, min(MOST, _ELEMENTS // max(1, _each(probe.inputs, probe.outputs, count))))
+    return batches(count, sizes, size, seconds, most=most)
+
+
+def is_limit(error: DeployError, rows: int, size: int) -> bool:
+    """Tell whether an endpoint says that so many rows are too many, as one may that is not to be asked for so many."""
+    return rows > size and isinstance(error, EndpointError) and error.status is not None
+
+
+def _answer(predictor: Predictor, part: Probe) -> Tensors | DeployError:
+    try:
+        return predictor.predict(part.inputs)
+    except DeployError as error:
+        return error
+
+
+def part_of(probe: Probe, axes: Rows, index: Array) -> Probe:
+    """Give some rows of a probe."""
     return Probe(
         probe.name,
         take(probe.inputs, axes.inputs, index),
@@ -86,8 +112,12 @@ def _is_free(reference: Predictor, axes: Rows, outputs: Tensors) -> bool:
 
 
 def _most(axes: Rows, golden: Tensors, outputs: Tensors, budget: Budget) -> int:
-    each = sum(array.size for array in (*golden.values(), *outputs.values())) // max(1, axes.count)
-    return max(min(budget.rows, _ELEMENTS // max(1, each)), FEW)
+    return max(min(budget.rows, _ELEMENTS // max(1, _each(golden, outputs, axes.count))), FEW)
+
+
+def _each(inputs: Tensors, outputs: Tensors, count: int) -> int:
+    """Give how many elements a row has."""
+    return sum(array.size for array in (*inputs.values(), *outputs.values())) // max(1, count)
 
 
 def _indexes(

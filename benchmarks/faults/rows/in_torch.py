@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -20,7 +21,7 @@ GELU, PADDING, FROZEN = "GELU by tanh", "padding on the wrong side", "frozen bat
 LEAK, STALE, SIGNATURE = "rows leak into each other", "stale version served", "wrong signature"
 ORDER, JSON, DIGITS = "outputs in the wrong order", "truncated or re-ordered JSON", "float printed with 6 digits"
 NULL, ONE_OF_TWO, SELDOM = "NaN turned to null", "one bad server among two", "one input in a thousand"
-THRESHOLD, ODD = "only above a threshold", "only at odd batch sizes"
+THRESHOLD, ODD, SIZE = "only above a threshold", "only at odd batch sizes", "only at one batch size"
 
 _scores, _logits, _classes = "output scores", "output logits", "output classes"
 
@@ -98,5 +99,8 @@ FAULTS = (
     _torch("cut-off-in-the-tail", THRESHOLD, "scorer", around(w.AboveThreshold), _scores, quick=True),
     _torch("cut-off-beyond-the-example", THRESHOLD, "scorer", around(w.FarAboveThreshold), _scores),
     _torch("last-row-of-odd-batches", ODD, "scorer", around(w.OddBatches), "batch size", quick=True),
+    _torch("batches-of-13", SIZE, "scorer", around(partial(w.BatchesOf, rows=13)), "wrong at batch size 13,", quick=True),
+    _torch("batches-of-4", SIZE, "scorer", around(partial(w.BatchesOf, rows=4)), "wrong at batch size 4,"),
+    _torch("zeros-beyond-100-rows", SIZE, "scorer", around(w.BeyondAHundred), "wrong at batch size 128, "),
     _torch("32-rows-repeated", FROZEN, "vision", around(w.BigBatches), "row|batch"),
 )  # fmt: skip

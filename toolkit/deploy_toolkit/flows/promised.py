@@ -13,8 +13,13 @@ from deploy_toolkit.flows.golden import noise_of
 
 def batches(version: Version) -> tuple[int, ...]:
     """Give the batch sizes to compare a version at, beside its golden rows as a whole."""
-    within = _promised(version).get("ranges", {}).get(BATCH)
-    return batches_for(version.signature, (within[0], within[1]) if within else None)
+    return batches_for(version.signature, within(version))
+
+
+def within(version: Version) -> tuple[int, int] | None:
+    """Give the range of batch sizes, if one was promised."""
+    least_and_most = _promised(version).get("ranges", {}).get(BATCH)
+    return (least_and_most[0], least_and_most[1]) if least_and_most else None
 
 
 def sized(version: Version, reference: Predictor) -> tuple[Probe, ...]:

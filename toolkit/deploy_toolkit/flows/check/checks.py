@@ -111,7 +111,7 @@ def _drawn(one: Asked) -> Iterator[Check]:
         yield from (skipped(name, why) for name in names)
         return
     ask = partial(checked, one.predictor, judge=one.judge, size=one.probes.size, few=one.probes.few, seconds=SECONDS)
-    yield ask(one.probes.drawn) if one.probes.drawn else skipped("drawn", one.probes.why)
+    yield ask(one.probes.drawn, sizes=one.probes.sizes) if one.probes.drawn else skipped("drawn", one.probes.why)
     for probe in one.probes.given:
         yield ask(probe)
 

@@ -10,6 +10,7 @@ from deploy_agreement.probing.asking import GIVEN
 from deploy_agreement.probing.drawing import FEW, ROWS, Budget, drawn
 from deploy_agreement.probing.edges import edge_probes
 from deploy_agreement.probing.probes import answered, refused
+from deploy_agreement.probing.sizes import sizes_for
 from deploy_agreement.rows import batch_symbol, rows_of
 from deploy_core.errors import DeployError, first_line
 from deploy_core.predictor import Predictor
@@ -23,7 +24,10 @@ SECONDS = 1.0  # for drawn rows: of the reference, and of each subject
 
 @dataclass(frozen=True)
 class Probes:
-    """Inputs beyond the golden ones; `why` says why nobody answers for them. `size` and `few` are of the batches that are asked."""
+    """Inputs beyond the golden ones; `why` says why nobody answers for them.
+
+    `size` and `few` are of the batches that are asked, `sizes` those that drawn rows are asked in first.
+    """
 
     drawn: Probe | None = None
     edges: tuple[Probe, ...] = ()
@@ -31,6 +35,7 @@ class Probes:
     sized: tuple[Probe, ...] = ()
     size: int = ROWS
     few: int = FEW
+    sizes: tuple[int, ...] = ()
     why: str = ""
 
 
@@ -66,7 +71,7 @@ def _asked(reference: Predictor, wanted: Wanted, request: Request) -> Probes:
         # An id out of range could be the end of somebody's server.
         beyond = not hasattr(reference, "endpoint")
         edges = edge_probes(reference, wanted.inputs, wanted.noise, rows, beyond=beyond, seconds=_EDGES)
-        return replace(asked, drawn=found, edges=tuple(edges))
+        return replace(asked, drawn=found, edges=tuple(edges), sizes=_sizes(reference, wanted, request.seed))
     except DeployError as error:
         return replace(asked, why=f"the reference does not answer: {first_line(error)}")
 
@@ -85,6 +90,16 @@ def _given(reference: Predictor, wanted: Wanted, request: Request) -> Iterator[P
 def _size(reference: Predictor, wanted: Wanted) -> int:
     free = batch_symbol(reference.signature.inputs) is not None and wanted.version is None
     return ROWS if free else _rows(reference, wanted)
+
+
+def _sizes(reference: Predictor, wanted: Wanted, seed: int) -> tuple[int, ...]:
+    """Give further sizes of batches; none where the batch is fixed."""
+    if batch_symbol(reference.signature.inputs) is None:
+        return ()
+    rows = _rows(reference, wanted)
+    each = sum(array.size for array in (*wanted.inputs.values(), *wanted.outputs.values())) // rows
+    within = promised.within(wanted.version) if wanted.version else None
+    return sizes_for(within, {*wanted.batches, rows}, each, seed=seed)
 
 
 def _rows(reference: Predictor, wanted: Wanted) -> int:
