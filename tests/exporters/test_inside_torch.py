@@ -273,6 +273,26 @@ class Twice(nn.Module):
         return {"scores": scores, "again": scores, "after": scores + 1}
 
 
+class Around(nn.Module):
+    """What a model answers as a dictionary, and a list, gone through by somebody else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Twice()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found = self.inner(x)
+        both = [found["after"], found["scores"]]
+        return both[1] * 2
+
+
+def test_tensor_that_is_taken_out_of_a_dictionary_is_who_it_was(tmp_path: Path) -> None:
+    source = _opened(Around(), torch.linspace(-1, 1, 6).reshape(2, 3))
+    found = _in_file(source, tmp_path, "script").intermediates(source.example)
+    assert [each.operator for each in found] == ["aten::linear", "aten::add", "aten::mul"]
+    assert found[-1].inputs == (found[0].name,)
+
+
 @pytest.mark.parametrize("format_", ["model", "pt2", "script"])
 def test_tensor_that_is_two_outputs_is_told_by_both_names(tmp_path: Path, format_: str) -> None:
     source = _opened(Twice(), torch.linspace(-1, 1, 6).reshape(2, 3))

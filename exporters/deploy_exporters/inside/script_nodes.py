@@ -100,6 +100,8 @@ PLAIN: Mapping[str, _Plain] = {
     "prim::Uninitialized": lambda node, given: [None],
     "prim::ListConstruct": lambda node, given: [list(given)],
     "prim::DictConstruct": lambda node, given: [dict(zip(given[::2], given[1::2], strict=True))],
+    # Of a list, a dictionary or a text that Python holds here: what is taken out is who it was.
+    "aten::__getitem__": lambda node, given: [given[0][given[1]]],
     "prim::ListUnpack": lambda node, given: list(given[0]),
     "prim::TupleUnpack": lambda node, given: list(given[0]),
     "prim::unchecked_cast": lambda node, given: [given[0]],
