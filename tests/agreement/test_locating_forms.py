@@ -170,3 +170,18 @@ def test_reference_that_draws_as_well_accuses_nobody_of_drawing() -> None:
         "one call to the next"
         not in locate(drawing, look("other", _Drawing(one, 0.2, calls=9), one.inputs)).located.said
     )
+
+
+def test_file_of_eight_bits_is_told_so_where_they_explain_all() -> None:
+    def stepped(each: Intermediate) -> Intermediate:
+        scale = float(np.abs(each.value).max()) / 127
+        value = np.asarray(np.round(each.value / scale) * scale, np.float32)
+        return replace(each, value=value, attributes={**each.attributes, "scale": scale, "zero_point": 0})
+
+    one = torch_like(images())
+    steps = tuple(map(stepped, one.steps))
+    other = replace(one, name="other", steps=steps, outputs={"probs": steps[-1].value})
+    assert locate(one, other).located.first is None
+    limits = {"probs": float(np.abs(steps[-1].value - one.outputs["probs"]).max()) / 8}
+    found = locate(one, other, limits=limits).located
+    assert found.said == f"features.0: its result is quantised, in steps of {steps[0].attributes['scale']:.3g}, which the reference's is not"  # fmt: skip

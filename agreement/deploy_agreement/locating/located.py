@@ -63,14 +63,12 @@ def locate(one: Seen, other: Seen, *, precision: str = "", limits: Mapping[str, 
 
 def _parted(one: Seen, other: Seen, precision: str, limits: Mapping[str, float] | None) -> Parted:
     """Find where they part: one that computes in less throughout may have a fault that this does not explain, told first."""
-    stated = precision or _quantised(one, other)
-    if not stated and (kind := throughout(one, other)):
+    if not precision and (coarse := _quantised(one, other) or throughout(one, other)):
         # Any stretch of it lies apart by what such numbers are apart: only what is more than that is told of.
-        found = parted(one, other, precision=kind, limits=limits, tighter=(1.0,))
-        if found.region:
+        found = parted(one, other, precision=coarse, limits=limits, tighter=(1.0,))
+        if found.region or not limits:
             return found
-    found = parted(one, other, precision=stated, limits=limits)
-    return found if found.region or precision or not stated or not limits else parted(one, other, limits=limits)
+    return parted(one, other, precision=precision, limits=limits)
 
 
 def _found(found: Parted, region: Region, why: Reason) -> Found:
