@@ -202,9 +202,8 @@ def _in_company(case: Case, name: str, wrong: Sequence[Answer]) -> Problem | Non
     if axis is None or whole is None:
         return None
     usual = reach(case.want[name]) or 1.0
-    for answer in (one for one in wrong if not one.whole and case.pair(one, name)):
-        beside, own = rows_at(whole.got[name], axis, answer.index), answer.got[name]
-        if comparable(beside, own) and not _same(case, name, beside, own, usual):
+    for answer in [one for one in wrong if not one.whole and case.pair(one, name)]:
+        if not _same(case, name, rows_at(whole.got[name], axis, answer.index), answer.got[name], usual):
             said = f"output {name!r}: rows get another answer in a batch of {answer.size} than in one of {whole.size}"
             return Problem("batch-size", f"{said}: rows influence each other, or no answer is given twice", name)
     return None
@@ -212,7 +211,8 @@ def _in_company(case: Case, name: str, wrong: Sequence[Answer]) -> Problem | Non
 
 def _same(case: Case, name: str, beside: Array, own: Array, usual: float) -> bool:
     """Whether two wrong answers are one, but for rounding: they may be greater than those that the tolerance is for."""
-    return Pair(own, beside, case.limits[name], nan_agrees=True).agrees(max(1.0, reach(own) / usual))
+    pair = Pair(own, beside, case.limits[name], nan_agrees=True)
+    return not comparable(beside, own) or pair.agrees(max(1.0, reach(own) / usual))
 
 
 def _why_sizes(case: Case, name: str, wrong: Sequence[Answer], good: Sequence[int], bad: Sequence[int]) -> str:

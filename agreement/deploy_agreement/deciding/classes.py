@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from deploy_agreement.blocks import least
+from deploy_agreement.blocks import MOST, blocks, least
 from deploy_agreement.results.decisions import CLASS, PIXELS, SHOWN, TOKENS, Decisions, Flip, told
 from deploy_core.signature import Array
 
@@ -115,7 +115,7 @@ class _Flips:
 
 
 def _flips(want: Array, got: Array, limit: Array, usable: Array) -> _Flips:
-    best, came = want.argmax(axis=-1), got.argmax(axis=-1)
+    best, came = _best(want), _best(got)
     nan: Array = np.asarray(np.isnan(got).any(axis=-1))
     place = np.argwhere(usable & ((best != came) | nan))
     at = tuple(place.T)
@@ -124,6 +124,14 @@ def _flips(want: Array, got: Array, limit: Array, usable: Array) -> _Flips:
         margin = np.where(nan[at], np.nan, want[first].astype(np.float64) - want[second])
     # Each of the two may lie off by its own limit, in opposite directions.
     return _Flips(place, best[at], came[at], margin, margin <= limit[first] + limit[second])
+
+
+def _best(scores: Array) -> Array:
+    """Give the first class with the greatest score, part by part: numpy copies what has its classes on another axis."""
+    best = np.empty(scores.shape[:-1], np.intp)
+    for block in blocks(best.shape, max(1, MOST // scores.shape[-1])):
+        best[block] = scores[block].argmax(axis=-1)
+    return best
 
 
 def _same_top(want: Array, got: Array, limit: Array, k: int) -> float:
