@@ -11,7 +11,7 @@ import pytest
 from located_models import EPSILON, Faults, Weights, images, tflite_like, torch_like
 
 from deploy_agreement.locating import Seen, locate, look
-from deploy_agreement.locating.narrow import narrowed, rounded
+from deploy_agreement.locating.narrow import in_steps, narrowed, rounded
 from deploy_core.predictor import Intermediate
 from deploy_core.signature import Array, Tensors
 
@@ -44,6 +44,23 @@ def test_kind_of_number_is_known_by_its_form(kind: str, scale: float) -> None:
     assert rounded(want, np.ascontiguousarray(got[::-1])) == ""  # of few bits, and others
     got[3, 3] = want[3, 3]
     assert narrowed(want, got) == ""
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1])
+@pytest.mark.parametrize("sides", ["two", "one"])
+def test_eight_bits_are_known_by_their_steps(axis: int | None, sides: str) -> None:
+    want = (np.random.default_rng(5).standard_normal((24, 32)) + (3 if sides == "one" else 0)).astype(np.float32)
+    other = None if axis is None else 1 - axis
+    low, high = (np.asarray(end(want, axis=other, keepdims=True)) for end in (np.min, np.max))
+    whole = np.maximum(high, 0) - np.minimum(low, 0)
+    step = np.maximum(high, -low) / 127 if sides == "two" else whole / 255
+    got = np.asarray(np.round(want / step) * step, np.float32)
+    assert in_steps(want, got)
+    assert not in_steps(got, got)
+    assert not in_steps(want, want)
+    assert not in_steps(want[::-1], got)
+    got[3, 3] += 0.3 * float(step.max())
+    assert not in_steps(want, got)
 
 
 def _with(names: Sequence[str], change: Callable[[Array], Array]) -> Faults:
@@ -185,3 +202,27 @@ def test_file_of_eight_bits_is_told_so_where_they_explain_all() -> None:
     limits = {"probs": float(np.abs(steps[-1].value - one.outputs["probs"]).max()) / 8}
     found = locate(one, other, limits=limits).located
     assert found.said == f"features.0: its result is quantised, in steps of {steps[0].attributes['scale']:.3g}, which the reference's is not"  # fmt: skip
+
+
+def test_weights_of_eight_bits_are_told_so() -> None:
+    def stepped(array: Array) -> Array:
+        step = np.abs(array).max(axis=1, keepdims=True) / 127
+        return np.asarray(np.round(array / step) * step, np.float32)
+
+    other = tflite_like(images(), _with(["hidden.weight"], stepped))
+    assert "hidden: weight 'weight' is rounded to 8 bits" in locate(torch_like(images()), other).located.said
+
+
+def test_weights_that_are_bytes_are_told_so_where_they_explain_all() -> None:
+    def held(each: Intermediate) -> Intermediate:
+        return replace(
+            each,
+            weights={**each.weights, "kernel": np.arange(8, dtype=np.int8)} if each.layer == "mix" else each.weights,
+        )
+
+    one = torch_like(images())
+    slight = torch_like(images(), _with(["mix.bias"], lambda each: each * np.float32(1.001)))
+    other = replace(slight, steps=tuple(map(held, slight.steps)))
+    assert locate(one, other).located.first is None
+    found = locate(one, other, limits={"probs": 1e-7}).located
+    assert found.said == "mix: its weights are of 8 bits, which the reference's are not"

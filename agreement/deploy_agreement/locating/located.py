@@ -10,7 +10,7 @@ import numpy as np
 from deploy_agreement.locating.case import Reason
 from deploy_agreement.locating.matching import Matching, Pair
 from deploy_agreement.locating.names import place
-from deploy_agreement.locating.narrow import throughout
+from deploy_agreement.locating.narrow import quantised, throughout
 from deploy_agreement.locating.parting import Parted, Region, parted
 from deploy_agreement.locating.reasons import reason
 from deploy_agreement.locating.seen import Seen
@@ -63,7 +63,7 @@ def locate(one: Seen, other: Seen, *, precision: str = "", limits: Mapping[str, 
 
 def _parted(one: Seen, other: Seen, precision: str, limits: Mapping[str, float] | None) -> Parted:
     """Find where they part: one that computes in less throughout may have a fault that this does not explain, told first."""
-    if not precision and (coarse := _quantised(one, other) or throughout(one, other)):
+    if not precision and (coarse := "int8" if quantised(one, other) else throughout(one, other)):
         # Any stretch of it lies apart by what such numbers are apart: only what is more than that is told of.
         found = parted(one, other, precision=coarse, limits=limits, tighter=(1.0,))
         if found.region or not limits:
@@ -86,12 +86,6 @@ def _after(matching: Matching, first: Pair, pairs: list[Pair]) -> int:
     """Give the place of a pair among others in the order of computation, behind those of the same tensor."""
     order = matching.one.order
     return sum(order[pair.one] <= order[first.one] for pair in pairs)
-
-
-def _quantised(one: Seen, other: Seen) -> str:
-    """Tell by the tensors inside whether numbers of 8 bits are held against floats."""
-    ways = [any("zero_point" in step.attributes for step in seen.steps) for seen in (one, other)]
-    return "int8" if any(ways) else ""
 
 
 def _matches(matching: Matching, pairs: Iterable[Pair]) -> tuple[Match, ...]:

@@ -11,6 +11,7 @@ from deploy_agreement.locating.graph import Graph
 from deploy_agreement.locating.layouts import equal
 from deploy_agreement.locating.operators import HEADS, named
 from deploy_agreement.locating.seen import COARSE, Seen, limit
+from deploy_core.predictor import Intermediate
 from deploy_core.signature import Array
 
 _BITS = {"bfloat16": 7, "TF32": 10}  # behind the point; float16 has a range of its own, too
@@ -18,6 +19,8 @@ KINDS = ("bfloat16", "float16", "TF32")  # the narrowest first: each holds what 
 _TEN = "10 bits, as float16 and TF32 have"  # both hold the same, but for what is very small or large
 _SAID = {"bfloat16": "7 bits, as bfloat16 has", "float16": _TEN, "TF32": _TEN}
 _ENOUGH = 4  # values: one in 2^13 of float32 is one of TF32 by chance
+_ENOUGH_STEPS = 16  # values: by chance each of them lies so near to a step, at either side
+_NEAR_STEP = 0.02
 _MOST_OF = 0.9  # of a model's weights: some are few and plain numbers
 
 
@@ -42,6 +45,33 @@ def rounded(want: Array, got: Array) -> str:
     wide = want.astype(np.float64)
     bound = COARSE[kind] * np.abs(wide) + 2.0**-24  # below which float16 has nothing
     return kind if (np.abs(got - wide) <= bound).all() else ""
+
+
+def in_steps(want: Array, got: Array) -> bool:
+    """Tell whether `got`, laid out as `want` is, was rounded to 8 bits from about those values: as a whole, or along an axis."""
+    if want.shape != got.shape or want.dtype.kind != "f" or got.dtype.kind != "f" or got.size < _ENOUGH_STEPS:
+        return False
+    if _in_steps(want.reshape(1, -1), got.reshape(1, -1)):
+        return True
+    return any(_in_steps(_slices(want, axis), _slices(got, axis)) for axis in range(got.ndim))
+
+
+def _slices(array: Array, axis: int) -> Array:
+    return np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1)
+
+
+def _in_steps(want: Array, got: Array) -> bool:
+    mine, theirs = want.astype(np.float64), got.astype(np.float64)
+    if theirs.shape[1] < _ENOUGH_STEPS:
+        return False
+    low, high = theirs.min(axis=1, keepdims=True), theirs.max(axis=1, keepdims=True)
+    for step in (np.maximum(high, -low) / 127, (np.maximum(high, 0) - np.minimum(low, 0)) / 255):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            places, rounded_ = theirs / step, np.rint(theirs / step)
+        near = np.abs(places - rounded_) < _NEAR_STEP
+        if near.all() and (np.abs(theirs - mine) <= (0.5 + _NEAR_STEP) * step).all():
+            return bool((np.abs(mine / step - np.rint(mine / step)) >= _NEAR_STEP).any())
+    return False
 
 
 def throughout(one: Seen, other: Seen) -> str:
@@ -77,13 +107,26 @@ def of_inputs(case: Case) -> Iterator[Reason]:
 
 
 def of_steps(case: Case) -> Iterator[Reason]:
-    """Tell a result in steps of 8 bits where everything else is explained by them."""
-    node = case.matching.other.nodes[case.region.first.other]
-    if "zero_point" in node.attributes and not case.matching.precision:
+    """Tell weights or a result of 8 bits where everything else is explained by them."""
+    if case.matching.precision:
+        return
+    nodes, name = case.matching.other.nodes, case.region.first.one
+    node = nodes[case.region.first.other]
+    if any(_has_bytes(nodes[each]) for each in case.region.other):
+        yield Reason(name, "its weights are of 8 bits, which the reference's are not")
+    elif "zero_point" in node.attributes:
         step = float(node.attributes.get("scale", 0.0))
-        yield Reason(
-            case.region.first.one, f"its result is quantised, in steps of {step:.3g}, which the reference's is not"
-        )
+        yield Reason(name, f"its result is quantised, in steps of {step:.3g}, which the reference's is not")
+
+
+def quantised(one: Seen, other: Seen) -> bool:
+    """Tell by the tensors inside whether numbers of 8 bits are held against floats."""
+    return any("zero_point" in step.attributes or _has_bytes(step) for seen in (one, other) for step in seen.steps)
+
+
+def _has_bytes(node: Intermediate) -> bool:
+    arrays = node.weights.values()
+    return any(each.dtype.itemsize == 1 and each.dtype.kind in "iu" and each.size >= _ENOUGH for each in arrays)
 
 
 def _near(want: Array, got: Array) -> str:

@@ -72,6 +72,8 @@ def how(want: Array, got: Array, known: Known) -> str:
     mine = laid(want, got).of(want)
     if kind := narrow.rounded(mine, got):
         return f"is rounded to {kind}"
+    if narrow.in_steps(mine, got):
+        return "is rounded to 8 bits"
     for axis in range(mine.ndim):
         if moved := _permuted(mine, got, axis, known.slack):
             return f"has axis {axis} in another order: place {moved[0]} holds what belongs to {moved[1]}"

@@ -20,8 +20,8 @@ def part(path: Path, tensors: Sequence[str], values: Tensors) -> bytes:
     numbers = _numbers(model, graph)
     if unknown := [name for name in (*tensors, *values) if name not in numbers]:
         raise UsageError(f"{path.name} has no tensor {unknown[0]!r}", hint="name its intermediates")
-    wanted = {numbers[name] for name in tensors}
-    graph.operators = [each for each in graph.operators if wanted & set(map(int, each.outputs))]
+    given = {numbers[name] for name in values}
+    graph.operators = _chosen(graph.operators, {numbers[name] for name in tensors}, given, _held(model, graph))
     graph.inputs, graph.outputs = [numbers[name] for name in values], [numbers[tensors[-1]]]
     for name, array in values.items():
         tensor = graph.tensors[numbers[name]]
@@ -31,6 +31,28 @@ def part(path: Path, tensors: Sequence[str], values: Tensors) -> bytes:
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def _chosen(operators: Sequence[Any], tensors: set[int], given: set[int], held: set[int]) -> list[Any]:
+    """Give the operators that make those tensors, and those that make constants for them of constants."""
+    wanted, chosen = set(tensors), list[Any]()
+    for each in reversed(operators):
+        if wanted & set(map(int, each.outputs)):
+            chosen.insert(0, each)
+            needed = {int(number) for number in each.inputs if number >= 0} - given - held
+            wanted |= {number for number in needed if _is_constant(number, operators, held)}
+    return chosen
+
+
+def _is_constant(number: int, operators: Sequence[Any], held: set[int]) -> bool:
+    maker = next((each for each in operators if number in map(int, each.outputs)), None)
+    needed = [int(each) for each in maker.inputs if each >= 0] if maker else []
+    return number in held or (bool(needed) and all(_is_constant(each, operators, held) for each in needed))
+
+
+def _held(model: Any, graph: Any) -> set[int]:
+    """Give the tensors whose values are in the file."""
+    return {number for number, each in enumerate(graph.tensors) if model.buffers[each.buffer].data is not None}
 
 
 def _numbers(model: Any, graph: Any) -> dict[str, int]:
