@@ -120,7 +120,8 @@ def _worst_rows(outputs: Iterable[OutputAgreement]) -> list[int]:
 
 def _of_rows(probe: Probe, signature: Signature, worst: list[int], most: int = _ROWS) -> Probe:
     count = rows_of(signature, probe.inputs, probe.outputs).count
-    chosen = list(dict.fromkeys([*worst, *range(min(most, count))]))[:most]
+    asked_for = (row % max(1, count) for row in worst)  # rows are asked again and again, in batches of many sizes
+    chosen = list(dict.fromkeys([*asked_for, *range(min(most, count))]))[:most]
     return _of_index(probe, signature, np.array(chosen, np.int64))
 
 
