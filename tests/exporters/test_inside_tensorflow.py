@@ -15,6 +15,8 @@ from keras import layers
 from deploy_core.errors import UsageError
 from deploy_core.predictor import Intermediate
 from deploy_core.signature import Array
+from deploy_exporters.alone import tflite as alone_tflite
+from deploy_exporters.alone import tflite_answer
 from deploy_exporters.formats import savedmodel, tflite
 from deploy_exporters.inside import keras as inside_keras
 from deploy_exporters.inside import savedmodel as inside_savedmodel
@@ -253,3 +255,20 @@ def test_a_tflite_file_tells_the_inputs_of_every_operator(quantised: Path) -> No
         known.add(each.name)
     details = Interpreter(model_content=quantised.read_bytes())._get_ops_details()
     assert [each.operator for each in found] == [each["op_name"] for each in details if each["op_name"] != "DELEGATE"]
+
+
+def test_operator_of_a_file_in_float16_stands_alone_with_its_weights(folder: Path, cnn: KerasSource) -> None:
+    path = folder / "float16.tflite"
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder / "net"))
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+    path.write_bytes(converter.convert())
+    every = {each.name: each for each in inside_tflite.intermediates(path, cnn.example)}
+    (conv,) = (each for each in every.values() if each.operator == "CONV_2D")
+    values = {name: array for name, array in cnn.example.items() if name in conv.inputs}
+    values |= {name: every[name].value for name in conv.inputs if name in every}
+    assert set(conv.inputs) == {*values, *conv.weights}
+    got = tflite_answer.answer(alone_tflite.part(path, [conv.name], values), values)
+    np.testing.assert_allclose(got, conv.value, rtol=1e-5, atol=1e-6)
+    weight = next(array for array in conv.weights.values() if array.ndim == 4)
+    np.testing.assert_array_equal(weight, weight.astype(np.float16).astype(np.float32))
