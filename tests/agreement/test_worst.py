@@ -176,6 +176,20 @@ def test_words_and_switches_are_taken_from_those_seen() -> None:
     assert found.inputs["w"].tolist() == [[b"c"] * 4]
 
 
+def test_a_gradient_of_outputs_that_are_one_number_for_a_row() -> None:
+    class OfRows(Answering):
+        def gradient(self, inputs: Tensors, weights: Tensors) -> Tensors:
+            with np.errstate(over="ignore"):  # a slope without end is no way to step
+                return {"x": np.where(inputs["x"] > 1, np.float32(np.inf), weights["y"][:, None])}
+
+    one = OfRows(lambda x: x.sum(axis=1), outputs="y:float32[batch]")
+    other = OfRows(lambda x: x.sum(axis=1) + (x[:, 0] > 0.9).astype(np.float32), outputs="y:float32[batch]")
+    found = _found(one, other, _drawn(), most=3_000)
+    assert found.method == "gradient"
+    assert found.over > 1
+    assert len(found.place) == 1
+
+
 def test_a_gradient_leads_where_chance_hardly_does() -> None:
     """A peak in 48 dimensions of what two answers differ by, where the first can be differentiated."""
     goal = np.linspace(-1, 1, 48, dtype=np.float32)

@@ -54,7 +54,8 @@ class Ascent:
         found = self._derived(self.judge.one, inputs, weights, count)
         if isinstance(self.judge.other, HasGradient):
             off = self._derived(self.judge.other, inputs, weights, count)
-            found = {n: found[n] - _where(apart, off[n]) for n in found}
+            with np.errstate(invalid="ignore"):  # both may rise without end: no way to step
+                found = {n: found[n] - _where(apart, off[n]) for n in found}
         return found
 
     def _derived(
@@ -83,12 +84,13 @@ class Ascent:
 def _aim(weights: Mapping[str, Array], index: int, place: Place | None, rng: Random) -> None:
     """Let the gradient of a candidate be that of its worst element, away from the other's answer; else of any element."""
     if place is not None and place.output in weights and np.isfinite(place.got):
-        weights[place.output][index][place.at] = 1.0 if place.want >= place.got else -1.0
+        weights[place.output][(index, *place.at)] = 1.0 if place.want >= place.got else -1.0
         return
-    names = [name for name, array in weights.items() if array[index].size]
+    names = [name for name, array in weights.items() if array.size]
     if names:
-        flat = weights[names[rng.integers(len(names))]][index].reshape(-1)
-        flat[rng.integers(flat.size)] = rng.choice([-1.0, 1.0])
+        rows = weights[names[rng.integers(len(names))]]
+        element = np.unravel_index(rng.integers(rows[0].size), rows.shape[1:])
+        rows[(index, *element)] = rng.choice([-1.0, 1.0])
 
 
 def _where(mask: Array, array: Array) -> Array:
