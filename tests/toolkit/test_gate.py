@@ -73,6 +73,8 @@ def test_a_table_is_a_command_and_its_keys_are_options(tmp_path: Path) -> None:
         str(tmp_path / "found/check-1.html"),
         "--junit",
         str(tmp_path / "found/check-1.xml"),
+        "--found",
+        str(tmp_path / "found/check-1"),
     )
     assert package.args[-2:] == ("--out", str(tmp_path / "found"))
 
@@ -93,6 +95,7 @@ def test_the_order_of_the_tables_is_that_of_the_road(tmp_path: Path) -> None:
         ("[[check]]\nsubjects = ['a']\njunit = 'x.xml'", "'junit', which is not known"),
         ("[[check]]\nsubjects = []", "neither text nor a number"),
         ("[[check]]\natol = 1", "(?i)missing argument"),
+        ("[[check]]\nagainst = 'a'", "(?i)missing argument 'NAME"),
         ("[[check]]\nsubjects = ['a']\natol = 'much'", "'much' is not a valid float"),
         ("[[check]]\nsubjects = ['a']\ntrust = 'yes'", "neither true nor false"),
         ("[[export]]\nsource = 'a.onnx'\nto = ['tflite']", "has no name"),
@@ -200,3 +203,28 @@ def test_the_store_of_the_command_line_wins(tmp_path: Path, capfd: pytest.Captur
     shutil.rmtree(tmp_path / "other", ignore_errors=True)
     assert _exit_code(words, debug=False) == 0
     assert str(tmp_path / "own") in capfd.readouterr().out
+
+
+def test_the_file_wins_over_the_environment_which_stands_in_where_it_names_no_store(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPLOY_STORE", str(tmp_path / "elsewhere"))
+    words = ["gate", str(tmp_path / "deploy.toml"), "--dry-run"]
+    for text, store in (('store = "own"\n', "own"), ("", "elsewhere")):
+        (tmp_path / "deploy.toml").write_text(f'{text}[check]\nsubjects = "a"')
+        assert _exit_code(words, debug=False) == 0
+        assert f"--store {tmp_path / store}" in capfd.readouterr().out
+
+
+def test_what_a_check_finds_is_kept_beside_its_page_unless_the_table_says_where(tmp_path: Path) -> None:
+    both = _plan(tmp_path, '[[check]]\nsubjects = "a"\nsearch = 1\n[[check]]\nsubjects = "a"\nfound = "mine"')
+    first, second = (list(step.args) for step in both.steps)
+    assert first[first.index("--found") + 1] == str(both.out / "check-1")
+    assert second[second.index("--found") + 1] == "mine"
+    assert second.count("--found") == 1
+
+
+def test_endpoints_alone_are_subjects_enough(tmp_path: Path) -> None:
+    url = "oip+rest://127.0.0.1:1/a"
+    (step,) = _plan(tmp_path, f'[[check]]\nagainst = "a"\nendpoint = ["{url}"]').steps
+    assert step.args[:5] == ("check", "--against", "a", "--endpoint", url)

@@ -114,3 +114,10 @@ def test_a_detached_command_is_given_everything_that_was_asked_for(tmp_path: Pat
         assert given.pop(word, None) == ("threads=3" if name == "options" else value), name
     assert given.keys() == {"store", "report-to"}
     assert words[-2:] == ["--", "net"]
+
+
+def test_a_model_in_memory_is_what_is_wanted_and_no_subject(tmp_path: Path) -> None:
+    model = torch.nn.Sequential(*(torch.nn.Linear(6, 6) for _ in range(20)))
+    with pytest.raises(UsageError, match="a Sequential is no stored model, file or endpoint") as found:
+        deploy_toolkit.check(model, tmp_path / "model.onnx")  # type: ignore[arg-type]
+    assert found.value.hint == 'what was trained is what is wanted: check("model.onnx", against=model)'

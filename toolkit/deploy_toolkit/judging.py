@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deploy_core.errors import InputError
+from deploy_core.errors import InputError, UsageError
 from deploy_core.scratch import Scratch
 from deploy_toolkit.notebook import store_of
 
@@ -43,7 +44,7 @@ def check(
     `against` is a stored model, or the trained one itself: a model in memory, or SOURCE as `deploy export` takes it, with an
     `example` of its inputs where it has none of its own.
     `inputs` are yours, one set of arrays by name or several. `timeout`, `headers` and `tls` are for the endpoints among
-    the subjects, as for `connect`.
+    the subjects, as for `connect`. Raises UsageError for a model in memory among the subjects.
     """
     from deploy_toolkit.flows import check as flow
     from deploy_toolkit.flows.access import Access
@@ -51,7 +52,7 @@ def check(
     own = () if inputs is None else (inputs,) if isinstance(inputs, Mapping) else tuple(inputs)
     with Scratch() as folder:
         request = flow.Request(
-            tuple(map(str, subjects)),
+            tuple(_named(subject) for subject in subjects),
             tuple(servers),
             _against(against, folder, example),
             {f"inputs {number}": arrays for number, arrays in enumerate(own)},
@@ -68,6 +69,17 @@ def check(
             preprocess,
         )
         return flow.check(request, store=store_of(store))
+
+
+def _named(subject: object) -> str:
+    """Give a subject as it is named on the command line. Raises UsageError for a model in memory, which none is."""
+    if isinstance(subject, str | PathLike) or type(subject).__module__.startswith("deploy_"):
+        return str(subject)
+    kind = type(subject).__name__
+    raise UsageError(
+        f"a {kind} is no stored model, file or endpoint that could be compared",
+        hint='what was trained is what is wanted: check("model.onnx", against=model)',
+    )
 
 
 def _against(model: object, folder: Path, example: Any) -> Any:

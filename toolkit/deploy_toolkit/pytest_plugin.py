@@ -31,11 +31,11 @@ class AssertAgrees(Protocol):
 def assert_agrees(tmp_path: Path) -> AssertAgrees:
     """Give a function that fails unless artifacts and endpoints predict what the model does."""
 
-    def agrees(model: object, *subjects: object, example: Any = None, **options: Any) -> Report:
+    def agrees(model: object, *subjects: Any, example: Any = None, **options: Any) -> Report:
         __tracebackhide__ = True
         from deploy_toolkit import check
 
-        report = check(*map(str, subjects), against=model, example=example, **{"found": tmp_path, **options})
+        report = check(*subjects, against=model, example=example, **{"found": tmp_path, **options})
         if not report.ok:
             raise AssertionError("\n".join([repr(report), *_reasons(report, options)]))
         return report

@@ -99,8 +99,8 @@ FAULTS = (
     _torch("cut-off-in-the-tail", THRESHOLD, "scorer", around(w.AboveThreshold), _scores, quick=True),
     _torch("cut-off-beyond-the-example", THRESHOLD, "scorer", around(w.FarAboveThreshold), _scores),
     _torch("last-row-of-odd-batches", ODD, "scorer", around(w.OddBatches), "batch size", quick=True),
-    _torch("batches-of-13", SIZE, "scorer", around(partial(w.BatchesOf, rows=13)), "wrong at batch size 13,", quick=True),
-    _torch("batches-of-4", SIZE, "scorer", around(partial(w.BatchesOf, rows=4)), "wrong at batch size 4,"),
-    _torch("zeros-beyond-100-rows", SIZE, "scorer", around(w.BeyondAHundred), "wrong at batch size 128, "),
+    _torch("batches-of-13", SIZE, "scorer", around(partial(w.BatchesOf, rows=13)), "wrong at batch size 13,"),
+    _torch("batches-of-4", SIZE, "scorer", around(partial(w.BatchesOf, rows=4)), "wrong at batch size 4,", quick=True),
+    _torch("zeros-beyond-100-rows", SIZE, "scorer", around(w.BeyondAHundred), "wrong at batch size 128"),
     _torch("32-rows-repeated", FROZEN, "vision", around(w.BigBatches), "row|batch"),
 )  # fmt: skip

@@ -19,8 +19,19 @@ if TYPE_CHECKING:
 _PATH = click.Path(path_type=Path)
 
 
-@click.command("check", epilog=f"\b\nWhat each check asks:\n{lines()}")
-@click.argument("subjects", nargs=-1, required=True, metavar="NAME[@…][/ARTIFACT]|FILE|ENDPOINT...")
+class _Check(click.Command):
+    """One that needs a subject, wherever it is given."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words; what is missing is said of the argument."""
+        rest = super().parse_args(ctx, args)
+        if not (ctx.params["subjects"] or ctx.params["endpoints"] or ctx.resilient_parsing):
+            raise click.MissingParameter(ctx=ctx, param=next(one for one in self.params if one.name == "subjects"))
+        return rest
+
+
+@click.command("check", cls=_Check, epilog=f"\b\nWhat each check asks:\n{lines()}")
+@click.argument("subjects", nargs=-1, metavar="NAME[@…][/ARTIFACT]|FILE|ENDPOINT...")
 @click.option("--endpoint", "endpoints", multiple=True, metavar="URL", help="A live endpoint to check, too.")
 @click.option("--server", "servers", multiple=True, metavar="S", help="Start this server and check its endpoints, too.")
 @click.option("--against", metavar="NAME[@…]|SOURCE", help="Whose answers are wanted; default: the first NAME.")

@@ -25,8 +25,8 @@ def command(output: Output, file: Path, out: Path | None, dry_run: bool) -> int:
     """Run export, check, bench and package as one file says, for CI; the exit code is the worst of all.
 
     Each table of the file is one command and each of its keys an option of that command, by the same name. Paths are
-    those as seen from the file's folder. Into `out` (default: deploy-gate) go junit.xml, gate.json, index.html, and the
-    document, the page and the log of each step.
+    those as seen from the file's folder. Into `out` (default: deploy-gate) go junit.xml, gate.json, index.html, the
+    document, the page and the log of each step, and what it finds that is to be kept, such as worst inputs.
 
     \b
     Example:
@@ -54,8 +54,13 @@ def command(output: Output, file: Path, out: Path | None, dry_run: bool) -> int:
     from deploy_toolkit.flows.gate import flow
     from deploy_toolkit.reports.gate import terminal, writing
 
-    given = click.get_current_context().get_parameter_source("store") is not ParameterSource.DEFAULT
-    plan = gating.read(file, store=output.store if given else None, out=out)
+    said_by = click.get_current_context().get_parameter_source("store")
+    plan = gating.read(
+        file,
+        store=output.store if said_by is ParameterSource.COMMANDLINE else None,
+        usual=output.store if said_by is ParameterSource.ENVIRONMENT else None,
+        out=out,
+    )
     if dry_run:
         output.show(plan.to_json(), terminal.planned(plan))
         return 0

@@ -29,8 +29,10 @@ class _Whole:
     timeout: float
 
 
-def read(path: Path, *, store: Path | None = None, out: Path | None = None) -> Plan:
-    """Read the file; `store` and `out` take the place of its own. Raises UsageError, which names the table and the key.
+def read(path: Path, *, store: Path | None = None, usual: Path | None = None, out: Path | None = None) -> Plan:
+    """Read the file; `store` and `out` take the place of its own, `usual` is the store where it names none.
+
+    Raises UsageError, which names the table and the key.
 
     Paths in it are those as seen from its folder, where the commands are run.
     """
@@ -38,7 +40,7 @@ def read(path: Path, *, store: Path | None = None, out: Path | None = None) -> P
     _require_known("the file", data, ("store", "out", "timeout", *KINDS))
     folder = path.resolve().parent
     whole = _Whole(
-        (store.resolve() if store else folder / _text(data, "store", "models")),
+        (store.resolve() if store else _store(data, folder, usual)),
         (out.resolve() if out else folder / _text(data, "out", "deploy-gate")),
         options.duration("timeout", _text(data, "timeout", _SECONDS)),
     )
@@ -46,6 +48,12 @@ def read(path: Path, *, store: Path | None = None, out: Path | None = None) -> P
     if not steps:
         raise UsageError(f"{path} has nothing to do", hint=f"give it a table such as [[{KINDS[1]}]]")
     return Plan(path, folder, whole.store, whole.out, whole.timeout, steps)
+
+
+def _store(data: Mapping[str, Any], folder: Path, usual: Path | None) -> Path:
+    if usual is not None and "store" not in data:
+        return usual.resolve()
+    return folder / _text(data, "store", "models")
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -85,6 +93,8 @@ def _step(kind: str, number: int, table: Mapping[str, Any], whole: _Whole) -> St
     has = {option.name for option in command.params}
     if "html" in has:
         given += ["--html", str(page), "--junit", str(cases)]
+    if kind == "check" and "found" not in table:
+        given += ["--found", str(whole.out / name)]  # what is kept of the others is kept of these
     if kind == "package" and "out" not in table:
         given += ["--out", str(whole.out)]
     _require_understood(where, command, [*words, *given])
