@@ -40,11 +40,13 @@ def scales(want: Array, axes: Iterable[int]) -> Scales:
     sums = _Sums(shape, over, wide(want[..., :0] if want.ndim else want).dtype)
     for block, values in _parts(want, unit):
         sums.add(along(block, over), values)
-    centre = sums.total / np.maximum(sums.count, 1)
+    count = np.maximum(sums.count, 1)
+    centre = np.divide(sums.total, count, out=sums.total)
     for block, values in _parts(want, unit):
         sums.add_squares(along(block, over), values, centre)
-    spread = np.sqrt(sums.squares / np.maximum(sums.count, 1))
-    return Scales(sums.greatest * unit, np.abs(centre) * unit, spread * unit, sums.low * unit, sums.high * unit)
+    spread = np.sqrt(np.divide(sums.squares, count, out=sums.squares), out=sums.squares)
+    found = Scales(sums.greatest, np.abs(centre), spread, sums.low, sums.high)
+    return found if unit == 1.0 else Scales(*(unit * one for one in vars(found).values()))
 
 
 def reach(array: Array) -> float:

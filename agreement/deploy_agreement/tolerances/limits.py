@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 
@@ -114,21 +116,18 @@ def tolerance(
     moved = moved if fit(moved.shape, want.shape) else moved.max(initial=0.0)
     factor = NOISE_FACTOR if want.ndim < IMAGE else IMAGE_FACTOR
     told = f"{factor:g} × noise{half}" + (f" ({noise_origin})" if noise_origin else "")
-    rules = {told: factor * moved * eps(coarse) / eps(kind)}
-    rules |= {f"{told}{half}": limit for told, limit in _floors(want, moved.shape, coarse).items()}
-    return _greatest(rules)
+    floors = ((f"{told}{half}", limit) for told, limit in _floors(want, moved.shape, coarse))
+    return _greatest(chain([(told, factor * moved * eps(coarse) / eps(kind))], floors))
 
 
-def _floors(want: Array, shape: tuple[int, ...], dtype: str) -> dict[str, Array]:
-    """Give the tolerances that follow from wanted values, for elements as an array of that shape has them."""
+def _floors(want: Array, shape: tuple[int, ...], dtype: str) -> Iterator[tuple[str, Array]]:
+    """Give, one by one, the tolerances that follow from wanted values, for elements as an array of that shape has them."""
     of = scales(want, (axis for axis in range(want.ndim) if not shape or shape[axis] == 1))
-    return {
-        "4 × eps × spread": SPREAD_FACTOR * eps(dtype) * of.spread,
-        "2 × eps × the greatest value": SIZE_FACTOR * eps(dtype) * of.greatest,
-        "16 × eps × the mean": MEAN_FACTOR * eps(dtype) * of.mean,
-        "eps, as for a sigmoid": eps(dtype) * _unit(of),
-        "the least normal number": np.asarray(tiny(dtype)),
-    }
+    yield "4 × eps × spread", SPREAD_FACTOR * eps(dtype) * of.spread
+    yield "2 × eps × the greatest value", SIZE_FACTOR * eps(dtype) * of.greatest
+    yield "16 × eps × the mean", MEAN_FACTOR * eps(dtype) * of.mean
+    yield "eps, as for a sigmoid", eps(dtype) * _unit(of)
+    yield "the least normal number", np.asarray(tiny(dtype))
 
 
 def _unit(of: Scales) -> Array:
@@ -140,10 +139,11 @@ def _unit(of: Scales) -> Array:
     return np.where((of.low >= 0) & (of.high <= 1), 1.0, unit)
 
 
-def _greatest(rules: dict[str, Array]) -> Tolerance:
-    names = tuple(rules)
+def _greatest(rules: Iterable[tuple[str, Array]]) -> Tolerance:
     each, ruling = np.zeros(()), np.zeros((), np.uint8)
-    for number, limits in enumerate(rules.values()):
+    names: tuple[str, ...] = ()
+    for number, (name, limits) in enumerate(rules):
+        names += (name,)
         ruling = np.where(limits > each, np.uint8(number), ruling)
         each = np.maximum(each, limits)
     if each.size == 1:
