@@ -252,12 +252,21 @@ class Bits(nn.Module):
         return nn.functional.linear(self.less(x), weight)
 
 
+class Held(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Bits()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x)
+
+
 def test_tensor_that_a_method_makes_is_not_taken_for_the_weight_that_it_made(tmp_path: Path) -> None:
-    source = _opened(Bits(), torch.linspace(-1, 1, 6).reshape(2, 3))
+    source = _opened(Held(), torch.linspace(-1, 1, 6).reshape(2, 3))
     found = _in_file(source, tmp_path, "script").intermediates(source.example)
     assert [each.operator for each in found] == ["aten::mul", "aten::sub", "aten::sub", "aten::linear"]
     (weight,) = found[-1].weights.values()
-    np.testing.assert_allclose(weight, source.model.weight.detach().numpy(), rtol=1e-3)
+    np.testing.assert_allclose(weight, source.model.inner.weight.detach().numpy(), rtol=1e-3)
     (x,) = source.example.values()
     np.testing.assert_allclose(found[-2].value, x, rtol=1e-3)
     assert found[-1].inputs[0] == found[-2].name
