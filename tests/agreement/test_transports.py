@@ -92,6 +92,24 @@ def test_what_a_wire_does_to_an_answer_is_found(make: Make, other: Any, said: st
     assert check.problems
 
 
+def test_what_differs_from_a_way_that_is_wrong_by_itself_is_told_and_its_own_failure_counts(make: Make) -> None:
+    source = make(*SPEC, double)
+    asked = list(messages(source.signature, INPUTS, edge_probes(source, INPUTS, Noise({"y": 1e-7}, "none"))))
+
+    def between(honest: Any, other: Any) -> Any:
+        doubted = Way("rest", make(*SPEC, other), doubted=True)
+        return same_ways(way(make, honest, "grpc"), [doubted], asked, seconds=60)
+
+    for wrong, said in ((null, "rest gives no answer for NaN in one place"), (text, "rest differs from grpc")):
+        check = between(double, wrong)
+        assert check.verdict == "told"
+        assert said in check.said
+        assert "rest answers wrong by itself" in check.said
+    check = between(null, double)
+    assert check.verdict == "disagree", "it is the other that gives no answer"
+    assert "grpc gives no answer" in check.said
+
+
 def test_what_the_first_does_not_even_tell_itself_is_tolerated(make: Make) -> None:
     turns = count()
 

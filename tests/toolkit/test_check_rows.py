@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
+import check_reports as reports
 import numpy as np
 import pytest
 
-from deploy_agreement import Noise, Probe
+from deploy_agreement import Agreement, Check, Noise, Probe
 from deploy_agreement.probing.asking import edged
 from deploy_agreement.probing.edges import edge_probes
 from deploy_core.signature import Signature, Tensors, TensorSpec
 from deploy_toolkit.flows.check import checks, rows
 from deploy_toolkit.flows.check.inquiry import Inquiry
+from deploy_toolkit.flows.check.mates import Mate, doubted
 from deploy_toolkit.flows.check.probing import Probes
 from deploy_toolkit.flows.check.request import Request
 from deploy_toolkit.flows.check.rows import row_of
@@ -102,3 +105,18 @@ def test_edges_take_no_longer_than_some_golden_questions_did(monkeypatch: pytest
     found = row_of(Subject("it", lambda: slow), inquiry)
     (made,) = [check for check in found.checks if check.name == "edges"]
     assert "not asked" not in made.said, "what answers at once is asked everything"
+
+
+def test_a_way_is_doubted_that_disagrees_by_itself_and_not_for_another_way() -> None:
+    nobody: Any = None
+    ways = {"grpc": Mate("rest", nobody), "oip": Mate("rest", nobody), "else": Mate("other", nobody)}
+
+    def told(row: Agreement) -> dict[str, bool]:
+        return {name: mate.doubted for name, mate in doubted(ways, row).items()}
+
+    good = replace(reports.good("rest"), checks=(Check("edges", "agree"),))
+    assert not any(told(good).values())
+    at_edges = replace(good, checks=(Check("edges", "disagree"), Check("transports", "agree")))
+    assert told(at_edges) == {"grpc": True, "oip": True, "else": False}
+    assert not any(told(replace(good, checks=(Check("transports", "disagree"),))).values())
+    assert not any(told(Agreement("rest", error="nobody is there")).values())

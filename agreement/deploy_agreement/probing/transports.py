@@ -26,10 +26,11 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Way:
-    """One way to a server, and what to call it."""
+    """One way to a server, and what to call it; `doubted` says that it is known to answer wrong by itself."""
 
     name: str
     predictor: Predictor
+    doubted: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def same_ways(
 
     Where bits differ, the first way is asked again: what it does not even tell itself is tolerated. Without `surely_one`
     the ways may lead to two servers, whose rounding may differ: that is told. A value that one way refuses is told, too;
-    an answer that is none is a disagreement.
+    an answer that is none is a disagreement. What differs from one of the others that is doubted is told: it was counted
+    against that one.
     """
     end = time.monotonic() + seconds
     parts = [part for other in others for part in _along(first, other, asked, surely_one, end)]
@@ -116,16 +118,22 @@ def _compared(first: Way, other: Way, label: str, inputs: Tensors, surely_one: b
     said = f"{other.name} differs from {first.name} for {label}: {_difference(want, got)}"
     again = _answer(first.predictor, inputs)
     restless = not isinstance(again, DeployError) and not _are_same(want, again)
-    return _Part(label, TOLD if restless or not surely_one else DISAGREE, said + (_RESTLESS if restless else ""))
+    said += _RESTLESS if restless else _doubted(other)
+    return _Part(label, TOLD if restless or other.doubted or not surely_one else DISAGREE, said)
 
 
 _RESTLESS = "; so does the first from itself when it is asked again"
 
 
+def _doubted(way: Way) -> str:
+    return f"; {way.name} answers wrong by itself" if way.doubted else ""
+
+
 def _refused(first: Way, other: Way, label: str, want: Tensors | DeployError, got: Tensors | DeployError) -> _Part:
     for way, answer in ((first, want), (other, got)):
         if isinstance(answer, EndpointError) and answer.status is None:
-            return _Part(label, DISAGREE, f"{way.name} gives no answer for {label}: {first_line(answer)}", True)
+            said = f"{way.name} gives no answer for {label}: {first_line(answer)}{_doubted(way)}"
+            return _Part(label, TOLD if way.doubted else DISAGREE, said, True)
     if isinstance(want, DeployError) and isinstance(got, DeployError):
         return _Part(label, SKIPPED, fails=True)
     way, error = (first, want) if isinstance(want, DeployError) else (other, got)

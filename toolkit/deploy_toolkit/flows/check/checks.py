@@ -154,7 +154,7 @@ def _endpoint(one: Asked) -> Iterator[Check]:
 def _transports(one: Asked) -> Iterator[Check]:
     with ExitStack() as stack:
         try:
-            ways = [Way(way.name, stack.enter_context(way.opened())) for way in _ways(one)]
+            ways = [Way(way.name, stack.enter_context(way.opened()), way.doubted) for way in _ways(one)]
         except DeployError as error:
             yield skipped("transports", f"another way to it cannot be gone: {first_line(error)}")
             return

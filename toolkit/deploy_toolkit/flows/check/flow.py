@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from deploy_exporters.worker import Workers
 from deploy_model_store import Store
 from deploy_toolkit.flows import subjects
 from deploy_toolkit.flows.check.inquiry import Inquiry
-from deploy_toolkit.flows.check.mates import mates
+from deploy_toolkit.flows.check.mates import doubted, mates
 from deploy_toolkit.flows.check.probing import probes_of
 from deploy_toolkit.flows.check.request import Request
 from deploy_toolkit.flows.check.rows import row_of
@@ -96,7 +96,9 @@ def _rows(todo: list[Subject], right: Wanted, request: Request, workers: Workers
     found = []
     for subject in todo:
         on_event(f"checking {subject.name}")
-        found.append(_with_finds(subject, row_of(subject, inquiry), inquiry, workers, on_event, searches))
+        row = row_of(subject, inquiry)
+        inquiry = replace(inquiry, mates=doubted(inquiry.mates, row))
+        found.append(_with_finds(subject, row, inquiry, workers, on_event, searches))
     return found
 
 

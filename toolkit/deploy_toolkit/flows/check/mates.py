@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
+from deploy_agreement import Agreement
+from deploy_agreement.probing import transports
 from deploy_core.endpoint import Endpoint
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Signature
@@ -17,12 +19,16 @@ from deploy_toolkit.flows.subjects import Subject
 
 @dataclass(frozen=True)
 class Mate:
-    """Another way to a server. Not `surely_one`, if it could be another server; `large`, if a large message is worth its time."""
+    """Another way to a server. Not `surely_one`, if it could be another server; `large`, if a large message is worth its time.
+
+    `doubted`, if it was found to answer wrong by itself.
+    """
 
     name: str
     open: Callable[[], Predictor]
     surely_one: bool = True
     large: bool = False
+    doubted: bool = False
 
     @contextmanager
     def opened(self) -> Generator[Predictor]:
@@ -50,6 +56,16 @@ def mates(subjects: Iterable[Subject]) -> dict[str, Mate]:
         surely = bool(subject.server) or leader.endpoint.address == subject.endpoint.address
         found[subject.name] = Mate(leader.name, leader.open, surely, crosses)
     return found
+
+
+def doubted(mates: Mapping[str, Mate], row: Agreement) -> dict[str, Mate]:
+    """Give the ways to servers anew once one of them was asked: it is doubted if it disagrees otherwise than with another way."""
+    own = replace(row, checks=tuple(check for check in row.checks if check.name != transports.NAME))
+    is_wrong = bool(row.outputs) and not own.ok
+    return {
+        name: replace(mate, doubted=True) if is_wrong and mate.name == row.subject else mate
+        for name, mate in mates.items()
+    }
 
 
 def binary(subject: Subject, signature: Signature, access: Access) -> Mate | None:
