@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deploy_agreement import Agreement, Check, Noise
+from deploy_agreement import Agreement, Check, Noise, OutputAgreement, Tolerance
 from deploy_core.errors import EndpointError, UnavailableError
 from deploy_core.signature import Array, Signature, Tensors, TensorSpec
 from deploy_toolkit.flows.check.inquiry import Inquiry
@@ -71,6 +71,15 @@ def _both(searches: Searches, first: Way, other: Way, checks: tuple[Check, ...] 
     assert found is not None
     again, _ = searches.of(other.subject, Agreement(OTHER, checks=checks))
     return row, again
+
+
+def test_what_one_way_refuses_or_was_not_asked_in_time_is_no_difference(searches: Callable[..., Searches]) -> None:
+    looking, other = searches(), Way(OTHER)
+    looking.of(Way(FIRST).subject, Agreement(FIRST))
+    fine = OutputAgreement("y", "float32", Tolerance(1e-6, ""), ok=True, compared=16)
+    told = Agreement(OTHER, (fine,), checks=(Check("transports", "told", "there was no time for zeros"),))
+    assert looking.of(other.subject, told)[0].checks[-1].verdict == "skipped"
+    assert other.asked == 0
 
 
 def test_a_server_is_searched_through_the_first_way_to_it(searches: Callable[..., Searches]) -> None:

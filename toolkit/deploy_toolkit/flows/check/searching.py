@@ -32,7 +32,7 @@ class Searches:
     def of(self, subject: Subject, row: Agreement) -> tuple[Agreement, Worst | None]:
         """Give the row of a subject with the check `search`, and the worst input, if it was asked for that itself.
 
-        Ways that surely lead to one server, and carry everything to it bit for bit, ask the same model. So one is searched
+        Ways that surely lead to one server, between which there is no difference, ask the same model. So one is searched
         through. Has that a fault, then any other is asked for the input that shows it, and searched if it does not there.
         """
         try:
@@ -56,8 +56,7 @@ class Searches:
 
     def _through_another(self, subject: Subject, row: Agreement) -> tuple[Check, Worst | None] | None:
         mate = self._inquiry.mates.get(subject.name)
-        same = any(check.name == TRANSPORTS and check.verdict == AGREE for check in row.checks)
-        if mate is None or not mate.surely_one or not same or mate.name not in self._found:
+        if mate is None or not mate.surely_one or not _carries_the_same(row) or mate.name not in self._found:
             return None
         found = self._found[mate.name]
         if found.ok:
@@ -66,6 +65,12 @@ class Searches:
             return None
         said = f"{_said(found)}, searched through {mate.name}, and answers that input as it does there"
         return Check(_NAME, DISAGREE, said, 1), replace(found, subject=subject.name)
+
+
+def _carries_the_same(row: Agreement) -> bool:
+    """Whether there is no difference to another way: what is told of one server was refused by one way, or not asked in time."""
+    found = next((check.verdict for check in row.checks if check.name == TRANSPORTS), "")
+    return found == AGREE or (found == TOLD and row.ok)
 
 
 def _answers_so(subject: Subject, found: Worst) -> bool:
