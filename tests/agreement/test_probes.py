@@ -160,7 +160,7 @@ def test_the_size_that_is_answered_wrong_is_named(
     check = sized(make, probe, answer, sizes)
     assert check.verdict == "disagree"
     assert check.said.startswith(f"wrong at batch size {said}"), check.said
-    assert check.said.endswith("(in 512 rows)")
+    assert check.said.endswith("(among 512 rows)")
     assert check.problems[0].kind == "batch-size"
     assert any(problem.kind == "rows-mixed-up" for problem in check.problems), "what is wrong there is told, too"
 

@@ -65,7 +65,8 @@ def compare(
     decisions = decide(want, answers[0].got, rows.outputs, slack, labels)
     outputs = tuple(replace(output, decisions=decisions.get(output.name)) for output in judging.outputs())
     problems = form_problems(want, rows, answers, terms.precision, nan_agrees=terms.nan_agrees)
-    problems += [_nothing(output) for output in outputs if output.compared == 0]
+    told = {problem.output for problem in problems}  # why it is so
+    problems += [_nothing(output) for output in outputs if output.compared == 0 and output.name not in told]
     if not terms.asked and not terms.measured:
         short = _short(want, answers[0])
         problems += short

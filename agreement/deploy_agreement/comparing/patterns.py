@@ -110,7 +110,9 @@ def _scaled(want: Array, got: Array, bound: float) -> Iterator[tuple[str, str]]:
     scale, offset = _line(want, got)
     fits = all(_close(scale * one + offset, other, bound) for one, other in _wide_parts(want, got))
     if abs(scale) > eps("float32") and fits:
-        yield "scaled", f"is {scale:.6g} times the wanted values" + (f" {offset:+.6g}" if abs(offset) > bound else "")
+        # What fits to six digits, and is added, is not said to be multiplied by 1.
+        factor = "the wanted values" if f"{scale:.6g}" == "1" else f"{scale:.6g} times the wanted values"
+        yield "scaled", f"is {factor}" + (f" {offset:+.6g}" if abs(offset) > bound else "")
 
 
 def _line(want: Array, got: Array) -> tuple[float, float]:

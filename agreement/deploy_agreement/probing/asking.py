@@ -84,7 +84,7 @@ def _with_sizes(check: Check, predictor: Predictor, parts: Sequence[Part], judge
     found = blamed(predictor, parts, partial(_row, predictor, judge))
     if found is None:
         return check
-    said = f"{found.said}: {found.row.why} (in {check.rows:,} rows)"
+    said = f"{found.said}: {found.row.why}{_among(check.rows)}"
     return replace(check, said=said, problems=found.problems)
 
 
@@ -188,10 +188,19 @@ def _refusing(probe: Probe, error: DeployError, at: str = "") -> Check:
 def _check(probe: Probe, row: Agreement, rows: int) -> Check:
     whose = f"{probe.label}: " if probe.name == GIVEN and probe.label else ""
     if row.ok:
-        return Check(probe.name, AGREE, f"{whose}{rows:,} rows", rows, row.outputs)
+        return Check(probe.name, AGREE, f"{whose}{_rows_in_words(rows)}", rows, row.outputs)
     if not probe.counts:
         return Check(probe.name, TOLD, whose + row.why, rows, row.outputs)
-    return Check(probe.name, DISAGREE, f"{whose}{row.why} (in {rows:,} rows)", rows, row.outputs, row.problems)
+    return Check(probe.name, DISAGREE, f"{whose}{row.why}{_among(rows)}", rows, row.outputs, row.problems)
+
+
+def _rows_in_words(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def _among(count: int) -> str:
+    """Say of how many rows it is the worst: not how many are wrong."""
+    return f" (among {count:,} rows)" if count > 1 else ""
 
 
 def _together(
