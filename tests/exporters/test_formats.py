@@ -15,6 +15,7 @@ from export_sources import formats_of
 
 from deploy_core.device import Device
 from deploy_core.errors import DeployError, InputError, UnavailableError, UnsafeError, UsageError
+from deploy_core.signature import Signature, TensorSpec
 from deploy_exporters.formats import adopt, format_of, hosted, load
 from deploy_exporters.worker import Workers
 
@@ -99,6 +100,31 @@ def test_a_damaged_file_is_one_sentence(
     assert str(damaged.path) in str(caught.value)
     assert "\n" not in str(caught.value)
     breakable.call("runtime", "os:getpid")  # started again if it died
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("kind", ["pt", "pt2"])
+def test_a_foreign_program_goes_by_the_names_of_whom_it_is_held_against(
+    breakable: Workers, tmp_path: Path, kind: str
+) -> None:
+    import torch
+
+    class Other(torch.nn.Module):
+        def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+            return first - 2 * second
+
+    path, example = tmp_path / f"foreign.{kind}", (torch.ones(2, 3), torch.ones(2, 3))
+    if kind == "pt":
+        torch.jit.save(torch.jit.trace(Other(), example), path)
+    else:
+        torch.export.save(torch.export.export(Other(), example), path)
+    with pytest.raises(UsageError, match="does not tell the names"):
+        adopt(breakable, path)
+    names = "left:float32[2,3]", "right:float32[2,3]"
+    like = Signature(tuple(map(TensorSpec.parse, names)), (TensorSpec.parse("y:float32[2,3]"),))
+    predictor = hosted(breakable, adopt(breakable, path, like=like))
+    left, right = np.full((2, 3), 5, np.float32), np.ones((2, 3), np.float32)
+    np.testing.assert_array_equal(predictor.predict({"right": right, "left": left})["y"], left - 2)
 
 
 def test_a_foreign_mar_is_not_run(breakable: Workers, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from deploy_core.signature import Signature
 from deploy_core.table import Row, Table
 from deploy_exporters.formats import option
 from deploy_exporters.formats.sniff import format_of
+from deploy_exporters.formats.untold import UntoldError
 from deploy_exporters.hosted import host
 from deploy_exporters.safety import require_safe
 from deploy_exporters.worker import Workers
@@ -120,13 +121,19 @@ def hosted(workers: Workers, artifact: Artifact) -> Predictor:
     return _adapted(artifact, _host(workers, artifact.format, artifact.path, artifact.file_signature))
 
 
-def adopt(workers: Workers, path: Path, *, trust: bool = False) -> Artifact:
+def adopt(workers: Workers, path: Path, *, trust: bool = False, like: Signature | None = None) -> Artifact:
     """Make an artifact of a file outside the store; its signature is read from the file itself, in a worker.
 
-    Raises what `runs_as` does, and UsageError for a file that is damaged.
+    A file that does not tell it, as those of other tools, is taken to have that of `like`, if it is given. Raises what
+    `runs_as` does, and UsageError for a file that is damaged.
     """
     name = runs_as(path, trust=trust)
-    predictor = _host(workers, name, path, None, trust=trust)
+    try:
+        predictor = _host(workers, name, path, None, trust=trust)
+    except UntoldError:
+        if like is None:
+            raise
+        predictor = _host(workers, name, path, like)  # what it holds was looked at a moment ago
     try:
         return Artifact(name, path, predictor.signature, digest=digest_of(path))
     finally:

@@ -7,9 +7,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from deploy_core.errors import InputError, UsageError
+from deploy_core.errors import InputError
 from deploy_core.signature import Signature, Tensors
 from deploy_exporters.formats.option import Options
+from deploy_exporters.formats.untold import UntoldError
 
 FILE = "model.pte"
 LIBRARY = "torch"  # its runtime speaks torch's tensors
@@ -78,6 +79,6 @@ def load(path: Path, signature: Signature | None = None, *, threads: int | None 
 
 def _told(path: Path, program: Any) -> Signature:
     if SIGNATURE not in program.method_names:
-        raise UsageError(f"{path} does not tell the names of its tensors", hint="a .pte of ours does")
+        raise UntoldError(f"{path} does not tell the names of its tensors", hint="a .pte of ours does")
     (text,) = program.load_method(SIGNATURE).execute([])
     return Signature.from_json(json.loads(text))

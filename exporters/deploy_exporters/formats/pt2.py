@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deploy_core.errors import UsageError
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Signature
 from deploy_exporters.formats.option import Options
+from deploy_exporters.formats.untold import UntoldError
 from deploy_exporters.sources import examples
 
 FILE = "model.pt2"
@@ -27,5 +27,5 @@ def load(path: Path, signature: Signature | None = None, *, threads: int | None 
     exported = pt2.load(path)
     known = signature or pt2.told(exported)
     if not known.outputs:
-        raise UsageError(f"{path} does not tell the names of its outputs", hint="a .pt2 of ours does")
+        raise UntoldError(f"{path} does not tell the names of its outputs", hint="a .pt2 of ours does")
     return TorchSource(pt2.Program(exported), known, examples.from_specs(known.inputs))

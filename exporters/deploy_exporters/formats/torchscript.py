@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deploy_core.device import CPU, Device
-from deploy_core.errors import UnavailableError, UsageError
+from deploy_core.errors import UnavailableError
 from deploy_core.predictor import Intermediate
 from deploy_core.signature import Signature, Tensors
 from deploy_exporters.formats.option import Option, Options
+from deploy_exporters.formats.untold import UntoldError
 
 if TYPE_CHECKING:
     from deploy_exporters.sources.torchscript import TorchScriptSource
@@ -45,7 +46,7 @@ class Script:
         given = self.signature.conform(inputs).items()
         tensors = {argument(name): to_tensor(array).to(self._device) for name, array in given}
         with torch.inference_mode():
-            values = flatten(self._model(**tensors))
+            values = flatten(self._model(**tensors) if self._own_names else self._model(*tensors.values()))
         return {spec.name: to_array(value) for spec, (_, value) in zip(self.signature.outputs, values, strict=True)}
 
     def predict_float64(self, inputs: Tensors) -> Tensors:
@@ -64,6 +65,14 @@ class Script:
 
     def close(self) -> None:
         """Nothing is held but memory."""
+
+    @cached_property
+    def _own_names(self) -> bool:
+        """Whether the program names its arguments as the signature does; one of another tool goes by their order."""
+        from deploy_exporters.deploy_handler import argument
+
+        taken = {each.name for each in self._model.forward.schema.arguments}
+        return taken.issuperset(argument(spec.name) for spec in self.signature.inputs)
 
     @cached_property
     def _source(self) -> TorchScriptSource:
@@ -88,7 +97,7 @@ def load(path: Path, signature: Signature | None = None, *, threads: int | None 
     place = _place(device)
     model, told = load_script(path, place)
     if signature is None and not told:
-        raise UsageError(
+        raise UntoldError(
             f"{path} does not tell the names, dtypes and shapes of its tensors", hint="a TorchScript file of ours does"
         )
     return Script(model, signature or Signature.from_json(told), path, place)

@@ -11,6 +11,7 @@ from deploy_core.artifact import Artifact
 from deploy_core.endpoint import Endpoint
 from deploy_core.errors import UsageError
 from deploy_core.predictor import Predictor
+from deploy_core.signature import Signature
 from deploy_exporters.formats import adopt, hosted, runs_as
 from deploy_exporters.worker import Workers
 from deploy_model_store import Store, Version
@@ -115,8 +116,12 @@ def endpoints(named: Iterable[Named]) -> list[Endpoint]:
     return [one for one in named if isinstance(one, Endpoint)]
 
 
-def expand(named: Named, workers: Workers, *, trust: bool = False, access: Access = USUAL) -> Iterator[Subject]:
+def expand(
+    named: Named, workers: Workers, *, trust: bool = False, access: Access = USUAL, like: Signature | None = None
+) -> Iterator[Subject]:
     """Give every predictor behind a name: each artifact of a version and its reference, else the one thing itself.
+
+    A file that does not tell its signature is taken to have that of `like`.
 
     Raises UsageError for a file that is no model by its name or its first bytes; whether it is whole shows when it is opened.
     """
@@ -124,7 +129,7 @@ def expand(named: Named, workers: Workers, *, trust: bool = False, access: Acces
         yield Subject(str(named), partial(access.client, named), endpoint=named)
     elif isinstance(named, Path):
         runs_as(named, trust=trust)
-        yield Subject(str(named), partial(_open_stranger, workers, named, trust=trust))
+        yield Subject(str(named), partial(_open_stranger, workers, named, trust=trust, like=like))
     elif isinstance(named, Chosen):
         yield from (one for one in _of_version(named.version, workers) if one.artifact == named.artifact)
     else:
@@ -144,8 +149,8 @@ def _of_version(version: Version, workers: Workers) -> Iterator[Subject]:
         yield Subject(f"{version}/{name}", opener, damage, version, artifact, unproved=name in unproved)
 
 
-def _open_stranger(workers: Workers, path: Path, *, trust: bool = False) -> Predictor:
-    return hosted(workers, adopt(workers, path, trust=trust))
+def _open_stranger(workers: Workers, path: Path, *, trust: bool = False, like: Signature | None = None) -> Predictor:
+    return hosted(workers, adopt(workers, path, trust=trust, like=like))
 
 
 def _damage(version: Version, artifact: Artifact, damages: dict[str, str]) -> str:

@@ -47,7 +47,7 @@ def check(request: Request, *, store: Path, on_event: OnEvent = silent) -> Repor
         workers = stack.enter_context(Workers(state.logs()))
         trained = source_of(request.against, shelf)
         right = answers_of(trained, request, workers) if trained else wanted(request, named, shelf, workers)
-        found = {subject.name: subject for one in named for subject in _expanded(one, workers, request)}
+        found = {subject.name: subject for one in named for subject in _expanded(one, workers, request, right)}
         others = [subject for subject in found.values() if subject.name != right.by]
         todo = [known(subject, named, right.version, on_event) for subject in others]
         for server in dict.fromkeys(request.servers):
@@ -66,8 +66,9 @@ def check(request: Request, *, store: Path, on_event: OnEvent = silent) -> Repor
         )
 
 
-def _expanded(named: Named, workers: Workers, request: Request) -> Iterator[Subject]:
-    return subjects.expand(named, workers, trust=request.trust, access=request.access)
+def _expanded(named: Named, workers: Workers, request: Request, right: Wanted) -> Iterator[Subject]:
+    like = right.version.signature if right.version else None
+    return subjects.expand(named, workers, trust=request.trust, access=request.access, like=like)
 
 
 def _require_searchable(right: Wanted, request: Request) -> None:
