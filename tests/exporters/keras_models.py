@@ -155,3 +155,11 @@ def of_tensorflow() -> keras.Model:
 
 def no_config() -> keras.Model:
     return _called(NoConfig(layers.Dense(2)), np.ones((5, 6), np.float32))
+
+
+def words() -> tuple[keras.Model, dict[str, np.ndarray]]:
+    text = keras.Input((1,), dtype="string", name="text")
+    tokens = layers.TextVectorization(output_sequence_length=4, vocabulary=["good", "bad", "très"])(text)
+    hidden = layers.GlobalAveragePooling1D()(layers.Embedding(8, 3)(tokens))
+    model = keras.Model(text, layers.Dense(2, name="scores")(hidden), name="words")
+    return model, {"text": np.array([["good"], ["very bad, good"], ["très bad"], [""]], object)}

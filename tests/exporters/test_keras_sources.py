@@ -48,6 +48,18 @@ def test_a_model_with_code_of_its_own_keeps_a_reference_that_needs_none(
         export(opener, source, Order(["torchscript"], tmp_path / "torch", "net"))
 
 
+def test_texts_go_in_as_they_are(opener: Workers, workers: Workers, tmp_path: Path) -> None:
+    source = open_source(opener, sources.find(f"{KERAS}:words"))
+    assert source.signature.inputs == (TensorSpec.parse("text:string[batch,1]"),)
+    written = export(opener, source, Order(["savedmodel"], tmp_path, "net"))
+    inputs = {"text": np.array([["bad good"], [b"tr\xc3\xa8s bad"], ["unheard of"]], object)}
+    want = source.predict(inputs)["scores"]
+    assert len(np.unique(want, axis=0)) == 3
+    predictor = hosted(workers, written.artifacts[0])
+    np.testing.assert_allclose(predictor.predict(inputs)["scores"], want, rtol=1e-5)
+    predictor.close()
+
+
 def test_convolutions_of_every_kind_are_operators_and_their_weights_lie_once(
     opener: Workers, workers: Workers, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from deploy_core.dtypes import dtype_name
 from deploy_core.errors import DeployError, ExportError, UsageError, reason
 from deploy_core.predictor import Intermediate
 from deploy_core.signature import Array, Signature, Tensors
@@ -105,7 +106,7 @@ class KerasSource:
 
 def _tensors(arrays: Tensors) -> dict[str, Any]:
     # As tensors of the backend first: Keras would turn float64 arrays into its default float.
-    return {name: keras.ops.convert_to_tensor(array, dtype=array.dtype.name) for name, array in arrays.items()}
+    return {name: keras.ops.convert_to_tensor(array, dtype=dtype_name(array.dtype)) for name, array in arrays.items()}
 
 
 def open_keras(model: Any, given: Given) -> KerasSource:
@@ -132,8 +133,7 @@ def training_id(model: Any) -> str:
 
 def _probe(source: KerasSource, arrays: Tensors, *, after: Tensors | None = None) -> dict[str, Array]:
     try:
-        tensors = {name: keras.ops.convert_to_tensor(array) for name, array in arrays.items()}
-        values = keras_inputs.answer(source.model, tensors)
+        values = keras_inputs.answer(source.model, _tensors(arrays))
     except DeployError:
         raise
     except Exception as error:
