@@ -6,7 +6,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -154,20 +154,23 @@ def test_a_search_is_a_check_with_its_figure() -> None:
     assert [name for _, name in cases(report)] == ["golden", "search"]
 
 
+def told(steps: Sequence[words.Step]) -> list[str]:
+    return list(map(str, steps))
+
+
 def test_what_to_do_next() -> None:
-    steps = words.next_steps(reports.full(), reports.COMMAND)
+    steps = told(words.next_steps(reports.full(), reports.COMMAND))
     assert steps[0].startswith("python deploy-check/features.5/reproduce.py shows the difference")
     assert [step.rpartition(" asks for ")[2] for step in steps[1:2]] == ["the worst input again"]
     assert steps[2].startswith("deploy doctor")
     plain = Report((reports.wrong(), reports.good()))
     command = "deploy check net --html x.html --junit=y.xml"
-    assert words.next_steps(plain, command)[0].startswith("deploy check net --localise says in which tensor")
-    assert words.next_steps(plain)[0].startswith("deploy check … --localise")
+    assert told(words.next_steps(plain, command))[0].startswith("deploy check net --localise says in which tensor")
+    assert told(words.next_steps(plain))[0].startswith("deploy check … --localise")
     assert not words.next_steps(reports.agreeing(), command)
     assert words.again("deploy check 'a b' --html c --json") == "deploy check 'a b'"
-    (step,) = words.next_steps(Report((reports.wrong(),), worst=(reports.worst(), reports.worst(over=3.0))), command)[
-        1:
-    ]
+    two = (reports.worst(), reports.worst(over=3.0))
+    (step,) = told(words.next_steps(Report((reports.wrong(),), worst=two), command))[1:]
     assert step == "deploy check net --inputs deploy-check/net@1_tflite.npz asks for the worst input again"
     assert words.asked_again("deploy check a --search 5 --localise -x", "f") == "deploy check a -x --inputs f"
 

@@ -148,3 +148,28 @@ def test_a_search_that_found_it_leads() -> None:
 def test_golden_inputs_that_disagree_lead_before_any_check() -> None:
     report = Report((reports.wrong(),), worst=(reports.worst(),))
     assert [one.label for one in leading(report.rows[0], report)] == ["logits"]
+
+
+def test_a_page_explains_the_signs_that_it_has_and_no_others() -> None:
+    def legend(report: Report) -> list[str]:
+        (told,) = re.findall(r'<ul class="legend">(.*?)</ul>', html.page(report))
+        return [re.sub("<.*?>", "", one) for one in re.findall("<li>(.*?)</li>", told)][:-1]
+
+    assert legend(Report((replace(reports.good(), checks=()),))) == ["✓ agrees"]
+    assert {"✗ disagrees", "✗ failed", "? not asked"} < set(legend(reports.full()))
+
+
+def test_what_was_skipped_is_said_to_be() -> None:
+    assert "at once: skipped, its runtime answers one at a time (net@1/onnx)" in words.remarks(
+        Report((reports.good(),))
+    )
+
+
+def test_commands_of_the_page_stand_by_themselves() -> None:
+    page = html.page(Report((reports.wrong(),)), "deploy check net")
+    assert "<li><code>deploy check net --localise</code> says in which tensor two of them part first</li>" in page
+
+
+def test_nothing_opens_where_there_is_nothing_to_see() -> None:
+    page = html.page(replace(reports.full(), located=(replace(reports.located(), first=None, said="all agree"),)))
+    assert '<p class="card">net@1/tflite: all agree</p>' in page

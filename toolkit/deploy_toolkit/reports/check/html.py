@@ -11,7 +11,7 @@ from deploy_toolkit.reports import pages, writing
 from deploy_toolkit.reports.check import figures, words
 from deploy_toolkit.reports.check.leading import leading, plain
 from deploy_toolkit.reports.check.legend import CHECKS, legend
-from deploy_toolkit.reports.check.matrix import GLYPHS, WORDS, matrix, verdict
+from deploy_toolkit.reports.check.matrix import GLYPHS, WORDS, matrix, signs, verdict
 from deploy_toolkit.reports.check.parts import bar, bars, drawings, inputs, tint
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def page(report: Report, command: str = "") -> str:
         legend=legend,
         meanings=CHECKS,
         said=WORDS,
+        signs=signs,
         drawings=drawings,
         leading=leading,
         plain=plain,

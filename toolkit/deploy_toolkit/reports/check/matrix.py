@@ -85,6 +85,11 @@ def matrix(report: Report) -> Matrix:
     return Matrix(tuple(names), tuple(rows))
 
 
+def signs(found: Matrix) -> list[str]:
+    """Give the verdicts that have a sign in it, in the order in which they are met."""
+    return list(dict.fromkeys(cell.verdict for _, cells in found.rows for cell in cells if cell.glyph))
+
+
 def column(name: str) -> str:
     """Give the column that a check belongs to."""
     return SIZES if " = " in name else name

@@ -16,7 +16,7 @@ from deploy_toolkit.reports.check import figures, words
 from deploy_toolkit.reports.check.fitting import Fitting
 from deploy_toolkit.reports.check.leading import Shown, beside, leading
 from deploy_toolkit.reports.check.legend import legend
-from deploy_toolkit.reports.check.matrix import DISAGREE, GOLDEN, WORDS, Cell, Matrix, matrix, verdict
+from deploy_toolkit.reports.check.matrix import DISAGREE, GLYPHS, GOLDEN, WORDS, Cell, Matrix, matrix, signs, verdict
 
 if TYPE_CHECKING:
     from deploy_agreement import Agreement, Located, OutputAgreement, Report, Skew
@@ -109,8 +109,7 @@ def _checks(found: Matrix) -> Iterator[RenderableType]:
         wide.add_row(Text(row.subject), *map(_cell, cells))
         narrow.add_row(Text(row.subject), Text("  ").join(map(_named, (cell for cell in cells if cell.glyph))))
     yield Fitting([wide, narrow])
-    signs = {cell.verdict: cell.glyph for _, cells in found.rows for cell in cells if cell.glyph}
-    yield Text("   ".join(f"{glyph} {WORDS[name].lower()}" for name, glyph in signs.items()), style="dim")
+    yield Text("   ".join(f"{GLYPHS[name]} {WORDS[name].lower()}" for name in signs(found)), style="dim")
     wrong = {
         cell.check for _, cells in found.rows for cell in cells if cell.verdict == DISAGREE and cell.check != GOLDEN
     }

@@ -133,7 +133,18 @@ def differing(found: Located) -> list[tuple[str, object, object]]:
     return [(name, one[name], other[name]) for name in shared if one[name] != other[name]]
 
 
-def next_steps(report: Report, command: str = "") -> list[str]:
+@dataclass(frozen=True)
+class Step:
+    """A command, and what it does about what was found."""
+
+    command: str
+    does: str
+
+    def __str__(self) -> str:
+        return f"{self.command} {self.does}"
+
+
+def next_steps(report: Report, command: str = "") -> list[Step]:
     """Say what to do about what was found; `command` is the one that was given."""
     return list(dict.fromkeys(_next_steps(report, command)))
 
@@ -182,32 +193,33 @@ def asked_again(command: str, file: str) -> str:
     return again(shlex.join(word for at, word in enumerate(words) if at not in left_out), "--inputs", file)
 
 
-def _next_steps(report: Report, command: str) -> Iterator[str]:
+def _next_steps(report: Report, command: str) -> Iterator[Step]:
     bad = [row for row in report.rows if not row.ok and not row.error]
     numbers = [row for row in bad if any(not output.ok and output.compared for output in row.outputs)]
     for found in report.located:
         if found.reproduction:
             script = shlex.quote(f"{found.reproduction}/reproduce.py")
-            yield f"python {script} shows the difference in that one operator; its folder has all that a bug report needs"
+            does = "shows the difference in that one operator; its folder has all that a bug report needs"
+            yield Step(f"python {script}", does)
     if numbers and not report.located and "--localise" not in command:
-        yield f"{again(command, '--localise')} says in which tensor two of them part first"
+        yield Step(again(command, "--localise"), "says in which tensor two of them part first")
     if numbers and not report.worst and _SEARCH not in command:
-        yield f"{again(command, _SEARCH, '10')} looks for the input on which they differ most"
+        yield Step(again(command, _SEARCH, "10"), "looks for the input on which they differ most")
     saved = [one for one in report.worst if not one.ok and one.file]
     if saved:
         one = max(saved, key=lambda one: one.over)
-        yield f"{asked_again(command, one.file)} asks for the worst input again"
+        yield Step(asked_again(command, one.file), "asks for the worst input again")
     if any(row.unavailable for row in report.rows):
-        yield "deploy doctor says which runtimes and servers can be used here"
+        yield Step("deploy doctor", "says which runtimes and servers can be used here")
 
 
 def remarks(report: Report) -> list[str]:
     """Say what is neither right nor wrong: differences that are told only, and what was skipped, each once."""
     by: dict[tuple[str, str], list[str]] = {}
     for row, cells in matrix(report).rows:
-        for cell in cells:
-            if cell.verdict in (TOLD, SKIPPED) and cell.said:
-                by.setdefault((cell.check, cell.said), []).append(row.subject)
+        for cell in (cell for cell in cells if cell.verdict in (TOLD, SKIPPED) and cell.said):
+            said = f"skipped, {cell.said}" if cell.verdict == SKIPPED else cell.said
+            by.setdefault((cell.check, said), []).append(row.subject)
     checks: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for (check, said), subjects in by.items():
         checks.setdefault((said, tuple(subjects)), []).append(check)
