@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from deploy_exporters import jit, pt2, torch_whole
+from deploy_exporters import exact_constants, jit, pt2, torch_whole
 from deploy_exporters.formats import torchscript
 from deploy_exporters.formats.onnx import FROM_TORCH
 from deploy_exporters.sources.torch import TorchSource
@@ -36,12 +36,13 @@ def onnx_from_torch(source: TorchSource, job: Job) -> str:
     opset = onnx_file.opset_of(job.options, FROM_TORCH, OPSET)
     onnx_file.check_names(job.signature)
     # Attention in the form that ONNX gets: another one lays out its answer otherwise, and what views it would break.
-    with torch_whole.kept_whole(source.flat), sdpa_kernel(SDPBackend.MATH):
+    with torch_whole.kept_whole(source.flat), sdpa_kernel(SDPBackend.MATH), exact_constants.kept() as simplify:
         torch.onnx.export(
             source.flat,
             source.tensors(2),
             str(job.writes),
             dynamo=True,
+            optimize=simplify,
             input_names=[spec.name for spec in job.signature.inputs],
             output_names=[spec.name for spec in job.signature.outputs],
             dynamic_shapes=pt2.dynamic_axes(job.signature),

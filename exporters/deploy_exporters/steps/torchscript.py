@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from deploy_exporters import jit, pt2
+from deploy_exporters import exact_constants, jit, pt2
 from deploy_exporters.formats import onnx as onnx_format
 from deploy_exporters.formats import pt2 as pt2_format
 from deploy_exporters.formats import torchscript
@@ -47,17 +47,19 @@ def pt2_from_torchscript(source: TorchScriptSource, job: Job) -> str:
 
 
 def _by_program(source: TorchScriptSource, job: Job, opset: int) -> None:
-    torch.onnx.export(
-        jit.program(source.script, source.tensors(2)),
-        (),
-        str(job.writes),
-        dynamo=True,
-        input_names=[spec.name for spec in job.signature.inputs],
-        output_names=[spec.name for spec in job.signature.outputs],
-        opset_version=opset,
-        external_data=onnx_file.is_large(source.bytes),
-        verbose=False,
-    )
+    with exact_constants.kept() as simplify:
+        torch.onnx.export(
+            jit.program(source.script, source.tensors(2)),
+            (),
+            str(job.writes),
+            dynamo=True,
+            optimize=simplify,
+            input_names=[spec.name for spec in job.signature.inputs],
+            output_names=[spec.name for spec in job.signature.outputs],
+            opset_version=opset,
+            external_data=onnx_file.is_large(source.bytes),
+            verbose=False,
+        )
 
 
 def _by_legacy(source: TorchScriptSource, job: Job, opset: int) -> None:
