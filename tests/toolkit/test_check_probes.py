@@ -23,6 +23,7 @@ from deploy_core.signature import Signature, TensorSpec
 from deploy_model_store import Golden, Record, Store
 from deploy_toolkit.flows import check, serve
 from deploy_toolkit.flows.check.inquiry import Inquiry
+from deploy_toolkit.flows.check.probing import probes_of
 from deploy_toolkit.flows.check.rows import row_of
 from deploy_toolkit.flows.check.wanted import Wanted
 from deploy_toolkit.flows.subjects import Subject
@@ -255,17 +256,18 @@ def test_without_a_reference_it_is_told_why_nothing_is_drawn(store: Path) -> Non
 
 
 class Falling:
-    """Answers the golden inputs, and nothing more."""
+    """Answers the golden inputs, and nothing more; with `after=0` not even these."""
 
-    def __init__(self, status: int | None) -> None:
+    def __init__(self, status: int | None, after: int = 1) -> None:
         self.signature = SIGNATURE
         self.status = status
+        self.after = after
         self.asked = 0
 
     def predict(self, inputs: Any) -> Any:
-        """Answer once."""
+        """Answer so often."""
         self.asked += 1
-        if self.asked > 1:
+        if self.asked > self.after:
             raise EndpointError("it is gone", status=self.status)
         return {"y": inputs["x"] @ WEIGHTS, "m": inputs["n"] - 1}
 
@@ -289,6 +291,22 @@ def test_nothing_is_nothing_to_compare(tmp_path: Path) -> None:
 def test_own_inputs_that_do_not_fit_are_refused(store: Path) -> None:
     with pytest.raises(InputError, match="missing n"):
         check.check(check.Request(("both",), inputs={"x.npz": {"x": INPUTS["x"]}}), store=store)
+
+
+def test_own_inputs_without_rows_are_refused(store: Path) -> None:
+    none = {name: array[:0] for name, array in INPUTS.items()}
+    with pytest.raises(InputError, match="it holds no rows"):
+        check.check(check.Request(("both",), inputs={"x.npz": none}), store=store)
+
+
+def test_own_inputs_of_which_the_reference_takes_none_are_told_and_no_agreement() -> None:
+    right = Wanted(
+        "y", INPUTS, {"y": INPUTS["x"] @ WEIGHTS, "m": INPUTS["n"] - 1}, Noise({}, "none"),
+        reference=partial(Falling, None, after=0),
+    )  # fmt: skip
+    asked = check.Request(("it",), inputs={"mine.npz": dict(INPUTS)})
+    with pytest.raises(InputError, match="the reference refuses the given inputs: mine"):
+        probes_of(right, asked)
 
 
 def test_a_reference_that_was_changed_vouches_for_nothing(store: Path, tmp_path: Path) -> None:

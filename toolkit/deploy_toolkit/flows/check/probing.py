@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from deploy_agreement import Probe
@@ -12,12 +12,13 @@ from deploy_agreement.probing.edges import edge_probes
 from deploy_agreement.probing.probes import answered, refused
 from deploy_agreement.probing.sizes import sizes_for
 from deploy_agreement.rows import batch_symbol, rows_of
-from deploy_core.errors import DeployError, first_line
+from deploy_core.errors import DeployError, InputError, first_line
 from deploy_core.predictor import Predictor
 from deploy_toolkit.flows import promised
 from deploy_toolkit.flows.check.request import Request, inputs_from
 from deploy_toolkit.flows.check.wanted import Wanted
 
+_SHOWN = 3
 _EDGES = 20.0  # seconds for the reference, which is asked several times for each, and once for all subjects
 SECONDS = 1.0  # for drawn rows: of the reference, and of each subject
 
@@ -61,7 +62,9 @@ def probes_of(wanted: Wanted, request: Request) -> Probes:
 def _asked(reference: Predictor, wanted: Wanted, request: Request) -> Probes:
     size = _size(reference, wanted)
     few = FEW if wanted.batches else size  # a batch that may not be as small as any usual one
-    asked = Probes(given=tuple(_given(reference, wanted, request)), size=size, few=few)
+    given = tuple(_given(reference, wanted, request))
+    _require_answered(given)
+    asked = Probes(given=given, size=size, few=few)
     try:
         if wanted.version:
             asked = replace(asked, sized=promised.sized(wanted.version, reference))
@@ -81,10 +84,19 @@ def _given(reference: Predictor, wanted: Wanted, request: Request) -> Iterator[P
     for name, arrays in list(request.inputs.items())[0 if wanted.is_golden else 1 :]:
         with inputs_from(name):
             inputs = reference.signature.conform(arrays)
+            if batch_symbol(reference.signature.inputs) and not rows_of(reference.signature, inputs, {}).count:
+                raise InputError("it holds no rows", hint="give at least one")
         try:
             yield answered(reference, GIVEN, inputs, wanted.noise, label=name)
         except DeployError as error:
             yield refused(GIVEN, inputs, first_line(error), label=name)
+
+
+def _require_answered(given: Sequence[Probe]) -> None:
+    """Raise InputError if nothing of what was given can be compared: who asks for it is not to read that all agrees."""
+    if given and all(probe.refused for probe in given):
+        why = "; ".join(f"{probe.label}: {probe.refused}" for probe in given[:_SHOWN])
+        raise InputError(f"the reference refuses the given inputs: {why}", hint="give inputs that the model takes")
 
 
 def _size(reference: Predictor, wanted: Wanted) -> int:
