@@ -90,7 +90,10 @@ def _rename(graph: Any, names: Mapping[str, str]) -> None:
 def _order(values: Any, names: Sequence[str]) -> None:
     by_name = {value.name: value for value in values}
     if set(by_name) != set(names):
-        raise ExportError(f"tf2onnx wrote the tensors {', '.join(by_name)}, wanted are {', '.join(names)}")
+        raise ExportError(
+            f"tf2onnx wrote the tensors {', '.join(by_name)}, wanted are {', '.join(names)}",
+            hint="what is too many is what it has no operator for, such as a table of words; deploy the SavedModel",
+        )
     ordered = [onnx.ValueInfoProto.FromString(by_name[name].SerializeToString()) for name in names]
     del values[:]
     values.extend(ordered)

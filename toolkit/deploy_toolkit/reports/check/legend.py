@@ -8,7 +8,7 @@ CHECKS: Mapping[str, str] = {
     "golden": "the golden inputs, as a whole and in slices of 1, 2, 3 and 7 rows",
     "sizes": "other sizes of the dimensions that are free beside the batch",
     "as published": "an int8 or float16 variant: what it answered itself when it was published",
-    "drawn": "further rows in the range of the golden ones, by --seed",
+    "drawn": "further rows in the range of the golden ones, by --seed, in batches of many sizes",
     "given": "your own inputs, those of --inputs",
     "again": "the same twice: the answers are the same",
     "order": "the rows in another order: the answers come in that order",
