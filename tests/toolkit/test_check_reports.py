@@ -24,7 +24,7 @@ from rich.console import Console
 
 from deploy_agreement import Agreement, Check, OutputAgreement, Problem, Report, Tolerance
 from deploy_core.errors import UsageError
-from deploy_toolkit.reports.check import figures, junit, tensorboard, terminal, words
+from deploy_toolkit.reports.check import figures, junit, legend, tensorboard, terminal, words
 from deploy_toolkit.reports.check.errors import errors
 from deploy_toolkit.reports.check.matrix import matrix
 from deploy_toolkit.reports.check.parts import bar, bars, inputs, tint
@@ -94,7 +94,7 @@ def test_values_that_are_off_are_not_called_nothing() -> None:
 
 def test_what_disagrees_is_told_with_what_was_asked() -> None:
     told = [line for line in printed(reports.full()).splitlines() if line.startswith("“")]
-    assert told == ["“drawn” asks further rows in the range of the golden ones, by --seed", *told[1:]]
+    assert told == [f"“drawn” asks {legend.CHECKS['drawn']}", *told[1:]]
     assert {line.partition("”")[0] for line in told} == {"“drawn", "“sizes"}
     assert "” asks " not in printed(reports.agreeing())
 

@@ -173,3 +173,10 @@ def test_commands_of_the_page_stand_by_themselves() -> None:
 def test_nothing_opens_where_there_is_nothing_to_see() -> None:
     page = html.page(replace(reports.full(), located=(replace(reports.located(), first=None, said="all agree"),)))
     assert '<p class="card">net@1/tflite: all agree</p>' in page
+
+
+def test_rows_of_a_check_are_no_batch() -> None:
+    first, second = leading(drawn_only().rows[0], drawn_only())
+    assert (first.where, second.where) == ("row 41 of 64", "at batch size 64, row 46")
+    page = html.page(drawn_only())
+    assert page.count("<small>row 41 of 64</small>") == 3  # what leads, and below the names of both checks

@@ -21,23 +21,40 @@ _RULE = "at the worst input"
 
 @dataclass(frozen=True)
 class Shown:
-    """One output, as it was found by one check; `wrong` says in a word or two why there are no figures."""
+    """One output, as it was found by one check; `wrong` says in a word or two why there are no figures.
+
+    With `below` it stands below the name of its check.
+    """
 
     check: str
     output: OutputAgreement
     wrong: str = ""
+    below: bool = False
 
     @property
     def label(self) -> str:
         """The output, with the check if that is another than the golden inputs, and what is wrong."""
-        name = self.output.name if self.check == GOLDEN else f"{self.output.name} ({self.check})"
+        name = self.output.name if self.check == GOLDEN or self.below else f"{self.output.name} ({self.check})"
         return f"{name}: {self.wrong}" if self.wrong else name
+
+    @property
+    def where(self) -> str:
+        """Where its worst element lies: of a check all rows are judged together, in whatever batches they were asked."""
+        size, row = self.output.worst_batch, self.output.worst_row
+        if size is None:
+            return ""
+        if self.check == GOLDEN:
+            return f"at batch size {size:,}" + ("" if row is None else f", row {row:,}")
+        return "" if row is None else f"row {row:,} of {size:,}"
 
 
 def leading(row: Agreement, report: Report) -> list[Shown]:
-    """Give each output once: as golden inputs show it, or, where these agree, as the check does that finds it worst."""
+    """Give each output once: as golden inputs show it, or, where these agree, as the check does that finds it worst.
+
+    What disagrees is the first.
+    """
     found = list(_disagreeing(row, report))
-    return [
+    shown = [
         max(
             (one for one in found if output.ok and one.output.name == output.name),
             key=_over,
@@ -45,6 +62,7 @@ def leading(row: Agreement, report: Report) -> list[Shown]:
         )
         for output in row.outputs
     ]
+    return sorted(shown, key=lambda one: one.output.ok)
 
 
 def beside(row: Agreement, report: Report) -> list[str]:
@@ -58,9 +76,9 @@ def beside(row: Agreement, report: Report) -> list[str]:
     return told
 
 
-def plain(outputs: Sequence[OutputAgreement]) -> list[Shown]:
+def plain(check: str, outputs: Sequence[OutputAgreement]) -> list[Shown]:
     """Give outputs below the name of their check."""
-    return [Shown(GOLDEN, output) for output in outputs]
+    return [Shown(check, output, below=True) for output in outputs]
 
 
 def _untold(problem: Problem, shown: set[str]) -> bool:
