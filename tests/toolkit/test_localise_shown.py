@@ -85,6 +85,13 @@ def _write(path: Path, changed: dict[str, Nodes]) -> Path:
     return path
 
 
+def _with_another_output(path: Path) -> Path:
+    model = onnx.load(path)
+    model.graph.output.append(helper.make_tensor_value_info("bent", TensorProto.FLOAT, None))
+    onnx.save(model, path)
+    return path
+
+
 def _answer(x: Array) -> Array:
     return np.asarray(np.maximum(x, 0).mean(axis=1, keepdims=True) @ WEIGHT)
 
@@ -103,6 +110,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
         golden = Golden(INPUTS, {"y": _answer(INPUTS["x"])}, {"y": np.float64(1e-7)}, "float64")
         shelf.publish(staged, "net", record, golden)
     named = [str(_write(folder / f"{name}.onnx", changed)) for name, (changed, _) in PLANTED.items()]
+    named.append(str(_with_another_output(_write(folder / "more.onnx", {}))))
     request = check.Request(tuple(named), against="net", localise=True, found=folder / "found")
     return check.check(request, store=shelf.root)
 
@@ -134,3 +142,9 @@ def test_reproduction_has_the_inputs_that_show_it(report: Report, name: str) -> 
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "wanted is" in done.stdout
+
+
+def test_nothing_inside_is_to_blame_for_the_form_of_answers(report: Report) -> None:
+    found = _located(report, "more")
+    assert found.first is None
+    assert found.said.endswith(": what is wrong is the form of its answers")

@@ -157,3 +157,11 @@ def test_what_could_not_be_searched_is_nobodys_proof(searches: Callable[..., Sea
     row, _ = looking.of(other.subject, Agreement(OTHER, checks=SAME))
     assert row.checks[-1].verdict == "agree"
     assert other.asked > 3
+
+
+def test_no_input_is_looked_for_where_an_output_is_missing(searches: Callable[..., Searches]) -> None:
+    first = Way(FIRST)
+    row = Agreement(FIRST, (OutputAgreement("y", "float32", Tolerance(1e-6, ""), ok=False),))
+    row, found = searches().of(first.subject, row)
+    assert (row.checks[-1].verdict, row.checks[-1].said) == ("skipped", "nothing of output 'y' can be compared")
+    assert (found, first.asked) == (None, 0)

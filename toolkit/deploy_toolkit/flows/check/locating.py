@@ -13,6 +13,7 @@ import numpy as np
 
 from deploy_agreement import DERIVED, Agreement, Located, Terms, Worst, compare
 from deploy_agreement.locating import Found, Inspectable, Seen, locate, look
+from deploy_agreement.results.report import DISAGREE
 from deploy_core.errors import DeployError, first_line
 from deploy_core.predictor import HasIntermediates, Predictor
 from deploy_core.signature import Tensors
@@ -72,6 +73,13 @@ def located(
         return Located(subject.name, _against(inquiry.wanted), said=f"nothing inside could be seen: {told}")
 
 
+def _is_of_form(row: Agreement) -> bool:
+    """Whether outputs are missing, too many, or of another shape or dtype, and no value is wrong."""
+    compared = [output for output in row.outputs if output.compared]
+    odd = len(compared) < len(row.outputs) or any(problem.kind == "extra-output" for problem in row.problems)
+    return odd and all(output.ok for output in compared) and all(check.verdict != DISAGREE for check in row.checks)
+
+
 def _located(asked: _Asked, subject: Subject, predictor: Inspectable) -> Located:
     one = asked.shown(subject, predictor)
     told, reference = _reference(asked, one)
@@ -81,7 +89,7 @@ def _located(asked: _Asked, subject: Subject, predictor: Inspectable) -> Located
     found = locate(reference, seen, precision=_precision(subject), limits=one.limits)
     place = found.located
     if place.first is None:
-        place = replace(place, said=_nowhere(one, seen, place))
+        place = replace(place, said=_nowhere(one, seen, place, asked.row))
     else:
         path = subject.artifact.path if subject.artifact else Path(subject.name)
         place = _reproduced(asked, Looked(path, predictor.signature, one.inputs), subject.name, reference, found)
@@ -89,9 +97,11 @@ def _located(asked: _Asked, subject: Subject, predictor: Inspectable) -> Located
     return replace(place, said="; ".join(said))
 
 
-def _nowhere(one: Shown, seen: Seen, found: Located) -> str:
+def _nowhere(one: Shown, seen: Seen, found: Located, row: Agreement) -> str:
     count = len(next(iter(seen.inputs.values()), ()))
     told = f"{len(found.matches)} tensors inside were matched, and all agree on {count} rows"
+    if _is_of_form(row):
+        return f"{told}: what is wrong is the form of its answers"
     if one.certain:
         return f"{told} when each operator runs by itself: what the runtime makes of them together differs"
     return f"{told}: it disagrees on other inputs, at other sizes or in other batches only"

@@ -35,6 +35,8 @@ class Searches:
         Ways that surely lead to one server, between which there is no difference, ask the same model. So one is searched
         through. Has that a fault, then any other is asked for the input that shows it, and searched if it does not there.
         """
+        if silent := [output.name for output in row.outputs if not output.compared]:
+            return _with(row, skipped(_NAME, f"nothing of output {silent[0]!r} can be compared")), None
         try:
             if through := self._through_another(subject, row):
                 return _with(row, through[0]), through[1]
