@@ -133,6 +133,8 @@ def _deviation(want: Array, got: Array, *, nan_agrees: bool) -> Array:
     kind = dtype_name(want.dtype)
     if kind in ("string", "bool"):
         return np.asarray(encoded(want) != encoded(got), np.float64)
+    if want.dtype == got.dtype and want.dtype in (np.int64, np.uint64):
+        return _between(want, got)
     with np.errstate(invalid="ignore", over="ignore"):
         apart = np.asarray(np.abs(wide(want) - wide(got)))
         if is_float(kind) and math.isfinite(apart.max(initial=0.0)):
@@ -145,6 +147,11 @@ def _deviation(want: Array, got: Array, *, nan_agrees: bool) -> Array:
     apart[np.isnan(apart)] = np.inf
     apart[equal] = 0.0
     return apart
+
+
+def _between(want: Array, got: Array) -> Array:
+    """Give how far integers lie apart that float64 does not hold: modulo 2^64, the greater minus the less is right."""
+    return np.asarray(np.maximum(want, got).astype(np.uint64) - np.minimum(want, got).astype(np.uint64), np.float64)
 
 
 def _greatest(values: Array) -> float:

@@ -40,6 +40,8 @@ def _wide(array: np.ndarray) -> np.ndarray:
 def _plain_deviation(want: np.ndarray, got: np.ndarray, nan_agrees: bool) -> np.ndarray:
     if want.dtype.kind in "bO":
         return np.asarray(want != got, np.float64)
+    if want.dtype in (np.int64, np.uint64):  # which float64 does not hold
+        return np.asarray(np.abs(want.astype(object) - got.astype(object)), np.float64)
     with np.errstate(all="ignore"):
         apart, equal = np.asarray(np.abs(_wide(want) - _wide(got))), np.asarray(want == got)
         nan = np.isnan(_wide(want)) & np.isnan(_wide(got))

@@ -53,6 +53,8 @@ def test_integers_beyond_float64() -> None:
     np.testing.assert_array_equal(deviation(want, want + np.array([1, -1, 0])), [1, 1, 0])
     big = np.array([0, 2**64 - 1], np.uint64)
     np.testing.assert_array_equal(deviation(big, big[::-1]), [2.0**64, 2.0**64])
+    least, beside = np.array([-(2**63), 5_229_034_986_739_764_735]), np.array([2**63 - 1, 5_229_034_986_739_764_736])
+    np.testing.assert_array_equal(deviation(least, beside), [2.0**64, 1.0])
 
 
 def test_strings_and_booleans() -> None:

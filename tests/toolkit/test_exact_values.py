@@ -19,7 +19,7 @@ from deploy_toolkit.reports.check import figures, html, plots, terminal
 from deploy_toolkit.reports.check.errors import errors
 from deploy_toolkit.reports.check.matrix import matrix
 
-LARGE = 5_229_034_986_739_764_224  # the next float64 is 1,024 further
+LARGE = 5_229_034_986_739_764_735  # the nearest float64 of the next is 1,024 further
 
 
 def row(want: Array, got: Array, dtype: str, limit: Mapping[str, float] | None = None) -> Agreement:
@@ -39,6 +39,7 @@ def test_an_integer_beyond_2_to_the_53_is_told_exactly() -> None:
     assert found.why == f"output 'y' is {LARGE + 1} at [2] where {LARGE} is wanted"
     told = json.loads(documents.text(found.to_json()))["outputs"][0]["worst"]
     assert (told["want"], told["got"]) == (LARGE, LARGE + 1)
+    assert found.outputs[0].max_abs == 1
     assert f"wanted {LARGE}, got {LARGE + 1}" in html.page(Report((found,)))
     text = io.StringIO()
     Console(file=text, width=200).print(terminal.agreement(Report((found,))))
@@ -79,6 +80,7 @@ def test_truth_values_are_told_as_such() -> None:
     [
         (0.25, 0.5, ("0.25", "0.5")),
         (0.1, 0.1 + 2**-50, ("0.10000000000000001", "0.10000000000000089")),
+        (0.1, 0.1, ("0.1", "0.1")),
         (math.nan, -math.inf, ("NaN", "-∞")),
         (LARGE, LARGE + 1, (str(LARGE), str(LARGE + 1))),
         ("a", "b", ("“a”", "“b”")),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deploy_agreement.figures import deviation
 from deploy_toolkit.reports.check import figures
 
 if TYPE_CHECKING:
@@ -49,11 +50,11 @@ class Bar:
 def errors(points: Points) -> Errors:
     """Compare elements; of complex numbers, their size. NaN that is wanted and comes is right, infinities likewise."""
     want, got = (_real(values) for values in (points.want, points.got))
-    # Integers may be unequal where float64 cannot tell.
-    unequal = want != got if points.want.dtype.kind not in "iu" else np.ravel(points.want != points.got)
+    exact = points.want.dtype.kind in "iu"  # integers may be unequal where float64 cannot tell
+    unequal = np.ravel(points.want != points.got) if exact else want != got
     limit = np.broadcast_to(np.asarray(points.limit, np.float64).ravel(), want.shape)
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        apart = np.where(unequal & (want == got), 1.0, np.abs(want - got))
+        apart = np.ravel(deviation(points.want, points.got)) if exact else np.abs(want - got)
         times = np.where(limit > 0, apart / limit, np.where(apart > 0, np.inf, 0.0))
     equal = ~unequal | (np.isnan(want) & np.isnan(got))
     return Errors(want, got, np.where(equal, 0.0, np.where(np.isnan(times), np.inf, times)))

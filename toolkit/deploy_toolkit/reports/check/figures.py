@@ -40,7 +40,7 @@ def both(want: float | str, got: float | str) -> tuple[str, str]:
         begin = max(0, sum(1 for _ in alike) - _BEFORE)
         return _part(want, begin), _part(got, begin)
     told = value(want), value(got)
-    return told if told[0] != told[1] else (value(want, _ALL), value(got, _ALL))
+    return told if told[0] != told[1] or want == got else (value(want, _ALL), value(got, _ALL))
 
 
 def _part(text: str, begin: int) -> str:
