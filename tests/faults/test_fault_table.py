@@ -73,7 +73,7 @@ def test_each_file_is_really_wrong(fault: Fault, ground: Ground) -> None:
         predictor = load_file(
             {"TorchScript": "torchscript", "ONNX": "onnx"}[fault.where], Path(path), ground.signature(fault.model)
         )
-        sizes = (64,) if fault.name in FROZEN else (64, 3)
+        sizes = (64,) if fault.name in FROZEN else (64, 4, 3)
         batches = [_wide(ground.example(fault.model), rows) for rows in sizes]
         off = [_off(usual.answers(ground, fault.model, inputs), predictor.predict(inputs)) for inputs in batches]
         predictor.close()
