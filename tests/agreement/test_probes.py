@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -253,7 +253,7 @@ def test_a_jump_is_nobodys_fault_where_inputs_lie_on_it(make: Make) -> None:
     source = make(*spec, choose)
     x = np.array([[2.5, 2.5], [1, 2], [3, 1]], np.float32)
     probe = answered(source, "given", {"x": x}, Noise({"y": 1e-7}, "none"))
-    assert probe.unsure["y"].tolist() == [True, False, False]
+    assert probe.unsure["y"].astype(bool).tolist() == [True, False, False]
     other = make(*spec, lambda inputs: {"y": np.where(inputs["x"][:, 0] > inputs["x"][:, 1], 5, -5).astype("f4")})
     assert checked(other, probe, judge(), size=64, seconds=1).verdict == "agree"
     assert (
@@ -427,6 +427,65 @@ def test_what_makes_much_of_rounding_accuses_nobody(make: Make) -> None:
     check = verdict(make, source, norm(6e-8), golden(source))
     assert check.verdict == "agree", check.said
     assert verdict(make, source, norm(1e-3), golden(source)).verdict == "disagree"
+
+
+def test_no_number_is_wrong_where_the_reference_clearly_has_one(make: Make) -> None:
+    """Rows that are all the same have a spread of 0; moved a little, they have any: of the value nobody is sure."""
+
+    def norm(least: float, dtype: Any) -> Any:
+        def answer(inputs: Tensors) -> dict[str, np.ndarray]:
+            x = inputs["x"].astype(dtype)
+            with np.errstate(all="ignore"):
+                y = (x - x.mean(1, keepdims=True)) / (x.std(1, keepdims=True) + dtype(least))
+            return {"y": y.astype(dtype)}
+
+        return answer
+
+    spec = ("x:float32[batch,6]", "y:float32[batch,6]")
+    exact = make(*spec, norm(1e-8, np.float32), norm(1e-8, np.float64))
+    lost = verdict(make, exact, norm(0, np.float32), golden(exact))
+    assert lost.verdict == "disagree"
+    assert "at zeros: output 'y' is NaN" in lost.said
+    assert verdict(make, exact, norm(1e-8, np.float32), golden(exact)).verdict == "agree"
+    infinite = verdict(
+        make, exact, lambda given: {"y": norm(1e-8, np.float32)(given)["y"] / given["x"].any()}, golden(exact)
+    )
+    assert infinite.verdict == "disagree"
+    without = make(*spec, norm(1e-8, np.float32))
+    told = verdict(make, without, norm(0, np.float32), golden(without))
+    assert told.verdict == "told", "without float64 nobody knows that it is a clear 0"
+    assert "at zeros: output 'y' is nan at [0, 0], where the reference has a number" in told.said
+    none = make(*spec, norm(0, np.float32), norm(0, np.float64))
+    other = verdict(make, none, lambda given: {"y": np.nan_to_num(norm(0, np.float32)(given)["y"])}, golden(none))
+    assert other.verdict != "disagree", "where the reference has no number, others may have one"
+
+
+def test_where_the_reference_moves_more_than_over_golden_rows_others_may_too(make: Make) -> None:
+    """A share of a sum that is nearly nothing moves with the order in which it is added up."""
+
+    def shares(order: slice, times: float = 1.0, dtype: Any = np.float32) -> Any:
+        def answer(inputs: Tensors) -> dict[str, np.ndarray]:
+            x = inputs["x"].astype(dtype)
+            total = np.zeros((len(x), 1), dtype)
+            for column in range(6)[order]:
+                total = total + x[:, column : column + 1]
+            return {"y": (x / total * np.asarray(times, dtype)).astype(dtype)}
+
+        return answer
+
+    spec = ("x:float32[batch,6]", "y:float32[batch,6]")
+    source = make(*spec, shares(slice(None)), shares(slice(None), dtype=np.float64))
+    x = np.random.default_rng(1).normal(size=(400, 6)).astype(np.float32)
+    clear, ill = x[np.abs(x.sum(1)) > 1][:64], x[(np.abs(x.sum(1)) < 0.1)]
+    measured = noise(source, {"x": clear})
+    probe = answered(source, "given", {"x": np.concatenate([clear, ill])}, measured)
+    assert not probe.shaky["y"][:64].any()
+    assert probe.shaky["y"][64:].any()
+    back = make(*spec, shares(slice(None, None, -1)))
+    assert checked(back, probe, judge(), size=64, seconds=9).verdict == "agree"
+    assert checked(back, replace(probe, shaky={}, noise=measured), judge(), size=64, seconds=9).verdict == "disagree"
+    fault = make(*spec, shares(slice(None), 1.0001))
+    assert checked(fault, probe, judge(), size=64, seconds=9).verdict == "disagree"
 
 
 def test_an_answer_that_is_none_counts_at_any_edge_and_a_refusal_does_not(

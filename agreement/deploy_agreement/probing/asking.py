@@ -101,14 +101,15 @@ def _judged(predictor: Predictor, probe: Probe, parts: Sequence[Part], judge: Ju
     pairs = [part.settled(got) for part, got in parts]
     inputs, want, got = _together(predictor, [part.inputs for part, _ in parts], pairs)
     rows = min(rows_of(predictor.signature, inputs, want).count, _rows(predictor, probe))
-    if not any(part.sure for part, _ in parts):
+    stray = next((said for part, answer in parts if (said := part.strays(answer))), "")
+    if not stray and not any(part.sure for part, _ in parts):
         return skipped(probe.name, f"the reference itself is sure of none of {rows} answers")
     row = judge(want, Given(predictor.signature, got), inputs, noise=probe.noise)
     if row.ok and probe.name == GIVEN and (name := probe.without_numbers):
         return skipped(
             probe.name, f"{probe.label}: output {name!r} is NaN, as it should be, and nothing else in {rows} rows"
         )
-    return _check(probe, row, rows)
+    return _check(probe, row, rows, stray)
 
 
 def edged(
@@ -185,8 +186,10 @@ def _refusing(probe: Probe, error: DeployError, at: str = "") -> Check:
     return Check(probe.name, DISAGREE, said, problems=(problem,))
 
 
-def _check(probe: Probe, row: Agreement, rows: int) -> Check:
+def _check(probe: Probe, row: Agreement, rows: int, stray: str = "") -> Check:
     whose = f"{probe.label}: " if probe.name == GIVEN and probe.label else ""
+    if row.ok and stray:
+        return Check(probe.name, TOLD, whose + stray, rows, row.outputs)
     if row.ok:
         return Check(probe.name, AGREE, f"{whose}{_rows_in_words(rows)}", rows, row.outputs)
     if not probe.counts:

@@ -104,6 +104,7 @@ def part_of(probe: Probe, axes: Rows, index: Array) -> Probe:
         counts=probe.counts,
         label=probe.label,
         unsure=take(probe.unsure, axes.outputs, index),
+        shaky=take(probe.shaky, axes.outputs, index),
     )
 
 

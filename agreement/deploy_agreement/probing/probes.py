@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from deploy_agreement.blocks import blocks
-from deploy_agreement.figures import deviation, spread
+from deploy_agreement.figures import deviation
+from deploy_agreement.probing import doubt
 from deploy_agreement.rows import concatenated
 from deploy_agreement.tolerances.rounding import Noise
 from deploy_core.dtypes import dtype_name, is_float
@@ -22,7 +22,6 @@ from deploy_core.signature import Array, Tensors
 _AWAY = 2.0**-19  # of an input's own size, 16 units in the last place of float32
 _PAIRS = 1  # of inputs moved there and back
 _MORE_PAIRS = 4  # for integers, whose ties are seen only if what ties moves apart
-_JUMP = 1e-2  # of an output's spread: no smooth output moves so far with its inputs moved so little
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,10 @@ class Probe:
 
     `sizes` are those of symbols that differ from the golden inputs, `times` how many times as much as for these each output
     moves there. With `counts` false a difference is told, and no
-    disagreement. `label` says which inputs of that name these are. `unsure` marks by output the elements at which the
-    reference itself is not sure; if it refuses the inputs, `refused` says why, and there are no outputs. `refusable` inputs
-    may be refused by others, too, but not answered otherwise.
+    disagreement. `label` says which inputs of that name these are. `unsure` says by output how unsure of each element the
+    reference itself is: see `doubt`. `shaky` is by output how far it moves at elements where that
+    is more than is tolerated for the golden ones, else 0. If it refuses the inputs, `refused` says why, and there are no
+    outputs. `refusable` inputs may be refused by others, too, but not answered otherwise.
     """
 
     name: str  # golden, drawn, edges, given, or sizes: `height = 13`
@@ -45,6 +45,7 @@ class Probe:
     counts: bool = True
     label: str = ""
     unsure: Mapping[str, Array] = field(default_factory=dict)
+    shaky: Mapping[str, Array] = field(default_factory=dict)
     refused: str = ""
     refusable: bool = False
 
@@ -56,22 +57,42 @@ class Probe:
     @property
     def without_numbers(self) -> str:
         """The first output of which nothing but NaN is wanted; empty if there is none."""
-        return next((name for name, array in self.outputs.items() if array.size and _nan(array).all()), "")
+        return next((name for name, array in self.outputs.items() if array.size and doubt.nan(array).all()), "")
 
     def _doubtful(self, name: str) -> Array:
-        return np.broadcast_to(self.unsure.get(name, np.False_), self.outputs[name].shape)
+        return np.asarray(self._grades(name) != doubt.SURE)
+
+    def _grades(self, name: str) -> Array:
+        return np.broadcast_to(self.unsure.get(name, np.uint8(doubt.SURE)), self.outputs[name].shape)
 
     def settled(self, got: Tensors) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Give wanted and got outputs with zeros in both where the reference is unsure, or both are NaN."""
+        """Give wanted and got outputs with zeros in both where nobody is held to the value.
+
+        That is where the reference is unsure, where both are NaN, and where they lie no further apart than the reference
+        moves there by rounding. What is no number where the reference clearly has one stays.
+        """
         want, seen = dict(self.outputs), dict(got)
-        for name, array in self.outputs.items():
-            other = got.get(name)
-            if other is None or other.shape != array.shape:
-                continue
-            aside = self._doubtful(name) | (_nan(array) & _nan(other))
+        for name, array in self._comparable(got):
+            aside = (doubt.nan(array) & doubt.nan(got[name])) | self._doubtful(name)
+            if name in self.unsure:
+                aside &= (self._grades(name) != doubt.CLEAR) | doubt.finite(got[name])
+            if name in self.shaky:
+                aside |= deviation(doubt.wide(got[name]), array) <= np.where(self.shaky[name] > 0, self.shaky[name], -1)
             if aside.any():
-                want[name], seen[name] = _without(array, aside), _without(other, aside)
+                want[name], seen[name] = _without(array, aside), _without(got[name], aside)
         return want, seen
+
+    def strays(self, got: Tensors) -> str:
+        """Say what is no number where the reference always has one, though it is unsure which; empty if nothing is."""
+        for name in [name for name, _ in self._comparable(got) if name in self.unsure]:
+            found = (self._grades(name) >= doubt.NUMBER) & ~doubt.finite(got[name])
+            if found.any():
+                at = tuple(map(int, np.argwhere(found)[0]))
+                return f"output {name!r} is {got[name][at]} at {list(at)}, where the reference has a number"
+        return ""
+
+    def _comparable(self, got: Tensors) -> Iterator[tuple[str, Array]]:
+        return ((n, array) for n, array in self.outputs.items() if n in got and got[n].shape == array.shape)
 
 
 def answered(
@@ -99,13 +120,16 @@ def answered(
     pairs = _PAIRS if _are_floats(outputs) else _MORE_PAIRS
     moved = [reference.predict(one) for one in _all_moved(inputs, pairs, scales)]
     others = [*moved, *([exact] if exact else [])]
-    unsure = {key: _unsure(array, [other[key] for other in others]) for key, array in outputs.items()}
-    own = _all_apart(outputs, exact or outputs, unsure)
+    unsure = {key: doubt.unsure(array, [other[key] for other in others]) for key, array in outputs.items()}
+    own = doubt.all_apart(outputs, exact or outputs, unsure)
     if scales is not None:
-        own = _greatest(own, *(_all_apart(outputs, one, unsure) for one in moved))
+        own = _greatest(own, *(doubt.all_apart(outputs, one, unsure) for one in moved))
     noise = _noise(measured, own)
-    marked = {key: mask for key, mask in unsure.items() if mask.any()}
-    return Probe(name, inputs, outputs, noise, counts=counts, label=label, unsure=marked, refusable=refusable)
+    marked = {key: doubt.graded(mask, outputs[key], others, key, exact) for key, mask in unsure.items() if mask.any()}
+    shaky = {} if scales is not None else doubt.shaky(noise, outputs, moved, unsure)
+    return Probe(
+        name, inputs, outputs, noise, counts=counts, label=label, unsure=marked, shaky=shaky, refusable=refusable
+    )
 
 
 def refused(name: str, inputs: Tensors, why: str, *, label: str = "") -> Probe:
@@ -121,11 +145,6 @@ def joined(probes: Sequence[Probe], axes: tuple[Mapping[str, int], Mapping[str, 
     values: dict[str, Any] = {}
     for name in first.outputs:
         values[name] = reduce(np.maximum, (probe.noise.values.get(name, 0.0) for probe in probes))
-    unsure = [
-        {name: np.broadcast_to(p.unsure.get(name, np.False_), array.shape) for name, array in p.outputs.items()}
-        for p in probes
-    ]
-    marked = {name: mask for name, mask in concatenated(unsure, axes[1]).items() if mask.any()}
     return Probe(
         first.name,
         concatenated([probe.inputs for probe in probes], axes[0]),
@@ -133,8 +152,21 @@ def joined(probes: Sequence[Probe], axes: tuple[Mapping[str, int], Mapping[str, 
         Noise(values, first.noise.origin),
         counts=first.counts,
         label=first.label,
-        unsure=marked,
+        unsure=_all_rows(probes, [probe.unsure for probe in probes], axes[1]),
+        shaky=_all_rows(probes, [probe.shaky for probe in probes], axes[1]),
     )
+
+
+def _all_rows(
+    probes: Sequence[Probe], marks: Sequence[Mapping[str, Array]], axes: Mapping[str, int]
+) -> dict[str, Array]:
+    """Give marks of several probes as one, of those outputs that have any."""
+    named = {name: mask.dtype for each in marks for name, mask in each.items()}
+    full = [
+        {name: each.get(name, np.zeros(probe.outputs[name].shape, kind)) for name, kind in named.items()}
+        for probe, each in zip(probes, marks, strict=True)
+    ]
+    return concatenated(full, axes)
 
 
 def _exact(reference: Predictor, inputs: Tensors) -> Tensors | None:
@@ -174,28 +206,6 @@ def _away(array: Array, random: np.random.Generator, way: int, scale: float | No
         return np.asarray(array * (1 + by) + (scale or 0.0) * by).astype(array.dtype)
 
 
-def _unsure(want: Array, others: Sequence[Array]) -> Array:
-    doubt = np.zeros(want.shape, np.bool_)
-    least = spread(want)
-    for block in blocks(want.shape):
-        for other in others:
-            doubt[block] |= _jumps(want[block], other[block], least)
-    return doubt
-
-
-def _jumps(want: Array, other: Array, least: float) -> Array:
-    if not is_float(dtype_name(want.dtype)):
-        return np.asarray(want != other)
-    same = _finite(want) & _finite(other)
-    apart = np.where(same, deviation(want, np.where(same, other, want)), 0.0)
-    far = apart > _JUMP * np.maximum(_size(want), least)
-    return ~same & ~_same_infinity(want, other) | (same & far)
-
-
-def _same_infinity(left: Array, right: Array) -> Array:
-    return np.asarray((_nan(left) & _nan(right)) | (left == right))
-
-
 def _noise(measured: Noise, own: Tensors) -> Noise:
     values: dict[str, Any] = {}
     for name, array in own.items():
@@ -208,44 +218,12 @@ def _greatest(*each: Tensors) -> dict[str, Array]:
     return {name: np.asarray(max(float(one[name].max(initial=0.0)) for one in each)) for name in each[0]}
 
 
-def _all_apart(want: Tensors, other: Tensors, unsure: Tensors) -> dict[str, Array]:
-    return {name: _apart(array, other[name], unsure[name]) for name, array in want.items()}
-
-
 def _pooled(own: Array, shape: tuple[int, ...]) -> Array:
     """Give the greatest of each place that noise of that shape knows; of all, if the shapes have nothing in common."""
     if len(shape) != own.ndim or any(size not in (1, there) for size, there in zip(shape, own.shape, strict=True)):
         return np.asarray(own.max(initial=0.0))
     axes = tuple(axis for axis, size in enumerate(shape) if size == 1)
     return np.asarray(own.max(axis=axes, keepdims=True, initial=0.0))
-
-
-def _apart(want: Array, other: Array, unsure: Array) -> Array:
-    if not is_float(dtype_name(want.dtype)):
-        return np.zeros(want.shape)
-    apart = np.empty(want.shape)
-    for block in blocks(want.shape):
-        sure = ~unsure[block] & _finite(want[block]) & _finite(other[block])
-        there = np.where(sure, other[block], want[block])
-        apart[block] = np.where(sure, deviation(want[block], there), 0.0)
-    return apart
-
-
-def _finite(array: Array) -> Array:
-    return np.isfinite(_wide(array)) if is_float(dtype_name(array.dtype)) else np.ones(array.shape, np.bool_)
-
-
-def _nan(array: Array) -> Array:
-    return np.isnan(_wide(array)) if is_float(dtype_name(array.dtype)) else np.zeros(array.shape, np.bool_)
-
-
-def _size(array: Array) -> Array:
-    size = np.abs(_wide(array))
-    return np.where(np.isfinite(size), size, 0.0)
-
-
-def _wide(array: Array) -> Array:
-    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
 def _without(array: Array, aside: Array) -> Array:

@@ -135,6 +135,7 @@ def _of_index(probe: Probe, signature: Signature, index: np.ndarray) -> Probe:
         inputs=take(probe.inputs, rows.inputs, index),
         outputs=take(probe.outputs, rows.outputs, index),
         unsure=take(unsure, rows.outputs, index),
+        shaky=take(probe.shaky, rows.outputs, index),
     )
 
 
