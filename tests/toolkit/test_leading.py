@@ -180,3 +180,9 @@ def test_rows_of_a_check_are_no_batch() -> None:
     assert (first.where, second.where) == ("row 41 of 64", "at batch size 64, row 46")
     page = html.page(drawn_only())
     assert page.count("<small>row 41 of 64</small>") == 3  # what leads, and below the names of both checks
+
+
+def test_a_narrow_terminal_names_the_check_before_what_is_wrong() -> None:
+    text = printed(Report((row(FORMS["shape"]), *drawn_only().rows)), 40).replace("\N{NO-BREAK SPACE}", " ")
+    assert "✗ golden shape" in text
+    assert re.search(r"✗ edges [\d,]+ ×", text)

@@ -118,14 +118,17 @@ def _checks(found: Matrix) -> Iterator[RenderableType]:
 
 
 def _cell(cell: Cell) -> Text:
-    told = f" {cell.figure}" if cell.verdict in ("disagree", "told") and cell.figure else ""
-    return Text(cell.glyph + told, style=_STYLES[cell.verdict])
+    return Text(f"{cell.glyph} {_figure(cell)}".rstrip(), style=_STYLES[cell.verdict])
 
 
 def _named(cell: Cell) -> Text:
-    """A sign with the name of its check, which no line end parts."""
-    sign = _cell(cell)
-    return Text(f"{sign.plain} {cell.check}".replace(" ", "\N{NO-BREAK SPACE}"), style=sign.style)
+    """A sign with the name of its check and its figure, which no line end parts."""
+    told = f"{cell.glyph} {cell.check} {_figure(cell)}".rstrip()
+    return Text(told.replace(" ", "\N{NO-BREAK SPACE}"), style=_STYLES[cell.verdict])
+
+
+def _figure(cell: Cell) -> str:
+    return cell.figure if cell.verdict in ("disagree", "told") else ""
 
 
 def _origins(report: Report) -> list[Text]:
