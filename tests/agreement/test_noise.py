@@ -9,7 +9,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from deploy_agreement import noise
+from deploy_agreement import compare, noise
+from deploy_agreement.rows import rows_of
+from deploy_agreement.tolerances.running import by_one
+from deploy_core.signature import Tensors
 
 X = {"x": np.random.default_rng(1).normal(size=(64, 6)).astype(np.float32)}
 SPEC = ("x:float32[batch,6]", "y:float32[batch,1]")
@@ -106,3 +109,41 @@ def test_an_input_in_float32_beside_a_half_is_moved_by_steps_of_its_own(
     rows = {"a": X["x"][:, :3], "b": X["x"][:, 3:].astype(np.float16)}
     as_one = noise(make(*SPEC, net.run), X).values["y"]
     assert 0.25 * as_one <= noise(both, rows).values["y"] <= 2 * as_one
+
+
+def test_a_running_sum_may_be_added_up_one_by_one(make: Any) -> None:
+    """torch sums in float64 and rounds each sum once; runtimes add one by one in float32, and round each time."""
+
+    def sums(dtype: Any, *, axis: int = 1) -> Any:
+        return lambda inputs: {"y": np.cumsum(inputs["x"], axis=axis, dtype=dtype).astype(np.float32)}
+
+    spec = ("x:float32[batch,512]", "y:float32[batch,512]")
+    source = make(*spec, sums(np.float64), lambda inputs: {"y": np.cumsum(inputs["x"].astype(np.float64), axis=1)})
+    inputs = {"x": np.random.default_rng(0).normal(size=(64, 512)).astype(np.float32)}
+    want, measured = source.predict(inputs), noise(source, inputs)
+    assert compare("honest", want, make(*spec, sums(np.float32)), inputs, noise=measured).ok
+    weight = make(*spec, lambda given: {"y": np.cumsum(given["x"] * np.float32(1.001), axis=1, dtype=np.float32)})
+    assert not compare("fault", want, weight, inputs, noise=measured).ok
+    lost = make(*spec, lambda given: {"y": np.cumsum(np.where(np.arange(512) == 300, 0, given["x"]), axis=1)})
+    assert not compare("fault", want, lost, inputs, noise=measured).ok
+
+
+@pytest.mark.parametrize("kind", ["as it came", "decays", "backwards", "all"])
+def test_what_is_no_running_sum_has_the_noise_that_is_measured(make: Any, kind: str) -> None:
+    def answer(inputs: Tensors) -> dict[str, np.ndarray]:
+        x = inputs["x"]
+        if kind == "as it came":
+            return {"y": x * 2}
+        if kind == "all":
+            return {"y": x + x.sum(1, keepdims=True)}
+        if kind == "backwards":
+            return {"y": np.cumsum(x[:, ::-1], axis=1)[:, ::-1]}
+        y = x.copy()
+        for step in range(1, y.shape[1]):
+            y[:, step] += np.float32(0.99) * y[:, step - 1]
+        return {"y": y}
+
+    source = make("x:float32[batch,64]", "y:float32[batch,64]", answer)
+    inputs = {"x": np.random.default_rng(0).normal(size=(8, 64)).astype(np.float32)}
+    rows = rows_of(source.signature, inputs, source.predict(inputs))
+    assert not list(by_one(source, inputs, source.predict(inputs), rows))

@@ -14,6 +14,7 @@ from deploy_agreement.rows import GOLDEN, Rows, batch_symbol, rows_of, take
 from deploy_agreement.scales import wide
 from deploy_agreement.tolerances.nudges import by_part, movable, nudged
 from deploy_agreement.tolerances.pooling import Moved, fit, moved, pooled
+from deploy_agreement.tolerances.running import by_one
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.errors import DeployError, ExportError
 from deploy_core.predictor import HasFloat64, Predictor
@@ -62,7 +63,8 @@ def noise(predictor: Predictor, *batches: Tensors, nan_agrees: bool = False) -> 
     from inputs moved at random to the next float, which shows how a rounding at the entrance grows on its way: of halves
     that go into float32 as much less as its steps are smaller. Where there is float64, half of the last is taken, and what
     moves far more with the size of the batch is no rounding, and is left to be found. Where there is neither that nor an
-    input that could be moved, some eps of each value are assumed. `pooled` says what becomes of elements that few rows move.
+    input that could be moved, some eps of each value are assumed. A running sum is added up one by one, too
+    (`running.by_one`). `pooled` says what becomes of elements that few rows move.
     Raises ExportError for a model whose own output is NaN, unless `nan_agrees`: then NaN has no noise.
     """
     found, told = _joined(predictor, batches, nan_agrees)
@@ -114,6 +116,8 @@ def _measured(predictor: Predictor, inputs: Tensors, nan_agrees: bool) -> tuple[
         require_numbers(outputs)
     rows = rows_of(predictor.signature, inputs, outputs)
     apart, why = _apart_of(predictor, inputs, outputs, rows)
+    for name, each in by_one(predictor, inputs, outputs, rows):
+        _raise(apart[name], each)
     found = {
         name: moved(array, apart[name], _axes(predictor.signature, name, rows, array))
         for name, array in outputs.items()
