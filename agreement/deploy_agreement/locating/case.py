@@ -13,11 +13,15 @@ from deploy_core.signature import Array
 
 @dataclass(frozen=True)
 class Reason:
-    """The tensor of the reference whose operator is to blame, and what is wrong with it; in `other`, if it has none."""
+    """The tensor of the reference whose operator is to blame, and what is wrong with it; in `other`, if it has none.
+
+    It is not `known` if nothing was found to be wrong.
+    """
 
     tensor: str
     told: str
     other: bool = False
+    known: bool = True
 
 
 @dataclass(frozen=True)

@@ -18,19 +18,28 @@ _SAMPLE = 256
 
 @dataclass(frozen=True)
 class Layout:
-    """How an array becomes like another: its axes in this order, then in this shape."""
+    """How an array becomes like another: its axes in this order, then in this shape.
+
+    With `parts`, it is laid out in that shape before: an axis of it is several of the other.
+    """
 
     axes: tuple[int, ...]
     shape: tuple[int, ...]
+    parts: tuple[int, ...] = ()
 
     def of(self, array: Array) -> Array:
         """Lay an array out like this."""
-        return array.transpose(self.axes).reshape(self.shape)
+        return self.turned(array).reshape(self.shape)
+
+    def turned(self, array: Array) -> Array:
+        """Give a view of an array with the axes in the order."""
+        return array.reshape(self.parts or array.shape).transpose(self.axes)
 
     def back(self, array: Array, like: tuple[int, ...]) -> Array:
         """Lay an array of this layout out as the first of the two was, whose shape is `like`."""
-        there = tuple(like[axis] for axis in self.axes)
-        return array.reshape(there).transpose(np.argsort(self.axes))
+        before = self.parts or like
+        there = tuple(before[axis] for axis in self.axes)
+        return array.reshape(there).transpose(np.argsort(self.axes)).reshape(like)
 
     @property
     def plain(self) -> bool:
@@ -42,6 +51,17 @@ def layouts(one: tuple[int, ...], other: tuple[int, ...]) -> Iterator[Layout]:
     """Give the ways in which an array of the one shape lies like the other, the plain one first."""
     if prod(one) != prod(other):
         return
+    yield from _joined(one, other)
+    if sum(size != 1 for size in other) > sum(size != 1 for size in one):
+        # Where axes of the other are joined in the one: from the other's side.
+        yield from (
+            Layout(tuple(map(int, np.argsort(way.axes))), other, tuple(other[axis] for axis in way.axes))
+            for way in _joined(other, one)
+            if not way.plain
+        )
+
+
+def _joined(one: tuple[int, ...], other: tuple[int, ...]) -> Iterator[Layout]:
     wide = [axis for axis, size in enumerate(one) if size != 1]
     if len(wide) > _MOST_AXES:
         yield Layout(tuple(range(len(one))), other)
@@ -116,7 +136,7 @@ def _places(size: int) -> Array:
 
 
 def _sampled(one: Array, layout: Layout, places: Array) -> Array:
-    turned = one.transpose(layout.axes)  # a view: nothing is copied for a layout that does not fit
+    turned = layout.turned(one)  # a view: nothing is copied for a layout that does not fit
     return np.asarray(turned[np.unravel_index(places, turned.shape)])
 
 

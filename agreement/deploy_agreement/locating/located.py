@@ -15,6 +15,7 @@ from deploy_agreement.locating.parting import Parted, Region, parted
 from deploy_agreement.locating.reasons import reason
 from deploy_agreement.locating.seen import Seen
 from deploy_agreement.locating.unsteady import unsteady
+from deploy_agreement.locating.upstream import suspected
 from deploy_agreement.results.found import Inside, Located, Match
 from deploy_core.predictor import Intermediate
 from deploy_core.signature import Array
@@ -39,10 +40,15 @@ class Operands:
 
 @dataclass(frozen=True)
 class Found:
-    """Where they part as plain data, and what a reproduction of the one operator needs; None if it is more than one."""
+    """Where they part as plain data, and what a reproduction of the one operator needs; None if it is more than one.
+
+    `known` says that a reason was found; `upstream` names what differs before, if the one operator shows nothing by itself.
+    """
 
     located: Located
     operands: Operands | None = None
+    known: bool = True
+    upstream: str = ""
 
 
 def locate(one: Seen, other: Seen, *, precision: str = "", limits: Mapping[str, float] | None = None) -> Found:
@@ -79,7 +85,7 @@ def _found(found: Parted, region: Region, why: Reason) -> Found:
     said = f"{_place(found.matching, why)}: {why.told}"
     one, other = found.matching.one.seen, found.matching.other.seen
     located = Located(other.name, one.name, matches, matches[at], said)
-    return Found(located, _operands(found.matching, region))
+    return Found(located, _operands(found.matching, region), why.known, suspected(found.matching, region))
 
 
 def _after(matching: Matching, first: Pair, pairs: list[Pair]) -> int:

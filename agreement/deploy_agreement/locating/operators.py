@@ -63,9 +63,9 @@ _FAMILIES = {
     "padding": "pad padv2 mirrorpad constantpadnd zeropadding1d zeropadding2d reflectionpad2d",
     "resize": "resize upsample upsampling2d resizebilinear resizenearestneighbor upsamplebilinear2d upsamplenearest2d",
     "expansion": "expand tile broadcastto repeat",
-    "lstm": "lstm unidirectionalsequencelstm",
-    "gru": "gru",
-    "rnn": "rnn simplernn rnntanh",
+    "lstm": "lstm unidirectionalsequencelstm lstmsequence",
+    "gru": "gru grusequence",
+    "rnn": "rnn simplernn rnntanh rnnrelu rnnsequence",
     "transposition": "transpose permute t numpyt spacetodepthperm swapaxes movedim adjoint",
     "reshape": "reshape view viewcopy flatten squeeze unsqueeze expanddims unsafeview squeezecopy unflatten pack stack",
     "identity": "identity dropout featuredropout contiguous clone alias detach liftfreshcopy inputlayer noop"
@@ -81,7 +81,8 @@ ACTIVATIONS = frozenset(
     | {"hard swish", "tanh", "softmax", "log softmax", "softplus", "clip"}
 )
 NORMS = frozenset({"batch norm", "layer norm", "group norm", "instance norm"})
-HEADS = frozenset({"convolution", "transposed convolution", "dense", "attention", "lstm", "gru", "rnn", "lookup"})
+RECURRENT = frozenset({"lstm", "gru", "rnn"})
+HEADS = frozenset({"convolution", "transposed convolution", "dense", "attention", "lookup"}) | RECURRENT
 # What a runtime that has no such operator makes it of; what one of these explains is not missing.
 PARTS = {
     "batch norm": {"multiply", "add", "subtract", "convolution", "dense", "transposed convolution"},

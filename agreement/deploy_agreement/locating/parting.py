@@ -100,7 +100,7 @@ def _region(matching: Matching, bad: list[Pair]) -> Region | None:
     _pair_differing(matching, one.ordered(mine), other.ordered(theirs))
     ends = [name for name in one.ordered(mine) if name in matching.pairs and not matching.pairs[name].ok]
     first = matching.pairs[ends[0]] if ends else bad[0]
-    return _around(matching, first) if not first.ok else None
+    return around(matching, first) if not first.ok else None
 
 
 def _extra(matching: Matching, pair: Pair) -> bool:
@@ -115,7 +115,8 @@ def _part(matching: Matching, pair: Pair) -> None:
         matching.add(pair)
 
 
-def _around(matching: Matching, first: Pair) -> Region:
+def around(matching: Matching, first: Pair) -> Region:
+    """Give what lies between a pair and the tensors before it that agree."""
     extra = _extra(matching, first)
     mine, edge = (set(), {first.one}) if extra else matching.one.above([first.one], matching.agrees)
     theirs, far = matching.other.above([first.other], matching.agreed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from deploy_agreement.locating import kinds, narrow, operands, values
+from deploy_agreement.locating import gates, kinds, narrow, operands, values
 from deploy_agreement.locating.case import Case, Reason
 from deploy_agreement.locating.matching import Matching
 from deploy_agreement.locating.parting import Region
@@ -12,6 +12,7 @@ from deploy_agreement.locating.parting import Region
 _SHOWN = 4  # operators of a longer stretch
 # The first that finds something: what is surest comes first.
 _FINDERS: tuple[Callable[[Case], Iterator[Reason]], ...] = (
+    gates.of_cells,
     kinds.of_attributes,
     operands.of_lookups,
     narrow.of_results,
@@ -37,7 +38,7 @@ def reason(matching: Matching, region: Region) -> Reason:
     for find in _FINDERS:
         if found := next(iter(find(case)), None):
             return found
-    return Reason(region.first.one, _nothing(case))
+    return Reason(region.first.one, _nothing(case), known=False)
 
 
 def _nothing(case: Case) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from deploy_agreement.comparing.patterns import patterns
-from deploy_agreement.locating import batch_norms, folding, layer_norms, replay, weights
+from deploy_agreement.locating import batch_norms, folding, gates, layer_norms, replay, weights
 from deploy_agreement.locating.case import Case, Reason
 from deploy_agreement.locating.layouts import same_values
 from deploy_agreement.locating.operators import ACTIVATIONS
@@ -88,9 +88,10 @@ def _apart(values: Array, product: Array) -> float:
 def of_weights(case: Case) -> Iterator[Reason]:
     """Weights that differ; a batch norm that the other side has folded is folded first."""
     one, other = case.matching.one, case.matching.other
-    theirs = {f"{name}:{key}": array for name in case.region.other for key, array in other.nodes[name].weights.items()}
+    free = gates.without(case.region.other, case, other=True)
+    theirs = {f"{name}:{key}": array for name in free for key, array in other.nodes[name].weights.items()}
     families = set(case.families()[1].values())
-    wanted = folding.folded(one, case.region.one, families)
+    wanted = folding.folded(one, gates.without(case.region.one, case, other=False), families)
     slopes = {} if "batch norm" in families else folding.slopes(one, case.region.one)
     slack = max(weights.SLACK, 2 * COARSE.get(case.matching.precision, 0.0))
     known = weights.Known(weights.everywhere(one), slopes, slack)

@@ -77,7 +77,7 @@ def how(want: Array, got: Array, known: Known) -> str:
     for axis in range(mine.ndim):
         if moved := _permuted(mine, got, axis, known.slack):
             return f"has axis {axis} in another order: place {moved[0]} holds what belongs to {moved[1]}"
-    if np.allclose(np.sort(mine, None), np.sort(got, None), rtol=0, atol=known.slack * _scale(mine)):
+    if np.allclose(np.sort(mine, None), np.sort(got, None), rtol=0, atol=known.slack * scale(mine)):
         return "holds the same values in another order"
     return _by_much(mine, got, known.slack)
 
@@ -100,7 +100,7 @@ def _together(one: Array, other: Array) -> float:
 
 def _by_much(mine: Array, got: Array, slack: float) -> str:
     apart = deviation(mine, got)
-    wrong = int((apart > slack * _scale(mine)).sum())
+    wrong = int((apart > slack * scale(mine)).sum())
     if times := _times(mine, got):
         return f"is {times} times the wanted one"
     for axis in range(mine.ndim if mine.ndim > 1 else 0):
@@ -127,7 +127,7 @@ def _scaled_row(mine: Array, got: Array, axis: int) -> tuple[int, str] | None:
         return None
     found = [_times(one, other) for one, other in zip(rows, seen, strict=True)]
     alike = [
-        bool(told) or np.allclose(a, b, rtol=0, atol=_FEW * _scale(a))
+        bool(told) or np.allclose(a, b, rtol=0, atol=_FEW * scale(a))
         for told, a, b in zip(found, rows, seen, strict=True)
     ]
     first = next((place for place, told in enumerate(found) if told), None)
@@ -143,7 +143,7 @@ def _permuted(mine: Array, got: Array, axis: int, slack: float) -> tuple[int, in
     for row in seen:
         apart = np.abs(rows - row).max(axis=1)
         order.append(int(apart.argmin()))
-        if apart[order[-1]] > slack * _scale(mine):
+        if apart[order[-1]] > slack * scale(mine):
             return None
     if sorted(order) != list(range(len(order))) or order == sorted(order):
         return None
@@ -161,7 +161,7 @@ def everywhere(graph: Graph) -> dict[str, Array]:
 
 
 def _same(one: Array, other: Array, slack: float) -> bool:
-    return one.size == other.size and equal(one, other, slack * _scale(one)) is not None
+    return one.size == other.size and equal(one, other, slack * scale(one)) is not None
 
 
 def _off(one: Array, other: Array) -> float:
@@ -169,7 +169,13 @@ def _off(one: Array, other: Array) -> float:
     return found[1] if found else float("inf")
 
 
-def _scale(array: Array) -> float:
+def near(one: Array, other: Array, limit: float) -> bool:
+    """Tell whether two arrays of one shape lie within a limit, as they are."""
+    return bool((deviation(one, other, nan_agrees=True) <= limit).all())
+
+
+def scale(array: Array) -> float:
+    """Give the greatest of the values, by their size; never 0."""
     return float(np.abs(array.astype(np.float64)).max(initial=0.0)) or spread(array) or 1.0
 
 

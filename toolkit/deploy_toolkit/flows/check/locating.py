@@ -21,7 +21,7 @@ from deploy_exporters.formats import hosted
 from deploy_exporters.worker import Workers
 from deploy_toolkit.flows.check import reproducing
 from deploy_toolkit.flows.check.inquiry import Inquiry
-from deploy_toolkit.flows.check.reproducing import Looked
+from deploy_toolkit.flows.check.reproducing import Looked, NothingShownError
 from deploy_toolkit.flows.check.showing import Shown, agrees, shown
 from deploy_toolkit.flows.check.wanted import GOLDEN, Wanted
 from deploy_toolkit.flows.degradation import stored_terms
@@ -199,14 +199,24 @@ def _reproduced(asked: _Asked, looked: Looked, subject: str, reference: Seen, fo
     """Write the operator alone, if it is one, and say where; or why it does not stand alone."""
     place = found.located
     if found.operands is None:
-        return place
+        return place if found.known else _suspected(found)
     tensor = found.operands.other.name.partition(";")[0]
     folder = asked.inquiry.request.found / f"{_slug(subject)}-{_slug(tensor)}"
     try:
         written = reproducing.written(folder, looked, found.operands, place.said, reference.name, asked.workers)
     except DeployError as error:
+        if found.upstream and (not found.known or isinstance(error, NothingShownError)):
+            return _suspected(found)
         return replace(place, said=f"{place.said}; by itself its operator shows nothing: {first_line(error)}")
     return replace(place, reproduction=written)
+
+
+def _suspected(found: Found) -> Located:
+    """Name what differs before the first tensor that shows it, in words that say that it is not proven."""
+    if not found.upstream:
+        return found.located
+    said = f"{found.upstream}: probably the cause; the first beyond it shows nothing by itself: {found.located.said}"
+    return replace(found.located, said=said)
 
 
 def _slug(name: str) -> str:

@@ -18,6 +18,10 @@ from deploy_exporters.formats.sniff import format_of
 from deploy_exporters.worker import Workers
 
 
+class NothingShownError(UsageError):
+    """An operator that makes what is wanted once it is given what the reference has there."""
+
+
 @dataclass(frozen=True)
 class Looked:
     """The file that was looked into, and what it was asked."""
@@ -102,7 +106,7 @@ def written(folder: Path, looked: Looked, operands: Operands, said: str, referen
     model: bytes = worker.call(f"{way.part}:part", _file(looked.path), list(operands.operators), inputs, **more)
     got: Array = worker.call(f"{way.answer}:answer", model, inputs)
     if got.shape == operands.expected.shape and _within(got, operands):
-        raise UsageError("of what the reference has there it makes what is wanted")
+        raise NothingShownError("of what the reference has there it makes what is wanted")
     _write(folder, way, model, operands, got)
     script = _script(way, operands, said, subject=looked.path.name, reference=reference, run=_runs(way.answer))
     (folder / "reproduce.py").write_text(script)
