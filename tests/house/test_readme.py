@@ -82,7 +82,9 @@ def _command_lines(text: str) -> Iterator[str]:
 
 def _parse(command: click.Command, words: list[str]) -> None:
     """Only the names are looked at: what stands for values may be NAME."""
-    context = click.Context(command)
+    context = click.Context(
+        command, **deploy.context_settings
+    )  # click keeps the names of its help option that it makes first
     if not isinstance(command, click.Group) or not words or words[0].startswith("-"):
         command.make_parser(context).parse_args(list(words))
         return
