@@ -199,6 +199,12 @@ def test_a_size_that_is_refused_is_named_and_an_endpoint_may_have_a_limit(
     assert check.verdict == "told"
     assert check.said.endswith("; refused at batch size 100: too many")
     assert check.batches == (4, 8, 13, 16, 51, 64)
+    planned = sized(make, probe, up_to(64, InputError("made for at most 64")), sizes)
+    assert (planned.verdict, planned.said.endswith("; refused at batch size 100: made for at most 64")) == (
+        "told",
+        True,
+    )
+    assert sized(make, probe, up_to(64, InputError("not 13"), at=13), sizes).verdict == "disagree"
     assert sized(make, probe, up_to(64, ExportError("too many")), sizes).verdict == "disagree"
     assert sized(make, probe, up_to(64, EndpointError("no answer")), sizes).verdict == "disagree"
 

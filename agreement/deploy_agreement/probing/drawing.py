@@ -14,7 +14,7 @@ from deploy_agreement.probing.probes import Probe, answered, joined
 from deploy_agreement.probing.sizes import batches
 from deploy_agreement.rows import Rows, batch_symbol, rows_of, take
 from deploy_agreement.tolerances.rounding import Noise
-from deploy_core.errors import DeployError, EndpointError
+from deploy_core.errors import DeployError, EndpointError, InputError
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Array, Tensors
 
@@ -60,8 +60,8 @@ def asked(
 ) -> Iterator[tuple[Probe, Tensors | DeployError]]:
     """Ask for a probe in batches of `size` rows while there is time, at first of `few`; give each part of it with the answer.
 
-    With `sizes`, it is asked in batches of these first. An error is given as it is, and ends it, but for an endpoint that
-    says no to more than `size` rows.
+    With `sizes`, it is asked in batches of these first. An error is given as it is, and ends it, but for one that says
+    no to more than `size` rows (`is_limit`).
     """
     axes = rows_of(predictor.signature, probe.inputs, probe.outputs)
     if any(name not in axes.outputs for name in probe.outputs) or (axes.count <= size and not sizes):
@@ -83,8 +83,12 @@ def _chosen(probe: Probe, count: int, size: int, seconds: float, few: int, sizes
 
 
 def is_limit(error: DeployError, rows: int, size: int) -> bool:
-    """Tell whether an endpoint says that so many rows are too many, as one may that is not to be asked for so many."""
-    return rows > size and isinstance(error, EndpointError) and error.status is not None
+    """Tell whether it says that so many rows are too many, as one may whom nobody promised to take so many.
+
+    That is an endpoint with a status, and a file with a limit of its own, as of a program whose memory is planned ahead.
+    """
+    answered = isinstance(error, EndpointError) and error.status is not None
+    return rows > size and (answered or isinstance(error, InputError))
 
 
 def _answer(predictor: Predictor, part: Probe) -> Tensors | DeployError:
