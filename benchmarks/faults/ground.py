@@ -38,6 +38,7 @@ MODELS: Mapping[str, Honest] = {
     "heads": Honest((*_BOTH, "mar"), _BOTH),
     "photo": Honest(_BOTH, _BOTH),
     "forecast": Honest(_BOTH, _BOTH),
+    "sensor": Honest(_BOTH, _BOTH),
 }
 
 

@@ -124,7 +124,8 @@ def _joined(verdict: Verdict, subject: str, searched: Asked, located: Asked) -> 
     if verdict.fault.inside:
         places = [one for one in located.report.located if one.subject == subject and one.first is not None]
         told = " ".join(place for one in places for place in _places(one))
-        verdict = replace(verdict, inside=bool(re.search(verdict.fault.inside, told, re.IGNORECASE)))
+        why = " ".join(one.said for one in places)
+        verdict = replace(verdict, inside=bool(re.search(verdict.fault.inside, f"{told} {why}", re.IGNORECASE)))
         if told:
             verdict = replace(verdict, said=f"{verdict.said}; first at {told}" if verdict.said else told)
     return verdict

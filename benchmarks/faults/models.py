@@ -147,6 +147,19 @@ class Forecast(nn.Module):
         return {"forecast": self.last(steps[:, -1])}
 
 
+class Sensor(nn.Module):
+    """A recurrent model in both directions: signal [batch, 10, 4] → level [batch, 2]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(4, 8, batch_first=True, bidirectional=True)
+        self.last = nn.Linear(16, 2)
+
+    def forward(self, signal: Tensor) -> dict[str, Tensor]:
+        steps, _ = self.gru(signal)
+        return {"level": self.last(steps.mean(1))}
+
+
 def _made(kind: Callable[[], nn.Module], seed: int) -> nn.Module:
     """A model with weights and running statistics as after a training: larger than at the start, no two layers alike."""
     with torch.random.fork_rng(devices=[]):
@@ -205,6 +218,10 @@ def forecast(seed: int = 0) -> tuple[nn.Module, Inputs]:
     return _made(Forecast, seed), _floats(series=(12, 6))
 
 
+def sensor(seed: int = 0) -> tuple[nn.Module, Inputs]:
+    return _made(Sensor, seed), _floats(signal=(10, 4))
+
+
 def _rng() -> np.random.Generator:
     return np.random.default_rng(7)
 
@@ -224,6 +241,7 @@ def random_inputs(name: str) -> Inputs:
         "heads": lambda: {"features": _normal(rng, 1, 12)},
         "photo": lambda: {"image": rng.integers(0, 256, (1, 3, 24, 24)).astype(np.uint8)},
         "forecast": lambda: {"series": _normal(rng, 1, 12, 6)},
+        "sensor": lambda: {"signal": _normal(rng, 1, 10, 4)},
     }
     return made[name]()
 

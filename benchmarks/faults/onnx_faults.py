@@ -63,6 +63,16 @@ def weight(name: str, change: Callable[[Array], Array]) -> Edit:
     return edit
 
 
+def operand(operator: str, place: int, change: Callable[[Array], Array]) -> Edit:
+    """Change the weight that is the input at a place of the first node of a kind."""
+
+    def edit(model: Any) -> None:
+        node = next(node for node in model.graph.node if node.op_type == operator)
+        weight(node.input[place], change)(model)
+
+    return edit
+
+
 def swapped(one: str, other: str) -> Edit:
     """Swap two initialisers of one shape."""
 

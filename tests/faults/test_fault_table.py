@@ -30,7 +30,7 @@ KINDS = (
     "GELU by tanh", "padding on the wrong side", "frozen batch", "rows leak into each other", "stale version served",
     "wrong signature", "outputs in the wrong order", "truncated or re-ordered JSON", "float printed with 6 digits",
     "NaN turned to null", "one bad server among two", "one input in a thousand", "only above a threshold",
-    "only at odd batch sizes", "only at one batch size",
+    "only at odd batch sizes", "only at one batch size", "GRU resets before the product",
 )  # fmt: skip
 QUICK = [fault for fault in FAULTS if fault.quick]
 IN_FILES = [fault for fault in QUICK if fault.where in ("TorchScript", "ONNX")]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import permutations
 
 import numpy as np
 
 from deploy_agreement.locating import attributes, weights
 from deploy_agreement.locating.case import Case, Reason
 from deploy_agreement.locating.operators import RECURRENT
-from deploy_agreement.locating.recurrent import Cell, Part, cells
+from deploy_agreement.locating.recurrent import Cell, Part, as_parts, cells
 from deploy_agreement.locating.seen import COARSE
 from deploy_core.signature import Array
 
@@ -49,6 +50,39 @@ def without(names: Iterable[str], case: Case, *, other: bool) -> list[str]:
     """Give the tensors of a side whose weights are not those of cells that were compared."""
     graph = case.matching.other if other else case.matching.one
     return [name for name in names if graph.family[name] not in RECURRENT] if paired(case) else list(names)
+
+
+def taken_apart(case: Case, name: str, theirs: Iterable[Array], slack: float) -> dict[str, Array]:
+    """Give the weights of a recurrent operator in the order of gates in which other operators have most of them.
+
+    A runtime that has no such operator makes it of others. Empty if they have none: nothing is known of their order then.
+    """
+    node, arrays = case.matching.one.nodes[name], list(theirs)
+    count, axis = as_parts(node, case.matching.one.family[name])
+    best: tuple[int, dict[str, Array]] = (0, {})
+    for order in permutations(range(count)):
+        turned = {key: _turned(array, order, axis) for key, array in node.weights.items()}
+        for wanted in (turned, _added(turned)):
+            found = [any(weights.same(array, got, slack) for got in arrays) for array in wanted.values()]
+            # Of two that are found as far, the one of which less is left.
+            score = 2 * sum(found) - len(found) + len(node.weights) + 1 if any(found) else 0
+            best = max(best, (score, wanted), key=lambda each: each[0])
+    return best[1]
+
+
+def _turned(array: Array, order: Sequence[int], axis: int) -> Array:
+    where = axis if array.ndim > axis else 0
+    if not array.ndim or array.shape[where] % len(order):
+        return array
+    parts = np.split(array, len(order), axis=where)
+    return np.concatenate([parts[place] for place in order], axis=where)
+
+
+def _added(turned: dict[str, Array]) -> dict[str, Array]:
+    """Add up biases, two and two."""
+    flat = [key for key, array in turned.items() if array.ndim == 1]
+    rest = {key: array for key, array in turned.items() if array.ndim != 1}
+    return rest | {one: turned[one] + turned[two] for one, two in zip(flat[::2], flat[1::2], strict=False)}
 
 
 def _told_apart(found: list[Cell]) -> dict[tuple[str, int], Cell]:
@@ -108,8 +142,7 @@ def _told(want: Cell, got: Cell, kind: str, gates: list[str], slack: float) -> s
     if len(gates) > 1 and all(owners.values()):
         moved = ", ".join(f"that of the {_NAMES[gate]} is that of the {owner}" for gate, owner in owners.items())
         return f"{kind} has its gates in another order: {moved}"
-    every = [gate for own, gate in want.parts if own == kind]
-    if len(gates) == len(every):
+    if len(gates) == len({gate for _, gate in want.parts}):
         one, other = (np.concatenate([cell.parts[kind, gate] for gate in gates]) for cell in (want, got))
         return f"{kind} {weights.how(one, other, weights.Known({}, {}, slack))}"
     gate = gates[0]

@@ -65,6 +65,12 @@ def cells(graph: Graph, names: Iterable[str]) -> list[Cell]:
     return [cell for name in reversed(nodes.values()) for cell in _cells(graph, name)]
 
 
+def as_parts(node: Intermediate, family: str) -> tuple[int, int]:
+    """Give how many gates lie stacked in weights of a recurrent operator, and along which axis; 0 if that is unknown."""
+    order = _ORDERS.get((family, form(node)), "")
+    return len(order), {"torch": 0, "keras": -1}.get(form(node), 1)
+
+
 def form(node: Intermediate) -> str:
     """Give the format that a recurrent operator is written in."""
     if "aten" in node.operator:
@@ -118,7 +124,8 @@ def _of_onnx(node: Intermediate, gates: int) -> Iterator[_Raw]:
     wide = int(node.attributes.get("hidden_size") or 0) * gates
     stacks = [each for each in arrays if each.ndim == 3 and each.shape[1] == wide]
     biases = [each for each in arrays if each.ndim == 2 and each.shape[1] == 2 * wide]
-    for side, direction in enumerate(_directions(node) if len(stacks) == 2 else ()):
+    # A constant state of as many rows looks like a third: it comes behind them.
+    for side, direction in enumerate(_directions(node) if len(stacks) > 1 else ()):
         pair = np.split(biases[0][side], 2) if biases else []
         yield _Raw(direction, stacks[0][side], stacks[1][side], pair)
 
@@ -126,7 +133,8 @@ def _of_onnx(node: Intermediate, gates: int) -> Iterator[_Raw]:
 def _of_openvino(node: Intermediate, gates: int) -> Iterator[_Raw]:
     arrays = [node.weights[name] for name in node.inputs if name in node.weights]
     hidden = int(node.attributes.get("hidden_size") or 0)
-    stacks = [each for each in arrays if each.ndim == 3 and each.shape[1] == hidden * gates]
+    # A constant state of as many rows looks like another: it comes before them.
+    stacks = [each for each in arrays if each.ndim == 3 and each.shape[1] == hidden * gates][-2:]
     biases = [each for each in arrays if each.ndim == 2 and each.shape[1] in (hidden * gates, hidden * (gates + 1))]
     for side, direction in enumerate(_directions(node) if len(stacks) == 2 else ()):
         own = np.split(biases[0][side], [hidden * gates]) if biases else []

@@ -10,7 +10,7 @@ from deploy_agreement.comparing.patterns import patterns
 from deploy_agreement.locating import batch_norms, folding, gates, layer_norms, replay, weights
 from deploy_agreement.locating.case import Case, Reason
 from deploy_agreement.locating.layouts import same_values
-from deploy_agreement.locating.operators import ACTIVATIONS
+from deploy_agreement.locating.operators import ACTIVATIONS, RECURRENT
 from deploy_agreement.locating.parting import chain
 from deploy_agreement.locating.seen import COARSE
 from deploy_core.signature import Array
@@ -91,9 +91,12 @@ def of_weights(case: Case) -> Iterator[Reason]:
     free = gates.without(case.region.other, case, other=True)
     theirs = {f"{name}:{key}": array for name in free for key, array in other.nodes[name].weights.items()}
     families = set(case.families()[1].values())
-    wanted = folding.folded(one, gates.without(case.region.one, case, other=False), families)
+    mine = gates.without(case.region.one, case, other=False)
+    wanted = folding.folded(one, mine, families)
     slopes = {} if "batch norm" in families else folding.slopes(one, case.region.one)
     slack = max(weights.SLACK, 2 * COARSE.get(case.matching.precision, 0.0))
+    for name in (each for each in mine if one.family[each] in RECURRENT):
+        wanted[name] = gates.taken_apart(case, name, theirs.values(), slack)
     known = weights.Known(weights.everywhere(one), slopes, slack)
     for name, told in weights.differences(wanted, theirs, known):
         yield Reason(name, told)

@@ -43,11 +43,11 @@ def differences(
     free = {key: array for key, array in theirs.items() if _is(array)}
     missing = []
     for name, key, array in ((n, k, a) for n, arrays in wanted.items() for k, a in arrays.items() if _is(a)):
-        same = next((each for each, got in free.items() if _same(array, got, known.slack)), None)
-        if same is None:
+        twin = next((each for each, got in free.items() if same(array, got, known.slack)), None)
+        if twin is None:
             missing.append((name, key, array))
         else:
-            del free[same]
+            del free[twin]
     for name, key, array in missing:
         fitting = (got for got in free.values() if got.size == array.size)
         got = min(fitting, key=lambda each: _off(array, each), default=None)
@@ -66,7 +66,7 @@ def _how_folded(want: Array, got: Array, known: Known, slope: Array | None) -> s
 
 def how(want: Array, got: Array, known: Known) -> str:
     """Say how weights differ from those that are wanted."""
-    owner = next((where for where, array in known.others.items() if _same(array, got, known.slack)), "")
+    owner = next((where for where, array in known.others.items() if same(array, got, known.slack)), "")
     if owner:
         return f"is that of {owner}"
     mine = laid(want, got).of(want)
@@ -160,7 +160,8 @@ def everywhere(graph: Graph) -> dict[str, Array]:
     return found
 
 
-def _same(one: Array, other: Array, slack: float) -> bool:
+def same(one: Array, other: Array, slack: float) -> bool:
+    """Tell whether the one is the other, however it lies; `slack` is in units of the greatest value."""
     return one.size == other.size and equal(one, other, slack * scale(one)) is not None
 
 

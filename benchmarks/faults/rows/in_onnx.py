@@ -21,6 +21,18 @@ def _gates(array: np.ndarray) -> np.ndarray:
     return gates[:, :, [0, 2, 3, 1]].reshape(array.shape)
 
 
+def _forget_more(array: np.ndarray) -> np.ndarray:
+    """Scale one row of the recurrent weight of the forget gate, the third of i o f c."""
+    array[0, 2 * 8 + 3] *= 1.05
+    return array
+
+
+def _reset_sooner(array: np.ndarray) -> np.ndarray:
+    """Move the bias of the reset gate, the second of z r h, in the direction that runs backwards."""
+    array[1, 8:16] += 0.01
+    return array
+
+
 def _flip(array: np.ndarray) -> np.ndarray:
     return array[:, :, ::-1, ::-1]
 
@@ -42,7 +54,10 @@ _scores, _logits, _classes = "output scores", "output logits", "output classes"
 FAULTS = (
     _onnx("query-for-key", kinds.WEIGHTS, "reader", o.swapped("query.bias", "key.bias"), _classes, "query|node_linear$"),
     _onnx("kernel-flipped", kinds.WEIGHTS, "vision", o.weight("conv.weight", _flip), _logits, "conv", quick=True),
-    _onnx("gates-in-torch-order", kinds.WEIGHTS, "forecast", o.weight("val_42", _gates), "output forecast", "lstm"),
+    _onnx("gates-in-torch-order", kinds.WEIGHTS, "forecast", o.weight("val_42", _gates), "output forecast", "lstm: .* gates in another order"),
+    _onnx("forget-gate-scaled", kinds.WEIGHTS, "forecast", o.operand("LSTM", 2, _forget_more), "output forecast", "lstm: recurrent weight of the forget gate"),
+    _onnx("reset-gate-bias", kinds.WEIGHTS, "sensor", o.operand("GRU", 3, _reset_sooner), "output level", r"gru: bias of the reset gate .*\(backward\)"),
+    _onnx("reset-before-product", kinds.RESET, "sensor", o.attribute("GRU", "linear_before_reset", 0), "output level", "gru: .*linear_before_reset False, wanted is True"),
     _onnx("norm-epsilon", kinds.NORM, "reader", o.attribute("LayerNormalization", "epsilon", 1e-3), _classes, "norm"),
     _onnx("noise-left-on", kinds.DROPOUT, "scorer", o.noise_on(0.001), "again|repeat|same (request|input)", "noise|noisy|linear_1|gelu"),
     _onnx("flatten-after-transpose", kinds.LAYOUT, "vision", o.before("Reshape", ("Transpose", {"perm": [0, 2, 3, 1]})), _logits, "Transpose|Reshape|put_0|last|view"),

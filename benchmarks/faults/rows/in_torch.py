@@ -21,6 +21,7 @@ GELU, PADDING, FROZEN = "GELU by tanh", "padding on the wrong side", "frozen bat
 LEAK, STALE, SIGNATURE = "rows leak into each other", "stale version served", "wrong signature"
 ORDER, JSON, DIGITS = "outputs in the wrong order", "truncated or re-ordered JSON", "float printed with 6 digits"
 NULL, ONE_OF_TWO, SELDOM = "NaN turned to null", "one bad server among two", "one input in a thousand"
+RESET = "GRU resets before the product"
 THRESHOLD, ODD, SIZE = "only above a threshold", "only at odd batch sizes", "only at one batch size"
 
 _scores, _logits, _classes = "output scores", "output logits", "output classes"

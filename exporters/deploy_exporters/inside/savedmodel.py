@@ -96,7 +96,7 @@ class _Graph:
     def intermediate(self, name: str, value: Array, weights: Mapping[str, Array]) -> Intermediate:
         """Tell of a tensor; one that is answered goes by the name of the output."""
         op = self._tensors[name].op
-        used = tuple(dict.fromkeys(self._behind(each).name for each in op.inputs))
+        used = tuple(dict.fromkeys(self._used(op)))
         own = {self._name(each): weights[each] for each in used if each in weights}
         names = tuple(self._name(each) for each in used)
         return Intermediate(
@@ -122,6 +122,14 @@ class _Graph:
         return [
             each for each in op.outputs if self._behind(each) is each and each.dtype not in (tf.resource, tf.variant)
         ]
+
+    def _used(self, op: Any) -> Iterator[str]:
+        """Give what an operator takes; of what is no array, such as the list of a loop, what that was made of."""
+        for each in map(self._behind, op.inputs):
+            if each.dtype == tf.variant:
+                yield from self._used(each.op)
+            else:
+                yield each.name
 
     def _attributes(self, op: Any) -> dict[str, Any]:
         keys = (key for key in op.node_def.attr if key not in _UNTOLD and not key.startswith(("T", "_")))
