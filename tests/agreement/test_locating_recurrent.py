@@ -217,3 +217,24 @@ def test_likely_cause_before_the_first_tensor_is_named() -> None:
     )
     assert locate(seen(1e-5, 0.0, 0.0), seen(1e-5, 4e-6, 1e-3)).upstream == ""
     assert locate(seen(1e-5, 0.0, 0.0), seen(1e-6, 1e-7, 1e-3)).upstream == ""  # too little to have made it
+
+
+def test_gates_are_known_where_a_runtime_has_no_such_operator() -> None:
+    """Matrices of the layer in a loop's or plain operators' hands: in ONNX's order, turned, with the biases added up."""
+    weights = _weights("lstm", 1)
+    one = _seen("torch", "lstm", weights, 1)
+    parts = {kind: _stacked(weights, kind, 0, "iofc") for kind in "WRbB"}
+    made = one.steps[0].value + np.float32(0.01) * np.arange(STEPS, dtype=np.float32)[:, None] ** 2
+
+    def other(own: Array) -> Seen:
+        arrays = {"w": parts["W"].T, "r": own.T, "b": parts["b"] + parts["B"]}
+        loop = Intermediate("l/1", made, "While", ("x", *arrays), {}, arrays, "l")
+        return Seen("m", one.inputs, {"y": made.sum(1)}, (loop, Intermediate("y", made.sum(1), "sum", ("l/1",))))
+
+    off = parts["R"].copy()
+    off[3, 2] += 0.5
+    assert (
+        locate(one, other(off)).located.said == "l: weight 'l._flat_weights.1' is off by up to 0.5 in 1 of 144 values"
+    )
+    said = locate(one, other(parts["R"])).located.said
+    assert said.endswith("do not differ, as far as they can be seen: what While does inside is not")

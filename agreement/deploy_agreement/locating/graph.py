@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import cached_property
 
-from deploy_agreement.locating.operators import MOVES, family
+from deploy_agreement.locating.operators import MOVES, RECURRENT, family
 from deploy_agreement.locating.seen import Seen
 from deploy_core.predictor import Intermediate
 from deploy_core.signature import Array, Tensors
@@ -75,8 +75,8 @@ def _family(one: Intermediate) -> str:
 
 def activation(one: Intermediate) -> str:
     """Give the family of the activation that an operator has fused into it; empty for none."""
-    if one.operator == "Activation":
-        return ""
+    if one.operator == "Activation" or family(one.operator) in RECURRENT:
+        return ""  # what a recurrent layer has, it computes with
     for key in ("fused_activation_function", "fusedActivationFunction", "activation"):
         told = str(one.attributes.get(key, "") or "").lower()
         if told not in ("", "none", "linear", "0"):

@@ -139,8 +139,11 @@ def _share(arrays: list[Array], kind: str) -> float:
 
 
 def _weights(graph: Graph) -> Iterator[Array]:
-    for node in graph.nodes.values():
-        yield from (array for array in node.weights.values() if array.dtype.kind == "f" and array.size >= _ENOUGH)
+    """Give each array of weights once; one that is the same throughout says nothing of its kind."""
+    found = {id(array): array for node in graph.nodes.values() for array in node.weights.values()}
+    for array in found.values():
+        if array.dtype.kind == "f" and array.size >= _ENOUGH and array.min() < array.max():
+            yield array
 
 
 def _held(array: Array, kind: str) -> Array:

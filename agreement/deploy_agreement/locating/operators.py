@@ -81,6 +81,7 @@ ACTIVATIONS = frozenset(
     | {"hard swish", "tanh", "softmax", "log softmax", "softplus", "clip"}
 )
 NORMS = frozenset({"batch norm", "layer norm", "group norm", "instance norm"})
+LOOPS = frozenset({"while", "statelesswhile", "loop", "scan"})
 RECURRENT = frozenset({"lstm", "gru", "rnn"})
 HEADS = frozenset({"convolution", "transposed convolution", "dense", "attention", "lookup"}) | RECURRENT
 # What a runtime that has no such operator makes it of; what one of these explains is not missing.
@@ -109,9 +110,9 @@ PARTS = {
     "mean": {"average pool", "sum"},
     "max pool": {"maximum over"},
     "attention": {"softmax", "dense"},
-    "lstm": {"sigmoid", "tanh"},
-    "gru": {"sigmoid", "tanh"},
-    "rnn": {"tanh"},
+    "lstm": {"sigmoid", "tanh", *LOOPS},
+    "gru": {"sigmoid", "tanh", *LOOPS},
+    "rnn": {"tanh", "relu", *LOOPS},
     "lookup": {"dense"},
     "choice": {"add", "multiply", "subtract", "attention"},
 }

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from deploy_agreement.locating import gates, kinds, narrow, operands, values
 from deploy_agreement.locating.case import Case, Reason
 from deploy_agreement.locating.matching import Matching
+from deploy_agreement.locating.operators import LOOPS, family
 from deploy_agreement.locating.parting import Region
 
 _SHOWN = 4  # operators of a longer stretch
@@ -48,9 +49,11 @@ def _nothing(case: Case) -> str:
         for graph, names in zip((one, other), case.families(), strict=True)
     )
     gives = "gives" if len(there) == 1 else "give"
+    inner = next((each for each in there if family(each) in LOOPS), "")
+    hidden = f", as far as they can be seen: what {inner} does inside is not" if inner else ""
     return (
         f"{_listed(there) or 'it'} {gives} other values than {_listed(wanted) or 'the reference'},"
-        " with attributes and weights that do not differ"
+        f" with attributes and weights that do not differ{hidden}"
     )
 
 

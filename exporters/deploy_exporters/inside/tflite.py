@@ -26,7 +26,7 @@ def intermediates(path: Path, inputs: Tensors, *, most_bytes: int | None = None)
     kept = Kept(most_bytes)
     for operator in seen.graph.operators:
         for number in operator.outputs:
-            if number not in seen.graph.constant and seen.graph.has_array(number):
+            if number not in seen.graph.constant and seen.graph.has_array(number) and seen.holds(number):
                 kept.add(seen.intermediate(operator, number))
     return kept.told(seen.outputs)
 
@@ -51,6 +51,14 @@ class _Seen:
         self.outputs = {name: self._names[detail["index"]] for name, detail in ends[0].items()}
         self._weights: dict[int, Array] = {}
         runner(**{name: np.ascontiguousarray(array) for name, array in inputs.items()})
+
+    def holds(self, number: int) -> bool:
+        """Tell whether a tensor was made: LiteRT gives no memory to results of a loop that nobody takes."""
+        try:
+            self._interpreter.get_tensor(number, self._subgraph)
+        except ValueError:
+            return False
+        return True
 
     def intermediate(self, operator: Operator, number: int) -> Intermediate:
         """Tell of a tensor that an operator made."""
