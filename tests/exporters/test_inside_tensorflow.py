@@ -183,6 +183,10 @@ def test_a_loop_of_a_savedmodel_is_one_operator(folder: Path, reader: KerasSourc
     for layer in ("words", "norm", "attention/query", "attention/attention_output", "last"):
         np.testing.assert_allclose(got[layer].value, want[layer].value, rtol=1e-4, atol=1e-5, err_msg=layer)
     assert {each.operator for each in found if each.layer == "memory"} >= {"While", "Transpose"}
+    # What comes out of a loop goes through a list, which is no array: it is told of what the loop takes.
+    (stack,) = (each for each in found if each.operator == "TensorListStack")
+    assert any(name.endswith("recurrent_kernel") for name in stack.weights)
+    assert next(each.name for each in found if each.operator == "Transpose" and each.layer == "memory") in stack.inputs
     assert not any("while/" in each.name for each in found)
     _assert_ends_with(found, reader.predict(reader.example))
 
@@ -272,3 +276,27 @@ def test_operator_of_a_file_in_float16_stands_alone_with_its_weights(folder: Pat
     np.testing.assert_allclose(got, conv.value, rtol=1e-5, atol=1e-6)
     weight = next(array for array in conv.weights.values() if array.ndim == 4)
     np.testing.assert_array_equal(weight, weight.astype(np.float16).astype(np.float32))
+
+
+def test_a_result_of_a_tflite_loop_that_nobody_takes_is_left_out(tmp_path: Path) -> None:
+    """LiteRT gives it no memory."""
+
+    @tf.function(input_signature=[tf.TensorSpec((4, 3), tf.float32, name="x")])
+    def added(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        rows = tf.transpose(x)
+        _, y, _ = tf.while_loop(
+            lambda i, y, rows: i < 3, lambda i, y, rows: (i + 1, y + tf.gather(rows, i), rows), (0, tf.zeros(4), rows)
+        )
+        return {"y": y}
+
+    path = tmp_path / "loop.tflite"
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([added.get_concrete_function()], tf.Module())
+    path.write_bytes(converter.convert())
+    x = np.arange(12, dtype=np.float32).reshape(4, 3)
+    found = inside_tflite.intermediates(path, {"x": x})
+    assert [(each.operator, each.value.shape) for each in found] == [
+        ("TRANSPOSE", (3, 4)),
+        ("WHILE", ()),
+        ("WHILE", (4,)),
+    ]
+    np.testing.assert_array_equal(found[-1].value, x.sum(1))
