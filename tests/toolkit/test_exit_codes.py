@@ -68,7 +68,7 @@ def test_what_is_stored_unproved_does_not_decide() -> None:
 
 def test_a_written_file_that_does_not_load_is_a_failed_export(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
-    path.write_bytes(b"no flatbuffer")
+    path.write_bytes(b"\0no flatbuffer")
     artifact = Artifact("tflite", path, File.signature)
     golden = Golden(X_OF, {"y": X}, {"y": 1e-7}, "given")
     opened: Any = File(0)
