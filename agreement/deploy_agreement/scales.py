@@ -91,7 +91,7 @@ class _Sums:
         np.minimum(self.low[place], low, out=self.low[place])
         np.maximum(self.high[place], high, out=self.high[place])
         if np.isfinite(low).all() and np.isfinite(high).all():
-            self._sum(place, values, values.size // low.size, np.maximum(-low, high))
+            self._sum(place, values, values.size // max(1, low.size), np.maximum(-low, high))
         else:
             self.finite = False
             finite = np.isfinite(values)

@@ -118,6 +118,13 @@ def test_scales_along_axes(dtype: type, axes: tuple[int, ...]) -> None:
         np.testing.assert_array_equal(of.high, values.max(axis=axes, keepdims=True))
 
 
+@pytest.mark.parametrize("shape", [(64, 0), (3, 0, 2), (0, 5), (0,)])
+def test_scales_of_what_has_no_elements(shape: tuple[int, ...]) -> None:
+    of = scales(np.zeros(shape, np.float32), (0,))
+    assert of.spread.shape == (1, *shape[1:])
+    assert not of.spread.any()
+
+
 def test_scales_of_what_squares_overflow() -> None:
     want = np.full((2, 40_000), 1e300)
     want[:, ::2] *= -1

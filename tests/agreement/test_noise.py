@@ -12,6 +12,7 @@ import pytest
 from deploy_agreement import compare, noise
 from deploy_agreement.rows import rows_of
 from deploy_agreement.tolerances.running import by_one
+from deploy_core.errors import InputError
 from deploy_core.signature import Tensors
 
 X = {"x": np.random.default_rng(1).normal(size=(64, 6)).astype(np.float32)}
@@ -126,6 +127,19 @@ def test_a_running_sum_may_be_added_up_one_by_one(make: Any) -> None:
     assert not compare("fault", want, weight, inputs, noise=measured).ok
     lost = make(*spec, lambda given: {"y": np.cumsum(np.where(np.arange(512) == 300, 0, given["x"]), axis=1)})
     assert not compare("fault", want, lost, inputs, noise=measured).ok
+
+
+def test_a_model_that_refuses_values_beyond_its_own_has_a_noise(make: Any) -> None:
+    """To know a running sum takes a value that lies beyond all others: nobody has to answer to that."""
+
+    def answer(inputs: Tensors) -> dict[str, np.ndarray]:
+        if (inputs["x"] > 1.001).any():
+            raise InputError("a probability is at most 1")
+        return {"y": inputs["x"] * 2}
+
+    source = make("x:float32[batch,64]", "y:float32[batch,64]", answer)
+    inputs = {"x": np.random.default_rng(0).uniform(size=(8, 64)).astype(np.float32)}
+    assert np.max(noise(source, inputs).values["y"]) < 1e-6
 
 
 @pytest.mark.parametrize("kind", ["as it came", "decays", "backwards", "all"])

@@ -8,6 +8,7 @@ import numpy as np
 
 from deploy_agreement.blocks import blocks
 from deploy_agreement.figures import deviation, spread
+from deploy_agreement.scales import wide
 from deploy_agreement.tolerances.limits import NOISE_FACTOR
 from deploy_agreement.tolerances.rounding import Noise
 from deploy_core.dtypes import dtype_name, is_float
@@ -99,8 +100,3 @@ def nan(array: Array) -> Array:
 def _size(array: Array) -> Array:
     size = np.abs(wide(array))
     return np.where(np.isfinite(size), size, 0.0)
-
-
-def wide(array: Array) -> Array:
-    """Give values in the widest dtype of their kind."""
-    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)

@@ -13,6 +13,7 @@ import numpy as np
 from deploy_agreement.figures import deviation
 from deploy_agreement.probing import doubt
 from deploy_agreement.rows import concatenated
+from deploy_agreement.scales import wide
 from deploy_agreement.tolerances.rounding import Noise
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.errors import DeployError
@@ -77,7 +78,7 @@ class Probe:
             if name in self.unsure:
                 aside &= (self._grades(name) != doubt.CLEAR) | doubt.finite(got[name])
             if name in self.shaky:
-                aside |= deviation(doubt.wide(got[name]), array) <= np.where(self.shaky[name] > 0, self.shaky[name], -1)
+                aside |= deviation(wide(got[name]), array) <= np.where(self.shaky[name] > 0, self.shaky[name], -1)
             if aside.any():
                 want[name], seen[name] = _without(array, aside), _without(got[name], aside)
         return want, seen

@@ -8,6 +8,7 @@ import numpy as np
 
 from deploy_agreement.rows import Rows
 from deploy_agreement.tolerances.nudges import movable
+from deploy_core.errors import DeployError
 from deploy_core.predictor import Predictor
 from deploy_core.signature import Array, Tensors
 
@@ -19,16 +20,24 @@ def by_one(predictor: Predictor, inputs: Tensors, outputs: Tensors, rows: Rows) 
     """Give how far each element of an output that is a running sum moves if it is summed one by one in float32.
 
     A library may add in float64, as torch does, or in blocks, and nothing that it answers shows how much the usual sum
-    rounds. One more question is asked for each input that is as long as an output of the kind.
+    rounds. One more question is asked for each input that is as long as an output of the kind; a model that refuses it,
+    since it lies beyond what it takes, has no such output that could be known.
     """
     sums = {name: array for name, array in outputs.items() if array.dtype == np.float32}
     for name, axis in _lengths(inputs, rows.inputs):
         size = inputs[name].shape[axis]
         likely = [(key, along) for key, along in _lengths(sums, rows.outputs) if sums[key].shape[along] == size]
-        if likely:
-            moved = predictor.predict({**inputs, name: _with_more(inputs[name], axis, size // 4)})
-            found = [(key, along) for key, along in likely if _is_running(sums[key], moved[key], along, size // 4)]
-            yield from ((key, _summed(sums[key], along)) for key, along in found)
+        moved = _answer(predictor, {**inputs, name: _with_more(inputs[name], axis, size // 4)}) if likely else {}
+        for key, along in likely if moved else ():
+            if _is_running(sums[key], moved[key], along, size // 4):
+                yield key, _summed(sums[key], along)
+
+
+def _answer(predictor: Predictor, inputs: Tensors) -> Tensors:
+    try:
+        return predictor.predict(inputs)
+    except DeployError:
+        return {}
 
 
 def _lengths(tensors: Tensors, axes: Mapping[str, int]) -> Iterator[tuple[str, int]]:

@@ -18,7 +18,6 @@ _VALUES = {
     "nan": "NaN", "few-digits": "few digits", "size": "other sizes", "transports": "other bits", "variant": "a variant",
     "as-published": "other values", "unlike-published": "other values",
 }  # fmt: skip
-_IN_THE_NAME = ("missing-output", "extra-output")
 
 
 def form(problems: Iterable[Problem]) -> str:
