@@ -66,7 +66,7 @@ def _swept(path: Path) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(path, ignore_errors=True)
         return not path.exists()
-    except BlockingIOError:  # its process lives
+    except OSError:  # its process lives, or nobody can tell
         return False
     finally:
         os.close(descriptor)

@@ -172,7 +172,8 @@ def test_what_to_do_next() -> None:
     two = (reports.worst(), reports.worst(over=3.0))
     (step,) = told(words.next_steps(Report((reports.wrong(),), worst=two), command))[1:]
     assert step == "deploy check net --inputs deploy-check/net@1_tflite.npz asks for the worst input again"
-    assert words.asked_again("deploy check a --search 5 --localise -x", "f") == "deploy check a -x --inputs f"
+    for search in ("--search 5", "--search=5"):
+        assert words.asked_again(f"deploy check a {search} --localise -x", "f") == "deploy check a -x --inputs f"
 
 
 def test_a_golden_row_can_be_taken_out() -> None:

@@ -188,7 +188,7 @@ def _store(command: str) -> str:
 def asked_again(command: str, file: str) -> str:
     """Give a command that asks for an input that was found, and looks for nothing else."""
     words = shlex.split(again(command))
-    looks = [at for at, word in enumerate(words) if word in _LOOKS]
+    looks = [at for at, word in enumerate(words) if word in _LOOKS or word.startswith(f"{_SEARCH}=")]
     left_out = {*looks, *(at + 1 for at in looks if words[at] == _SEARCH)}
     return again(shlex.join(word for at, word in enumerate(words) if at not in left_out), "--inputs", file)
 
