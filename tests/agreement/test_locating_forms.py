@@ -63,6 +63,15 @@ def test_eight_bits_are_known_by_their_steps(axis: int | None, sides: str) -> No
     assert not in_steps(want, got)
 
 
+def test_eight_bits_are_known_though_a_channel_is_of_zeros() -> None:
+    want = np.random.default_rng(5).standard_normal((8, 32)).astype(np.float32)
+    want[3] = 0
+    step = np.abs(want).max(axis=1, keepdims=True) / 127
+    got = np.round(want / np.where(step > 0, step, 1)) * step
+    assert in_steps(want, got)
+    assert not in_steps(want + np.float32(0.01), got)
+
+
 def _with(names: Sequence[str], change: Callable[[Array], Array]) -> Faults:
     def made(each: Weights) -> Weights:
         return {name: change(array) if name in names or not names else array for name, array in each.items()}

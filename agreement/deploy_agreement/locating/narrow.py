@@ -67,10 +67,10 @@ def _in_steps(want: Array, got: Array) -> bool:
     low, high = theirs.min(axis=1, keepdims=True), theirs.max(axis=1, keepdims=True)
     for step in (np.maximum(high, -low) / 127, (np.maximum(high, 0) - np.minimum(low, 0)) / 255):
         with np.errstate(divide="ignore", invalid="ignore"):
-            places, rounded_ = theirs / step, np.rint(theirs / step)
-        near = np.abs(places - rounded_) < _NEAR_STEP
+            places, wanted = theirs / step, mine / step
+        near = (step == 0) | (np.abs(places - np.rint(places)) < _NEAR_STEP)  # a channel of zeros has no step
         if near.all() and (np.abs(theirs - mine) <= (0.5 + _NEAR_STEP) * step).all():
-            return bool((np.abs(mine / step - np.rint(mine / step)) >= _NEAR_STEP).any())
+            return bool((np.abs(wanted - np.rint(wanted)) >= _NEAR_STEP).any())
     return False
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from deploy_agreement.figures import deviation, eps, magnitude, spread
+from deploy_agreement.tolerances import nudges
 from deploy_core.dtypes import dtype_name, is_float
 from deploy_core.predictor import HasIntermediates, Intermediate, Predictor
 from deploy_core.signature import Array, Tensors
@@ -90,14 +91,7 @@ def _unsteady(steps: Sequence[Intermediate], again: Sequence[Intermediate]) -> I
 
 
 def _nudged(inputs: Tensors, random: np.random.Generator) -> dict[str, Array]:
-    return {name: _moved_one_ulp(array, random) for name, array in inputs.items()}
-
-
-def _moved_one_ulp(array: Array, random: np.random.Generator) -> Array:
-    if array.dtype.kind != "f":
-        return array
-    away = np.where(random.random(array.shape) < 0.5, -np.inf, np.inf).astype(array.dtype)
-    return np.where(np.isfinite(array), np.nextafter(array, away), array)
+    return {name: nudges.nudged(array, random, narrow=False) for name, array in inputs.items()}
 
 
 def _moved(value: Array, again: Array | None) -> float:

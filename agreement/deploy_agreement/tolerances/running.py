@@ -20,8 +20,8 @@ def by_one(predictor: Predictor, inputs: Tensors, outputs: Tensors, rows: Rows) 
     """Give how far each element of an output that is a running sum moves if it is summed one by one in float32.
 
     A library may add in float64, as torch does, or in blocks, and nothing that it answers shows how much the usual sum
-    rounds. One more question is asked for each input that is as long as an output of the kind; a model that refuses it,
-    since it lies beyond what it takes, has no such output that could be known.
+    rounds. One more question is asked for each axis of an input that is as long as one of an output of the kind; where a
+    model refuses it, since it lies beyond what it takes, none is known.
     """
     sums = {name: array for name, array in outputs.items() if array.dtype == np.float32}
     for name, axis in _lengths(inputs, rows.inputs):
