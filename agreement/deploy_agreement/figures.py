@@ -79,9 +79,10 @@ def relative(want: Array, apart: Array) -> Array:
     """Give the deviations divided by |want|; 0 where that is 0, not finite or not a number at all."""
     size = magnitude(want)
     fits = (size > 0) & (size < np.inf)
-    if fits.all():
-        return np.asarray(apart / size)
-    return np.where(fits, apart / np.where(fits, size, 1.0), 0.0)
+    with np.errstate(over="ignore"):
+        if fits.all():
+            return np.asarray(apart / size)
+        return np.where(fits, apart / np.where(fits, size, 1.0), 0.0)
 
 
 def ulps(want: Array, apart: Array, scale: float) -> Array:

@@ -48,6 +48,11 @@ def test_nan_and_infinity() -> None:
     np.testing.assert_array_equal(relative(want, deviation(want, got)), [0, 0, 0, 0, 0, inf, 0])
 
 
+def test_what_is_infinitely_far_off_beside_a_denormal_is_so_without_a_word() -> None:
+    want = np.array([1e-310, 1.0])
+    np.testing.assert_array_equal(relative(want, deviation(want, np.ones(2))), [np.inf, 0.0])
+
+
 def test_integers_beyond_float64() -> None:
     want = np.array([2**62, 2**63 - 1, -5], np.int64)
     np.testing.assert_array_equal(deviation(want, want + np.array([1, -1, 0])), [1, 1, 0])

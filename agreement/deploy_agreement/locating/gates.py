@@ -57,17 +57,24 @@ def taken_apart(case: Case, name: str, theirs: Iterable[Array], slack: float) ->
 
     A runtime that has no such operator makes it of others. Empty if they have none: nothing is known of their order then.
     """
-    node, arrays = case.matching.one.nodes[name], list(theirs)
+    node, known = case.matching.one.nodes[name], [(weights.scale(array), array) for array in theirs]
     count, axis = as_parts(node, case.matching.one.family[name])
     best: tuple[int, dict[str, Array]] = (0, {})
     for order in permutations(range(count)):
         turned = {key: _turned(array, order, axis) for key, array in node.weights.items()}
         for wanted in (turned, _added(turned)):
-            found = [any(weights.same(array, got, slack) for got in arrays) for array in wanted.values()]
+            found = [_is_among(known, array, slack) for array in wanted.values()]
             # Of two that are found as far, the one of which less is left.
             score = 2 * sum(found) - len(found) + len(node.weights) + 1 if any(found) else 0
             best = max(best, (score, wanted), key=lambda each: each[0])
     return best[1]
+
+
+def _is_among(known: Iterable[tuple[float, Array]], array: Array, slack: float) -> bool:
+    """Whether one of these arrays, each with its scale, is the same: of another scale none is, which is seen at once."""
+    scale = weights.scale(array)
+    near = (got for own, got in known if not abs(own - scale) > slack * scale)
+    return any(weights.same(array, got, slack) for got in near)
 
 
 def _turned(array: Array, order: Sequence[int], axis: int) -> Array:
