@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from deploy_agreement import DERIVED, Agreement, Located, Terms, Worst, compare
+from deploy_agreement.figures import comparable, deviation
 from deploy_agreement.locating import Found, Inspectable, Seen, locate, look
 from deploy_agreement.results.report import DISAGREE
 from deploy_core.errors import DeployError, first_line
@@ -183,12 +182,10 @@ def _precision(subject: Subject) -> str:
 
 
 def _off(one: Tensors, other: Tensors) -> float:
-    found = 0.0
-    for name, array in one.items():
-        if name not in other or other[name].shape != array.shape or array.dtype.kind not in "fiub":
-            return float("inf")
-        found = max(found, float(np.abs(array.astype(np.float64) - other[name]).max(initial=0.0)))
-    return found
+    if not all(name in other and comparable(array, other[name]) for name, array in one.items()):
+        return float("inf")
+    apart = (deviation(array, other[name], nan_agrees=True) for name, array in one.items())
+    return max((float(each.max(initial=0.0)) for each in apart), default=0.0)
 
 
 def _against(wanted: Wanted) -> str:
