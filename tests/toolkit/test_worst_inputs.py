@@ -24,6 +24,7 @@ from deploy_model_store import Store, Version
 from deploy_toolkit.commands import tensor_files
 from deploy_toolkit.flows import check, golden_rows
 from deploy_toolkit.flows.check.inquiry import Inquiry
+from deploy_toolkit.flows.check.naming import slug
 from deploy_toolkit.flows.check.wanted import Wanted
 from deploy_toolkit.flows.check.worst import saved, worst
 from deploy_toolkit.flows.subjects import Subject
@@ -264,3 +265,11 @@ def test_inputs_that_numpy_has_no_form_for_are_saved_as_json(tmp_path: Path) -> 
     assert json.loads(path.read_text())["text"] == ["a"]
     signature = Signature((TensorSpec.parse("x:bfloat16[2]"), TensorSpec.parse("text:string[1]")), ())
     np.testing.assert_array_equal(signature.conform(tensor_files.read(path))["x"], inputs["x"])
+
+
+def test_names_of_what_is_saved_are_no_longer_than_a_file_system_takes() -> None:
+    name = slug("/a" * 200 + "/model.onnx", "Softmax/Ünit:0;" * 40)
+    assert name.startswith("a-a-a")
+    assert "model.onnx-" in name
+    assert len(name) < 250
+    assert slug("…", "y") == "input-y"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from deploy_exporters.formats import hosted
 from deploy_exporters.worker import Workers
 from deploy_toolkit.flows.check import reproducing
 from deploy_toolkit.flows.check.inquiry import Inquiry
+from deploy_toolkit.flows.check.naming import slug
 from deploy_toolkit.flows.check.reproducing import Looked, NothingShownError
 from deploy_toolkit.flows.check.showing import Shown, agrees, shown
 from deploy_toolkit.flows.check.wanted import GOLDEN, Wanted
@@ -198,7 +198,7 @@ def _reproduced(asked: _Asked, looked: Looked, subject: str, reference: Seen, fo
     if found.operands is None:
         return place if found.known else _suspected(found)
     tensor = found.operands.other.name.partition(";")[0]
-    folder = asked.inquiry.request.found / f"{_slug(subject)}-{_slug(tensor)}"
+    folder = asked.inquiry.request.found / slug(subject, tensor)
     try:
         written = reproducing.written(folder, looked, found.operands, place.said, reference.name, asked.workers)
     except DeployError as error:
@@ -214,10 +214,6 @@ def _suspected(found: Found) -> Located:
         return found.located
     said = f"{found.upstream}: probably the cause; the first beyond it shows nothing by itself: {found.located.said}"
     return replace(found.located, said=said)
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^0-9A-Za-z]+", "-", name)[-40:].strip("-").lower()
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 import zipfile
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from deploy_core.predictor import Predictor
 from deploy_core.signature import Array, Tensors
 from deploy_toolkit.flows import degradation
 from deploy_toolkit.flows.check.inquiry import Inquiry
+from deploy_toolkit.flows.check.naming import slug
 from deploy_toolkit.flows.check.request import Request
 from deploy_toolkit.flows.check.wanted import Wanted
 from deploy_toolkit.flows.subjects import Subject
@@ -90,13 +90,9 @@ def _by(wanted: Wanted) -> str:
 def _saved(found: Worst, folder: Path, on_event: OnEvent) -> Worst:
     if found.over <= 0:
         return found  # nothing differs anywhere
-    path = saved(found.inputs, folder / f"{_slug(found.subject)}-{_slug(found.output)}.npz")
+    path = saved(found.inputs, folder / f"{slug(found.subject, found.output)}.npz")
     on_event(f"saved the worst input for {found.subject} in {path}")
     return replace(found, file=str(path))
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "input"
 
 
 def _plain(array: Array) -> Array:
