@@ -51,7 +51,7 @@ def page(verdicts: Sequence[Verdict], pairs: Sequence[Pair], seconds: float, com
             "## Honest pairs",
             "",
             "*Accused* must be empty. The usual check cannot be right with both: a tolerance that passes honest pairs passes",
-            "faults, too. Further honest pairs, asked in the same way, are those of [the zoo](zoo.md).",
+            "faults, too. `python -m benchmarks.zoo` asks all pairs of [the zoo](zoo.md) in the same way.",
             "",
             *_pairs(pairs),
             "",
